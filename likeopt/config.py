@@ -1,0 +1,250 @@
+"""All settings in one table.
+
+A setting's name, type, bounds, default and help are stated once, here; the environment
+variable is `LIKEOPT_` + the upper-cased name. `docs/configuration.md` and `.env.example` are
+generated from this table (`make docs`). Nothing is read at import.
+"""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from likeopt.errors import ConfigError
+
+PREFIX = "LIKEOPT_"
+
+
+def _help(text: str, **limits: Any) -> Meta:
+    return Meta(description=text, **limits)
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting with its default. Build it with `load`, or directly in tests."""
+
+    # -- where ---------------------------------------------------------------------------------
+    data_dir: Annotated[
+        Path, _help("Folder that holds the database, the originals and the indexes.")
+    ] = Path("data")
+    host: Annotated[
+        str, _help("Address to listen on. Anything but loopback makes Like-Opt reachable.")
+    ] = "127.0.0.1"
+    port: Annotated[int, _help("Port to listen on; 0 picks a free one.", ge=0, le=65535)] = 8080
+    database_url: Annotated[
+        str,
+        _help(
+            "Database: empty for SQLite in the data folder, or"
+            " `postgresql://user:password@host/name`.",
+            extra={"secret": True},
+        ),
+    ] = ""
+
+    # -- web workers ---------------------------------------------------------------------------
+    workers: Annotated[
+        int, _help("Web worker processes. More than cores bought nothing but memory.", ge=1, le=64)
+    ] = 2
+    worker_connections: Annotated[
+        int, _help("Connections one web worker holds open at the same time.", ge=10, le=20_000)
+    ] = 8000
+    graceful_timeout: Annotated[
+        int,
+        _help(
+            "Seconds a stopping worker waits for its open requests; must exceed the longest"
+            " answer stream, or a restart cuts streams.",
+            ge=1,
+            le=3600,
+        ),
+    ] = 180
+    max_upload_mb: Annotated[int, _help("Largest file that can be added, MiB.", ge=1, le=4096)] = (
+        100
+    )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], _help("Least severe log line written.")
+    ] = "info"
+
+    # -- indexing ------------------------------------------------------------------------------
+    sample_library: Annotated[
+        bool, _help("Add Like-Opt's own documentation as the first documents of a new library.")
+    ] = True
+    folder_roots: Annotated[
+        str,
+        _help(
+            "Folders, separated by `:`, that the page and the API may add documents from. Empty:"
+            " only `likeopt ingest` adds folders."
+        ),
+    ] = ""
+    url_allow_private: Annotated[
+        bool, _help("Let URL ingestion reach loopback and private addresses (an intranet wiki).")
+    ] = False
+    parse_timeout: Annotated[
+        int,
+        _help("Seconds one file may take to be read before its reader is stopped.", ge=1, le=3600),
+    ] = 120
+    parse_memory_mb: Annotated[
+        int, _help("Memory limit of the process that reads files, MiB.", ge=256, le=65536)
+    ] = 1024
+    chunk_chars: Annotated[
+        int, _help("Target size of a passage in characters.", ge=200, le=4000)
+    ] = 800
+    chunk_overlap: Annotated[
+        int, _help("Characters that neighbouring passages share.", ge=0, le=1000)
+    ] = 100
+
+    # -- search --------------------------------------------------------------------------------
+    analyser: Annotated[
+        Literal["script", "kiwi"],
+        _help(
+            "Text analysis for search by words: `script` (Hangul bigrams, Latin stems) or `kiwi`"
+            " (Korean morphemes; extra `kiwi`, 493 MB more memory)."
+        ),
+    ] = "script"
+    vector_backend: Annotated[
+        Literal["local", "chroma"],
+        _help("Where vectors are searched: built in, or a Chroma server."),
+    ] = "local"
+    chroma_url: Annotated[str, _help("Address of the Chroma server.")] = "http://127.0.0.1:8000"
+    embedder: Annotated[
+        Literal["local", "openai"],
+        _help(
+            "What turns text into vectors: the built-in model, or an OpenAI-compatible endpoint."
+        ),
+    ] = "local"
+    embed_url: Annotated[
+        str, _help("OpenAI-compatible base URL for embeddings, for example `http://host/v1`.")
+    ] = ""
+    embed_model: Annotated[str, _help("Model name for the embedding endpoint.")] = ""
+    embed_key: Annotated[str, _help("Key for the embedding endpoint.", extra={"secret": True})] = ""
+    rerank_url: Annotated[
+        str,
+        _help("Optional reranker: base URL of a server with a `/rerank` endpoint (Jina's format)."),
+    ] = ""
+    rerank_model: Annotated[str, _help("Model name for the reranker.")] = ""
+    rerank_key: Annotated[str, _help("Key for the reranker.", extra={"secret": True})] = ""
+    search_deadline_ms: Annotated[
+        int,
+        _help("Longest a search may wait for the engine before it is refused.", ge=50, le=60_000),
+    ] = 5000
+
+    # -- answers -------------------------------------------------------------------------------
+    llm: Annotated[
+        str,
+        _help(
+            "What writes answers: `extractive` (best cited sentences, no model), `local` (1.5B"
+            " model), `local-small` (0.5B), `gguf:/path/to/model.gguf`, or `openai`."
+        ),
+    ] = "extractive"
+    llm_url: Annotated[
+        str,
+        _help("OpenAI-compatible base URL, for example `http://127.0.0.1:11434/v1` for Ollama."),
+    ] = ""
+    llm_model: Annotated[str, _help("Model name to ask the endpoint for.")] = ""
+    llm_key: Annotated[str, _help("Key for the endpoint.", extra={"secret": True})] = ""
+    llm_timeout: Annotated[
+        int, _help("Seconds to wait for the model's next token before giving up.", ge=1, le=600)
+    ] = 60
+    llm_concurrency: Annotated[
+        int, _help("Answers a model writes at the same time; 0 chooses by the kind of model.", ge=0)
+    ] = 0
+    llm_queue: Annotated[
+        int,
+        _help(
+            "Questions that may wait for a model; one more is refused with 503.", ge=0, le=10_000
+        ),
+    ] = 64
+    llm_threads: Annotated[
+        int, _help("CPU threads of the local model; 0 takes the idle cores.", ge=0, le=256)
+    ] = 0
+    llm_context_tokens: Annotated[
+        int, _help("Tokens of passages given to the model; 0 fits them to the model's speed.", ge=0)
+    ] = 0
+    llm_max_tokens: Annotated[int, _help("Longest answer in tokens.", ge=16, le=32_768)] = 512
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in force."""
+        if not self.database_url:
+            return f"sqlite:///{(self.data_dir / 'likeopt.db').absolute()}"
+        scheme, _, rest = self.database_url.partition("://")
+        if scheme in ("postgresql", "postgres"):
+            return f"postgresql+psycopg://{rest}"
+        return self.database_url
+
+
+def settings() -> list[tuple[str, Any, Meta]]:
+    """(name, default, metadata) of every setting in table order."""
+    hints = get_type_hints(Config, include_extras=True)
+    rows = []
+    for field in msgspec.structs.fields(Config):
+        meta = next(m for m in get_args(hints[field.name]) if isinstance(m, Meta))
+        rows.append((field.name, field.default, meta))
+    return rows
+
+
+def is_secret(meta: Meta) -> bool:
+    """Whether a setting's value must not be shown; such a setting also has a `..._FILE` form."""
+    return bool((meta.extra or {}).get("secret"))
+
+
+def load(environ: Mapping[str, str], **overrides: Any) -> Config:
+    """Build the settings from environment variables, then `overrides` (command-line flags).
+
+    Raises ConfigError for an unknown `LIKEOPT_` name, a value out of bounds, or a secret's file
+    that cannot be read.
+    """
+    known = {PREFIX + name.upper(): (name, meta) for name, _, meta in settings()}
+    values: dict[str, Any] = {}
+    for variable, value in environ.items():
+        if not variable.startswith(PREFIX):
+            continue
+        if variable in known:
+            values[known[variable][0]] = value
+            continue
+        base = variable.removesuffix("_FILE")
+        if base in known and is_secret(known[base][1]):
+            values[known[base][0]] = _read_secret(variable, value)
+            continue
+        close = difflib.get_close_matches(variable, known, n=1)
+        meant = f" Did you mean {close[0]}?" if close else ""
+        raise ConfigError(f"{variable} is not a setting of Like-Opt.{meant}")
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    try:
+        config = msgspec.convert(values, Config, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"Setting refused: {error}") from None
+    _check_together(config)
+    return config
+
+
+def _decode(kind: type, value: object) -> Path:
+    if kind is Path and isinstance(value, (str, Path)) and str(value):
+        return Path(value)
+    raise NotImplementedError(kind)
+
+
+def _read_secret(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"{variable} names a file that cannot be read: {error}") from None
+
+
+def _check_together(config: Config) -> None:
+    if config.llm not in ("extractive", "local", "local-small", "openai") and not (
+        config.llm.startswith("gguf:") and len(config.llm) > len("gguf:")
+    ):
+        raise ConfigError(
+            "LIKEOPT_LLM must be extractive, local, local-small, openai or gguf:/path/to/model.gguf,"
+            f" not {config.llm!r}"
+        )
+    if config.llm == "openai" and not (config.llm_url and config.llm_model):
+        raise ConfigError("LIKEOPT_LLM=openai needs LIKEOPT_LLM_URL and LIKEOPT_LLM_MODEL")
+    if config.embedder == "openai" and not (config.embed_url and config.embed_model):
+        raise ConfigError("LIKEOPT_EMBEDDER=openai needs LIKEOPT_EMBED_URL and LIKEOPT_EMBED_MODEL")
+    if config.chunk_overlap * 2 > config.chunk_chars:
+        raise ConfigError("LIKEOPT_CHUNK_OVERLAP must be at most half of LIKEOPT_CHUNK_CHARS")
+
+
+__all__ = ["PREFIX", "Config", "is_secret", "load", "settings"]

@@ -1,0 +1,133 @@
+"""The database: one SQLAlchemy code path for SQLite and PostgreSQL.
+
+A unit of work is a function that takes a connection. `Database.read` and `Database.write` run the
+whole of it in one transaction, and, inside a gevent worker on SQLite, in one call to gevent's
+native thread pool, since SQLite's C code never yields to the event loop (90 to 170 µs a hop,
+measured; see docs/architecture.md). psycopg 3 waits on sockets and so yields by itself.
+"""
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from likeopt.errors import StorageFull, StorageUnavailable
+
+T = TypeVar("T")
+Runner = Callable[[Callable[[], Any]], Any]
+
+BUSY_TIMEOUT_MS = 10_000
+# Native threads that may hold a SQLite connection at once: gevent's pool has 10.
+SQLITE_CONNECTIONS = 16
+
+
+def run_here(work: Callable[[], Any]) -> Any:
+    """The runner of processes without an event loop: just call it."""
+    return work()
+
+
+class Database:
+    """Runs units of work; holds the connection pool.
+
+    `runner` decides where a SQLite unit of work runs (see the module's docstring).
+    """
+
+    def __init__(self, url: str, *, runner: Runner = run_here) -> None:
+        self.is_sqlite = url.startswith("sqlite")
+        self._run = runner if self.is_sqlite else run_here
+        if self.is_sqlite:
+            # One connection per native thread: no lock is shared between threads and greenlets.
+            self.engine = sa.create_engine(
+                url,
+                poolclass=sa.pool.SingletonThreadPool,
+                pool_size=SQLITE_CONNECTIONS,
+                connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
+            )
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            self.engine = sa.create_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True)
+
+    def read(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work` in a transaction that sees one snapshot and changes nothing."""
+        return self._transact(work, immediate=False)
+
+    def write(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work` in a writing transaction; committed, and on disk, when this returns."""
+        return self._transact(work, immediate=True)
+
+    def _transact(self, work: Callable[[sa.Connection], T], *, immediate: bool) -> T:
+        def unit() -> T:
+            with self.engine.connect() as connection:
+                connection.execution_options(likeopt_immediate=immediate)
+                if not immediate and not self.is_sqlite:
+                    connection.execution_options(isolation_level="REPEATABLE READ")
+                with connection.begin() as transaction:
+                    result = work(connection)
+                    if not immediate:
+                        transaction.rollback()
+                    return result
+
+        try:
+            return self._run(unit)  # type: ignore[no-any-return]
+        except DBAPIError as error:
+            raise _translate(error) from error
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver must not open transactions by itself; `_begin_sqlite` does.
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode=WAL",
+        # FULL syncs the log at each commit: an acknowledged write survives a power cut too.
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        # 8 MiB of page cache a connection (SQLite's own default is 2).
+        "cache_size=-8192",
+        "temp_store=MEMORY",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # IMMEDIATE takes the write lock at once: a read that is upgraded later fails with BUSY
+    # without waiting (https://www.sqlite.org/isolation.html).
+    immediate = connection.get_execution_options().get("likeopt_immediate")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _translate(error: DBAPIError) -> Exception:
+    text = str(error.orig)
+    if "database or disk is full" in text or "No space left" in text or "disk I/O error" in text:
+        return StorageFull("The disk is full. Nothing was changed; free some space and try again.")
+    if isinstance(error, OperationalError) or error.connection_invalidated:
+        logging.getLogger(__name__).warning("database unavailable: %s", text)
+        return StorageUnavailable("The database does not answer. Try again in a moment.")
+    return error
+
+
+def migrate(database: Database) -> None:
+    """Bring the schema to the newest revision; safe to call from several processes at once."""
+    from alembic import command  # noqa: PLC0415  (30 MB and 0.2 s that only this needs)
+    from alembic.config import Config as AlembicConfig  # noqa: PLC0415
+
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with database.engine.connect() as connection:
+        connection.execution_options(likeopt_immediate=True)
+        with connection.begin():
+            if not database.is_sqlite:
+                # Any number that only Like-Opt uses; held until commit.
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7463001)")
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")

@@ -1,0 +1,285 @@
+"""The database schema, as SQLAlchemy Core tables.
+
+Core and not the ORM: rows are read into small msgspec structs, which costs a web worker less
+time and memory than mapped objects, and every statement stays visible.
+
+Times are integers, milliseconds since the Unix epoch, UTC. Flags are integers 0 and 1.
+
+`revision` columns order changes. A writer raises a row of `counters` in the same transaction as
+the change that it announces, which locks that row until commit, so revision order is commit order
+and a follower that has seen revision n has seen everything before it.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite only gives an autoincrementing rowid to a column declared exactly INTEGER.
+BigId = BigInteger().with_variant(Integer(), "sqlite")
+Id = String(32)
+
+
+def _time(name: str, *, nullable: bool = False) -> Column[int]:
+    return Column(name, BigInteger, nullable=nullable)
+
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+# Small facts about this database: its identity, the embedding model in force.
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    _time("created_at"),
+    CheckConstraint("role IN ('admin', 'member')", name="role"),
+)
+
+collections = Table(
+    "collections",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("owner_id", Id, ForeignKey("users.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    # 1: everyone on this server may read it.
+    Column("everyone", Integer, nullable=False, server_default="0"),
+    _time("created_at"),
+)
+
+# Originals, content-addressed: the file itself is files/<2 hex>/<sha256> in the data folder.
+files = Table(
+    "files",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    _time("created_at"),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("collection_id", Id, ForeignKey("collections.id"), nullable=False),
+    Column("owner_id", Id, ForeignKey("users.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    # upload, folder, url or sample; with source_uri it identifies what a re-index replaces.
+    Column("source", String(16), nullable=False),
+    Column("source_uri", Text, nullable=False),
+    Column("media_type", String(128), nullable=False),
+    # The newest original; a version names the original it was made from.
+    Column("sha256", String(64), ForeignKey("files.sha256"), nullable=True),
+    Column("size", BigInteger, nullable=False),
+    # The version readers see; null until the first one is published.
+    Column("version_id", BigInteger, nullable=True),
+    # Why the newest original could not be indexed, or null.
+    Column("error_code", String(64), nullable=True),
+    Column("error_message", Text, nullable=True),
+    # 1: a tombstone without content, kept so that followers learn of the deletion.
+    Column("deleted", Integer, nullable=False, server_default="0"),
+    # Value of the counter `library` when this row last changed.
+    Column("revision", BigInteger, nullable=False),
+    _time("created_at"),
+    _time("updated_at"),
+    Index(None, "collection_id", "deleted", "updated_at"),
+    Index(None, "revision"),
+    Index(None, "sha256"),
+    Index(None, "source", "source_uri"),
+)
+
+document_tags = Table(
+    "document_tags",
+    metadata,
+    Column("document_id", Id, ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag", String(64), primary_key=True),
+    Index(None, "tag"),
+)
+
+# One reading of one original. Chunks are immutable once their version is published.
+versions = Table(
+    "versions",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("document_id", Id, ForeignKey("documents.id", ondelete="CASCADE"), nullable=False),
+    Column("sha256", String(64), ForeignKey("files.sha256"), nullable=True),
+    Column("state", String(16), nullable=False),
+    # Counter `library` at publication and at retirement.
+    Column("published_revision", BigInteger, nullable=True),
+    Column("retired_revision", BigInteger, nullable=True),
+    _time("retired_at", nullable=True),
+    Column("title", Text, nullable=True),
+    # Pages of a paged format (PDF, PPTX), else null.
+    Column("page_count", Integer, nullable=True),
+    Column("chunk_count", Integer, nullable=False, server_default="0"),
+    Column("embedded_count", Integer, nullable=False, server_default="0"),
+    _time("created_at"),
+    CheckConstraint("state IN ('building', 'published', 'retired')", name="state"),
+    Index(None, "document_id"),
+    Index(None, "published_revision"),
+    Index(None, "retired_revision"),
+    sqlite_autoincrement=True,
+)
+
+# The text of a version in pieces: real pages of a paged format, else parts of about 16,000
+# characters. `start` counts characters from the beginning of the version's text.
+pages = Table(
+    "pages",
+    metadata,
+    Column(
+        "version_id", BigInteger, ForeignKey("versions.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("number", Integer, primary_key=True),
+    Column("start", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("version_id", BigInteger, ForeignKey("versions.id", ondelete="CASCADE"), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    # Exactly the version's text from `start` to `end` (characters).
+    Column("text", Text, nullable=False),
+    Column("start", Integer, nullable=False),
+    Column("end", Integer, nullable=False),
+    # Title path and, inside a table, its header row: searched with the text, not part of it.
+    Column("context", Text, nullable=False),
+    Column("page", Integer, nullable=True),
+    Index(None, "version_id", "ordinal", unique=True),
+    sqlite_autoincrement=True,
+)
+
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column("model", String(64), primary_key=True),
+    Column("chunk_id", BigInteger, ForeignKey("chunks.id", ondelete="CASCADE"), primary_key=True),
+    # float16, little endian, L2-normalised.
+    Column("vector", LargeBinary, nullable=False),
+    # Counter `embeddings` when this row was written.
+    Column("revision", BigInteger, nullable=False),
+    Index(None, "chunk_id"),
+    Index(None, "model", "revision"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),
+    Column("document_id", Id, ForeignKey("documents.id", ondelete="CASCADE"), nullable=True),
+    Column("state", String(16), nullable=False),
+    # Smaller runs first: words (10) before vectors (20) before clean-up (30).
+    Column("priority", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("lease_owner", String(64), nullable=True),
+    _time("lease_until", nullable=True),
+    _time("run_after"),
+    # What the job is doing, for people: step name, done and total in that step's unit.
+    Column("step", String(16), nullable=False, server_default=""),
+    Column("done", Integer, nullable=False, server_default="0"),
+    Column("total", Integer, nullable=False, server_default="0"),
+    Column("error_code", String(64), nullable=True),
+    Column("error_message", Text, nullable=True),
+    _time("created_at"),
+    _time("updated_at"),
+    CheckConstraint("kind IN ('index', 'embed', 'cleanup')", name="kind"),
+    CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="state"),
+    Index(None, "state", "priority", "run_after", "id"),
+    Index(None, "document_id", "kind", "state"),
+    sqlite_autoincrement=True,
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("owner_id", Id, ForeignKey("users.id"), nullable=False),
+    Column("title", Text, nullable=False),
+    _time("created_at"),
+    _time("updated_at"),
+    Index(None, "owner_id", "updated_at"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column(
+        "conversation_id",
+        Id,
+        ForeignKey("conversations.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    # The question that an answer answers; several answers of one question are its regenerations.
+    Column("parent_id", Id, ForeignKey("messages.id", ondelete="CASCADE"), nullable=True),
+    Column("role", String(16), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    # For answers: generated, extractive or not_found.
+    Column("kind", String(16), nullable=True),
+    Column("model", Text, nullable=True),
+    # The stand-alone query that was searched, if it differs from the question.
+    Column("query", Text, nullable=True),
+    # JSON object: stage name -> milliseconds.
+    Column("stages", Text, nullable=True),
+    Column("error_code", String(64), nullable=True),
+    # 1: somebody asked to stop; the generator looks at it between frames.
+    Column("stop_requested", Integer, nullable=False, server_default="0"),
+    _time("created_at"),
+    _time("updated_at"),
+    CheckConstraint("role IN ('user', 'assistant')", name="role"),
+    CheckConstraint("state IN ('streaming', 'complete', 'stopped', 'failed')", name="state"),
+    Index(None, "conversation_id", "created_at"),
+    Index(None, "parent_id"),
+)
+
+citations = Table(
+    "citations",
+    metadata,
+    Column("message_id", Id, ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    # No foreign keys: a citation outlives what it cites, and says so when read.
+    Column("document_id", Id, nullable=False),
+    Column("version_id", BigInteger, nullable=False),
+    Column("chunk_id", BigInteger, nullable=False),
+    Column("document_name", Text, nullable=False),
+    Column("page", Integer, nullable=True),
+    Column("start", Integer, nullable=False),
+    Column("end", Integer, nullable=False),
+    Column("quote", Text, nullable=False),
+    Index(None, "document_id"),
+)
