@@ -1,9 +1,10 @@
 """What a language model is to the rest of the program."""
 
-from collections.abc import Iterator
 from typing import Literal, Protocol
 
 import msgspec
+
+from likeopt.llm.stream import TextStream
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -20,19 +21,26 @@ class Completion(msgspec.Struct, frozen=True):
     max_tokens: int = 512
     temperature: float = 0.0
     stop: list[str] = msgspec.field(default_factory=list)
-    # Conversations keep their slot (and so their prompt cache) in the local server.
-    slot_key: str | None = None
 
 
 class ChatModel(Protocol):
     """A model that streams text. Two exist: any OpenAI-compatible endpoint, and the local one."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What answers are signed with."""
+        ...
 
-    def stream(self, request: Completion) -> Iterator[str]:
-        """Yield pieces of text as they are written.
+    @property
+    def quick(self) -> bool:
+        """Whether a short extra call, such as rewriting a question, is worth its time."""
+        ...
 
-        Closing the iterator stops the model. Raises ModelUnavailable when it does not answer,
-        Busy when its queue is full.
-        """
+    def prompt_tokens(self) -> int:
+        """How many tokens a prompt should have beyond its fixed instructions."""
+        ...
+
+    def stream(self, request: Completion) -> TextStream:
+        """Start writing. Returns at once; the stream raises ModelUnavailable when the model does
+        not answer and Busy when it has no room."""
         ...

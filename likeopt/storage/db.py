@@ -41,11 +41,9 @@ class Database:
         self.is_sqlite = url.startswith("sqlite")
         self._run = runner if self.is_sqlite else run_here
         if self.is_sqlite:
-            # One connection per native thread: no lock is shared between threads and greenlets.
             self.engine = sa.create_engine(
                 url,
-                poolclass=sa.pool.SingletonThreadPool,
-                pool_size=SQLITE_CONNECTIONS,
+                **_sqlite_pool(native_threads=runner is not run_here),
                 connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
             )
             event.listen(self.engine, "connect", _prepare_sqlite)
@@ -83,6 +81,15 @@ class Database:
         self.engine.dispose()
 
 
+def _sqlite_pool(*, native_threads: bool) -> dict[str, Any]:
+    if native_threads:
+        # One connection per native thread: no lock is shared between threads and greenlets.
+        return {"poolclass": sa.pool.SingletonThreadPool, "pool_size": SQLITE_CONNECTIONS}
+    # Any number of threads: the pool above would close the connections of live ones beyond its
+    # size, in the middle of their work, which crashes the process.
+    return {"poolclass": sa.pool.QueuePool, "pool_size": 8, "max_overflow": -1}
+
+
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # The driver must not open transactions by itself; `_begin_sqlite` does.
     connection.isolation_level = None
@@ -97,6 +104,12 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
         "temp_store=MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}")
+    # SQLite's own `lower` knows ASCII only (https://www.sqlite.org/lang_corefunc.html#lower).
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else text.lower()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

@@ -147,6 +147,7 @@ versions = Table(
     _time("created_at"),
     CheckConstraint("state IN ('building', 'published', 'retired')", name="state"),
     Index(None, "document_id"),
+    Index(None, "sha256"),
     Index(None, "published_revision"),
     Index(None, "retired_revision"),
     sqlite_autoincrement=True,

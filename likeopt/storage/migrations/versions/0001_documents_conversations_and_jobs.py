@@ -250,6 +250,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_versions_document_id"), "versions", ["document_id"], unique=False)
+    op.create_index(op.f("ix_versions_sha256"), "versions", ["sha256"], unique=False)
     op.create_index(
         op.f("ix_versions_published_revision"), "versions", ["published_revision"], unique=False
     )

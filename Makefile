@@ -1,0 +1,123 @@
+# Everything a developer or CI runs. Each target sets up what it needs, once: the second run is
+# fast and needs no network. Stamps stand for what is installed; delete one to redo its step.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DELETE_ON_ERROR:
+
+# The first Python of 3.11 or newer that is found; `make PYTHON=...` chooses another.
+PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(shell \
+	$(p) -c 'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes
+SAY = @printf '\033[1m==>\033[0m %s\n'
+
+# -- targets -------------------------------------------------------------------------------------
+
+.PHONY: help
+help: ## List the targets
+	@echo 'Like-Opt. Needs Linux or macOS, Python 3.11+, Node.js 20+.'
+	@sed -nE 's/^([a-z]+):.*## (.*)$$/  make \1\t\2/p' Makefile | expand -t 16
+
+.PHONY: run
+run: .venv/.package likeopt/web/static/manifest.json ## Start Like-Opt and print its address
+	@exec $(BIN)/likeopt serve
+
+.PHONY: local
+local: .venv/.package ## Also install what runs a language model on this machine
+	$(SAY) 'Installing llama.cpp (100 MB); then: .venv/bin/likeopt model get local'
+	@$(PIP) -r requirements-local.lock
+
+.PHONY: check
+check: .venv/.dev .venv/.package frontend/node_modules/.installed ## Lint, types, import rules, docs
+	$(SAY) 'Python: format, lint, types, import rules'
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	$(SAY) 'Page: types and lint'
+	@cd frontend && npm run --silent check
+
+.PHONY: test
+test: .make/servers .venv-chroma/.installed check likeopt/web/static/manifest.json ## Everything CI runs
+	$(SAY) 'Page: tests'
+	@cd frontend && npm test --silent
+	$(SAY) 'Python: tests, with real PostgreSQL, Chroma and Chromium'
+	@$(BIN)/pytest -n 2 --dist worksteal $(PYTEST)
+
+.PHONY: bench
+bench: .venv/.dev .venv/.package .venv-chroma/.installed ## Measure; results go to bench/README.md
+	@$(BIN)/python -m bench
+
+.PHONY: docs
+docs: .venv/.package ## Generate docs/configuration.md, docs/commands.md and .env.example
+	@$(BIN)/python scripts/generate_docs.py
+
+UV = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
+
+.PHONY: lock
+lock: .venv/.dev ## Rewrite the lock files (UPGRADE=--upgrade takes the newest versions)
+	$(SAY) 'Locking Python packages'
+	@$(UV) pyproject.toml --extra postgres --group build -o requirements.lock
+	@$(UV) pyproject.toml --extra local -c requirements.lock -o requirements-local.lock
+	@$(UV) pyproject.toml --all-extras --group dev -c requirements.lock -o requirements-dev.lock
+	@echo 'chromadb==1.5.9' | $(UV) - -o requirements-chroma.lock
+	$(SAY) 'Locking npm packages'
+	@cd frontend && npm install --package-lock-only --silent
+
+.PHONY: clean
+clean: ## Remove everything that make made, but not your data
+	rm -rf .venv .venv-chroma .make frontend/node_modules likeopt/web/static build dist
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis test-results
+
+# -- set-up --------------------------------------------------------------------------------------
+
+.venv/.created:
+	@test -n '$(PYTHON)' || { echo 'Like-Opt needs Python 3.11 or newer; none was found.' >&2; exit 1; }
+	$(SAY) 'Making .venv with $(PYTHON)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; \
+		echo 'Could not make .venv. On Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	@touch $@
+
+.venv/.runtime: requirements.lock .venv/.created
+	$(SAY) 'Installing Python packages (150 MB, about a minute)'
+	@$(PIP) -r requirements.lock
+	@touch $@
+
+.venv/.package: pyproject.toml hatch_build.py .venv/.runtime
+	@$(BIN)/python -m pip --disable-pip-version-check --quiet install \
+		--no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: requirements-dev.lock .venv/.runtime
+	$(SAY) 'Installing development packages'
+	@$(PIP) -r requirements-dev.lock
+	@touch $@
+
+.venv-chroma/.installed: requirements-chroma.lock .venv/.created
+	$(SAY) 'Installing the Chroma server into .venv-chroma'
+	@test -x .venv-chroma/bin/python || $(PYTHON) -m venv .venv-chroma
+	@.venv-chroma/bin/python -m pip --disable-pip-version-check --quiet install \
+		--require-hashes -r requirements-chroma.lock
+	@touch $@
+
+frontend/node_modules/.installed: frontend/package-lock.json
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || \
+		{ echo 'Building the page needs Node.js 20 or newer (and npm).' >&2; exit 1; }
+	$(SAY) 'Installing npm packages'
+	@cd frontend && npm ci --loglevel=error --no-fund --no-audit
+	@touch $@
+
+PAGE := $(shell find frontend -name node_modules -prune -o -type f -print)
+
+likeopt/web/static/manifest.json: $(PAGE) frontend/node_modules/.installed
+	$(SAY) 'Building the page'
+	@cd frontend && npm run --silent build
+	@touch $@
+
+.make/servers: scripts/install-servers
+	@scripts/install-servers
+	@mkdir -p .make && touch $@

@@ -1,0 +1,25 @@
+"""`make bench`: run the benches, or those named: `python -m bench search quality`.
+
+Each prints a table and writes it to bench/results/<name>.json with the machine and the date.
+"""
+
+import importlib
+import sys
+
+BENCHES = ("search", "quality", "peer", "ingest", "middleware")
+
+
+def main(names: list[str]) -> int:
+    """Run benches by name, all of them if none is given."""
+    unknown = set(names) - set(BENCHES)
+    if unknown:
+        print(f"no such bench: {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
+        return 2
+    for name in names or BENCHES:
+        print(f"== {name}", flush=True)
+        importlib.import_module(f"bench.{name}").main()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

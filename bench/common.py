@@ -1,0 +1,104 @@
+"""What the benches share: data, processes, figures."""
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+
+from likeopt.cli import parts
+from likeopt.config import Config
+from likeopt.retrieval import evaluate
+from likeopt.services import Services
+
+BENCH = Path(__file__).parent
+# Scratch that may be deleted at any time: libraries with their embeddings.
+WORK = BENCH / ".work"
+
+
+def data_dir() -> Path:
+    """The folder with the data sets (BEIR layout): LIKEOPT_BENCH_DATA, or beside the checkout."""
+    return Path(os.environ.get("LIKEOPT_BENCH_DATA", BENCH.parent.parent / "shared" / "data"))
+
+
+def data_set(name: str) -> evaluate.DataSet:
+    """One of the sets in `data_dir`."""
+    return evaluate.load(data_dir() / name)
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """p50, p95, p99 and the largest, rounded to a hundredth."""
+    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    return {
+        "p50": round(cuts[49], 2),
+        "p95": round(cuts[94], 2),
+        "p99": round(cuts[98], 2),
+        "max": round(max(values), 2),
+    }
+
+
+def timed(call: Callable[[], Any]) -> float:
+    """Milliseconds of wall time that `call` takes."""
+    start = time.perf_counter()
+    call()
+    return (time.perf_counter() - start) * 1000
+
+
+def pss_mib(process: psutil.Process) -> float:
+    """Proportional set size: shared pages counted once, divided among who shares them."""
+    return float(round(process.memory_full_info().pss / 2**20, 1))
+
+
+def disk_mib(folder: Path) -> float:
+    """What the files below a folder take on disk."""
+    blocks = sum(path.stat().st_blocks for path in folder.rglob("*") if path.is_file())
+    return round(blocks * 512 / 2**20, 1)
+
+
+@contextmanager
+def library(name: str, **settings: Any) -> Iterator[Services]:
+    """A library of its own below WORK, kept between runs."""
+    config = Config(data_dir=WORK / name, sample_library=False, **settings)
+    with parts.services(config) as services:
+        yield services
+
+
+def child(title: str) -> psutil.Process:
+    """The child process of this one with `title` in its name."""
+    for process in psutil.Process().children(recursive=True):
+        if title in " ".join(process.cmdline()):
+            return process
+    raise LookupError(title)
+
+
+def report(name: str, rows: list[dict[str, Any]], **about: Any) -> None:
+    """Print rows as a table, and keep them with what they were measured on."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    cells = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    for line in cells:
+        print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
+    for key, value in about.items():
+        print(f"{key}: {value}")
+    machine = {
+        "cpus": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
+    folder = BENCH / "results"
+    folder.mkdir(exist_ok=True)
+    result = {"machine": machine, **about, "rows": rows}
+    text = json.dumps(result, indent=1, ensure_ascii=False, default=msgspec.to_builtins)
+    (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

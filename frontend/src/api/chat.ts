@@ -1,0 +1,105 @@
+import { visible, wait } from "../lib/wait";
+import { ApiError, open, type Problem, request } from "./client";
+import { type Frame, frames } from "./sse";
+import type { Citation, Filters, Message } from "./types";
+
+/** A question, in a new conversation or a given one; or the wish for another answer to one. */
+export type Question = ({ question: string; conversation_id?: string } | { regenerate: string }) & {
+  filters?: Filters;
+};
+
+/** What happens while an answer is written. `connection` comes from here, the rest from the server. */
+export type ChatEvent =
+  | {
+      type: "start";
+      conversation_id: string;
+      question_id: string;
+      message_id: string;
+      title: string;
+    }
+  | { type: "queue"; position: number }
+  | { type: "sources"; query: string; citations: Citation[] }
+  | { type: "delta"; text: string }
+  | { type: "restart" }
+  | { type: "done"; message: Message }
+  | { type: "error"; problem: Problem }
+  | { type: "connection"; lost: boolean };
+
+// The server says something every 15 s.
+const SILENCE_MS = 40_000;
+const ATTEMPTS = 7;
+const LONGEST_WAIT_MS = 8000;
+
+/** Asks, and follows the answer to its end, over as many connections as it takes. */
+export function ask(question: Question, signal: AbortSignal): AsyncGenerator<ChatEvent> {
+  const first = () =>
+    open("/api/v1/chat", {
+      method: "POST",
+      json: { ...question, stream: true },
+      headers: { Accept: "text/event-stream" },
+      signal,
+    });
+  return follow(first, undefined, signal);
+}
+
+/** Follows an answer that is being written, from its beginning. */
+export function resume(messageId: string, signal: AbortSignal): AsyncGenerator<ChatEvent> {
+  return follow(() => reopen(messageId, "", signal), messageId, signal);
+}
+
+export function stop(messageId: string, signal: AbortSignal): Promise<void> {
+  return request<void>(`/api/v1/chat/${messageId}/stop`, { method: "POST", signal });
+}
+
+function reopen(messageId: string, last: string, signal: AbortSignal): Promise<Response> {
+  const headers: Record<string, string> = { Accept: "text/event-stream" };
+  if (last) headers["Last-Event-ID"] = last;
+  return open(`/api/v1/chat/${messageId}/stream`, { headers, signal });
+}
+
+async function* follow(
+  first: () => Promise<Response>,
+  messageId: string | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<ChatEvent> {
+  let answer = messageId;
+  let last = "";
+  let connect = first;
+  for (let attempt = 0; ; attempt++) {
+    try {
+      const response = await connect();
+      if (attempt > 0) yield { type: "connection", lost: false };
+      if (!response.body) throw new TypeError("The response has no body");
+      for await (const frame of frames(response.body, SILENCE_MS)) {
+        attempt = 0;
+        if (Number(frame.id) <= Number(last || "0")) continue; // seen before the connection broke
+        last = frame.id || last;
+        const event = decode(frame);
+        if (!event) continue;
+        if (event.type === "start") answer = event.message_id;
+        yield event;
+        if (event.type === "done" || event.type === "error") return;
+      }
+      throw new TypeError("The stream ended before the answer did");
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      const reason = ApiError.from(error);
+      // Without its id an answer cannot be found again: asking once more is the person's decision.
+      if (!answer || !reason.retryable || attempt >= ATTEMPTS) throw reason;
+      const id = answer;
+      connect = () => reopen(id, last, signal);
+      yield { type: "connection", lost: true };
+      await wait(Math.min(500 * 2 ** attempt, LONGEST_WAIT_MS), signal);
+      await visible(signal);
+    }
+  }
+}
+
+const TYPES = new Set(["start", "queue", "sources", "delta", "restart", "done", "error"]);
+
+function decode(frame: Frame): ChatEvent | undefined {
+  if (!TYPES.has(frame.event)) return undefined; // from a newer server
+  const data = JSON.parse(frame.data);
+  if (frame.event === "error") return { type: "error", problem: data.problem ?? data };
+  return { ...data, type: frame.event } as ChatEvent;
+}

@@ -1,0 +1,91 @@
+import { effect, useComputed, useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { t } from "../i18n";
+import { DialogHost } from "../ui/dialog";
+import { Icon } from "../ui/icon";
+import { narrow } from "../ui/media";
+import { Panel } from "../ui/panel";
+import { Announcer } from "../ui/toast";
+import { menuOpen } from "./menu";
+import { failure, pages } from "./pages";
+import { type Route, route } from "./router";
+import { online } from "./server";
+import { Sidebar } from "./sidebar/sidebar";
+import "./app.css";
+
+export function App(): JSX.Element {
+  const main = useRef<HTMLElement>(null);
+  const drawer = useComputed(() => menuOpen.value && narrow.value);
+  useFocusOnChange(main);
+  return (
+    <div class="app">
+      <a class="skip" href="#main">
+        {t.value.skip}
+      </a>
+      <Sidebar />
+      {drawer.value && (
+        <button
+          class="scrim"
+          type="button"
+          aria-label={t.value.closeMenu}
+          onClick={() => {
+            menuOpen.value = false;
+          }}
+        />
+      )}
+      <main id="main" class="main" tabIndex={-1} ref={main} inert={drawer.value}>
+        {!online.value && (
+          <p class="offline" role="status">
+            <Icon name="offline" /> {t.value.offline}
+          </p>
+        )}
+        <CurrentPage />
+      </main>
+      <DialogHost />
+      <Announcer />
+    </div>
+  );
+}
+
+function CurrentPage(): JSX.Element {
+  const { page } = route.value;
+  if (page === "missing") return <Missing />;
+  const Found = pages[page].value;
+  if (Found) return <Found />;
+  if (failure.value) {
+    return <Panel error={failure.value} retry={() => location.reload()} />;
+  }
+  // The code arrives within a moment, and an empty page flickers less than a spinner.
+  return <div class="main-empty" />;
+}
+
+function Missing(): JSX.Element {
+  return (
+    <Panel
+      icon="search"
+      title={t.value.notFoundTitle}
+      body={t.value.notFoundBody}
+      action={
+        <a class="button primary" href="/">
+          {t.value.goHome}
+        </a>
+      }
+    />
+  );
+}
+
+/** After a change of page the keyboard starts from the new content. */
+function useFocusOnChange(main: { current: HTMLElement | null }): void {
+  const shown = useSignal<Route["page"]>(route.peek().page);
+  useEffect(
+    () =>
+      effect(() => {
+        const { page } = route.value;
+        if (page === shown.peek()) return;
+        shown.value = page;
+        main.current?.focus({ preventScroll: true });
+      }),
+    [],
+  );
+}

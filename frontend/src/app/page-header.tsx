@@ -1,0 +1,38 @@
+import type { ComponentChildren, JSX } from "preact";
+import { useEffect } from "preact/hooks";
+import { t } from "../i18n";
+import { Icon } from "../ui/icon";
+import { menuOpen } from "./menu";
+
+/** The line on top of a page. Its title is also the window's. */
+export function PageHeader({
+  title,
+  quiet,
+  children,
+}: {
+  title: string;
+  /** Said to screen readers and in the window's title only. */
+  quiet?: boolean;
+  children?: ComponentChildren;
+}): JSX.Element {
+  useEffect(() => {
+    document.title = title ? `${title} · Like-Opt` : "Like-Opt";
+  }, [title]);
+  return (
+    <header class="page-header">
+      <button
+        class="icon-button menu-button"
+        type="button"
+        aria-label={t.value.menu}
+        onClick={() => {
+          menuOpen.value = true;
+        }}
+      >
+        <Icon name="menu" />
+      </button>
+      <h1 class={quiet ? "hidden" : "page-title"}>{title}</h1>
+      {quiet && <span class="page-title" />}
+      <div class="page-actions">{children}</div>
+    </header>
+  );
+}

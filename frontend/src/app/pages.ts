@@ -1,0 +1,38 @@
+import { effect, type Signal, signal } from "@preact/signals";
+import type { ComponentType } from "preact";
+import { ApiError } from "../api/client";
+import { route } from "./router";
+
+type Page = "chat" | "library";
+
+const LOADERS: Record<Page, () => Promise<{ default: ComponentType }>> = {
+  chat: () => import(/* webpackChunkName: "chat" */ "../pages/chat"),
+  library: () => import(/* webpackChunkName: "library" */ "../pages/library"),
+};
+
+/** The code of the pages that have been loaded. */
+export const pages: Record<Page, Signal<ComponentType | undefined>> = {
+  chat: signal(undefined),
+  library: signal(undefined),
+};
+export const failure = signal<ApiError | undefined>(undefined);
+
+/** Loads a page's code, once. Call it when a visit is likely. */
+export async function prefetch(page: Page): Promise<void> {
+  if (pages[page].peek()) return;
+  try {
+    pages[page].value = (await LOADERS[page]()).default;
+    failure.value = undefined;
+  } catch {
+    // Either the network, or a release that has replaced the files of this one: a reload helps both.
+    failure.value = new ApiError("offline", 0, "", true);
+  }
+}
+
+/** Keeps the code of the page at hand loaded. */
+export function followRoute(): void {
+  effect(() => {
+    const { page } = route.value;
+    if (page !== "missing") prefetch(page);
+  });
+}

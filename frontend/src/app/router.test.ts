@@ -1,0 +1,49 @@
+import { effect } from "@preact/signals";
+import { expect, test } from "vitest";
+import { followLinks, match, navigate, query, route } from "./router";
+
+const ID = "0123456789abcdef0123456789abcdef";
+
+test("addresses name pages, and nothing else does", () => {
+  expect(match("/")).toEqual({ page: "chat", conversation: null });
+  expect(match(`/c/${ID}`)).toEqual({ page: "chat", conversation: ID });
+  expect(match("/library")).toEqual({ page: "library", document: null });
+  expect(match(`/library/${ID}`)).toEqual({ page: "library", document: ID });
+  for (const path of ["/c/", "/c/1", `/c/${ID}/x`, "/library/..", "/admin", "/api/v1/info"]) {
+    expect(match(path), path).toEqual({ page: "missing" });
+  }
+});
+
+test("a change of address is seen once, whole", () => {
+  const seen: string[] = [];
+  const stop = effect(() => {
+    seen.push(`${JSON.stringify(route.value)} ${query.value}`);
+  });
+  seen.length = 0;
+  navigate(`/?document=${ID}`);
+  navigate(`/c/${ID}`, { replace: true });
+  stop();
+  expect(seen).toEqual([
+    `{"page":"chat","conversation":null} document=${ID}`,
+    `{"page":"chat","conversation":"${ID}"} `,
+  ]);
+});
+
+test("only links to our own pages are followed without a load", () => {
+  followLinks();
+  let followed = false;
+  document.addEventListener("click", (event) => {
+    followed = event.defaultPrevented;
+    event.preventDefault(); // nothing leaves the test
+  });
+  const follow = (html: string) => {
+    document.body.innerHTML = html;
+    document.querySelector("a")?.click();
+    return followed;
+  };
+  expect(follow('<a href="/library">x</a>')).toBe(true);
+  expect(location.pathname).toBe("/library");
+  expect(follow(`<a href="/api/v1/documents/${ID}/original">x</a>`)).toBe(false);
+  expect(follow('<a href="/library" target="_blank">x</a>')).toBe(false);
+  expect(follow('<a href="https://example.com/library">x</a>')).toBe(false);
+});

@@ -1,0 +1,52 @@
+import { batch, computed, signal } from "@preact/signals";
+
+export type Route =
+  | { page: "chat"; conversation: string | null }
+  | { page: "library"; document: string | null }
+  | { page: "missing" };
+
+const ID = "([0-9a-f]{32})";
+
+/** The page that an address names. */
+export function match(path: string): Route {
+  if (path === "/") return { page: "chat", conversation: null };
+  const conversation = path.match(`^/c/${ID}$`)?.[1];
+  if (conversation) return { page: "chat", conversation };
+  if (path === "/library") return { page: "library", document: null };
+  const document = path.match(`^/library/${ID}$`)?.[1];
+  if (document) return { page: "library", document };
+  return { page: "missing" };
+}
+
+const path = signal(location.pathname);
+export const query = signal(new URLSearchParams(location.search));
+export const route = computed(() => match(path.value));
+
+function read(): void {
+  batch(() => {
+    query.value = new URLSearchParams(location.search);
+    path.value = location.pathname;
+  });
+}
+
+/** Shows the page at `to`, an address on this site; `replace` leaves no way back to this one. */
+export function navigate(to: string, { replace = false } = {}): void {
+  if (replace) history.replaceState(null, "", to);
+  else history.pushState(null, "", to);
+  read();
+}
+
+/** Lets ordinary links to our own pages change the page without a reload. */
+export function followLinks(): void {
+  addEventListener("popstate", read);
+  document.addEventListener("click", (event) => {
+    if (event.defaultPrevented || event.button !== 0) return;
+    if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    const link = (event.target as Element).closest?.("a");
+    if (!link || link.target || link.hash || link.hasAttribute("download")) return;
+    if (link.origin !== location.origin || match(link.pathname).page === "missing") return;
+    event.preventDefault();
+    // To where one is already: the page begins anew, without another step back.
+    navigate(link.pathname + link.search, { replace: link.href === location.href });
+  });
+}

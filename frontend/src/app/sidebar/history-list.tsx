@@ -1,0 +1,146 @@
+import type { JSX, TargetedEvent } from "preact";
+import { useEffect } from "preact/hooks";
+import { exportAddress } from "../../api/conversations";
+import type { Conversation } from "../../api/types";
+import { explain, t } from "../../i18n";
+import { daysAgo } from "../../lib/format";
+import { askText, confirm } from "../../ui/dialog";
+import { Icon } from "../../ui/icon";
+import { type Item, Menu } from "../../ui/menu";
+import { toast } from "../../ui/toast";
+import { navigate, route } from "../router";
+import { hasMore, items, load, loadMore, remove, rename, search, state } from "./history";
+
+const TYPING_MS = 200;
+
+/** Earlier conversations: found by words, grouped by day. */
+export function HistoryList(): JSX.Element {
+  useEffect(() => {
+    load();
+  }, []);
+  return (
+    <section class="history" aria-labelledby="history-title">
+      <h2 class="history-title" id="history-title">
+        {t.value.history}
+      </h2>
+      <SearchField />
+      <div class="history-list">
+        <Contents />
+      </div>
+    </section>
+  );
+}
+
+let typing: ReturnType<typeof setTimeout> | undefined;
+
+function SearchField(): JSX.Element {
+  const onInput = (event: TargetedEvent<HTMLInputElement>) => {
+    search.value = event.currentTarget.value;
+    clearTimeout(typing);
+    typing = setTimeout(load, TYPING_MS);
+  };
+  return (
+    <label class="search-field">
+      <Icon name="search" />
+      <span class="hidden">{t.value.searchHistory}</span>
+      <input
+        type="search"
+        value={search.value}
+        placeholder={t.value.searchHistory}
+        onInput={onInput}
+      />
+    </label>
+  );
+}
+
+function Contents(): JSX.Element {
+  const { data, error, loading } = state.value;
+  if (error && !data) {
+    return (
+      <p class="history-note" role="alert">
+        {explain(error)}{" "}
+        <button class="link" type="button" onClick={load}>
+          {t.value.retry}
+        </button>
+      </p>
+    );
+  }
+  if (items.value.length === 0) {
+    if (loading || !data) return <p class="history-note">{t.value.loading}</p>;
+    return <p class="history-note">{search.value ? t.value.noHistoryFound : t.value.noHistory}</p>;
+  }
+  return (
+    <>
+      {groups(items.value).map(([name, rows]) => (
+        <div class="history-group" key={name}>
+          <h3>{name}</h3>
+          <ul>
+            {rows.map((row) => (
+              <Row key={row.id} row={row} />
+            ))}
+          </ul>
+        </div>
+      ))}
+      {hasMore.value && (
+        <button class="link history-more" type="button" disabled={loading} onClick={loadMore}>
+          {t.value.more}
+        </button>
+      )}
+    </>
+  );
+}
+
+function groups(all: Conversation[]): [string, Conversation[]][] {
+  const { today, yesterday, lastWeek, earlier } = t.value;
+  const found = new Map<string, Conversation[]>();
+  for (const item of all) {
+    const days = daysAgo(item.updated_at);
+    const name = days <= 0 ? today : days === 1 ? yesterday : days <= 7 ? lastWeek : earlier;
+    found.set(name, [...(found.get(name) ?? []), item]);
+  }
+  return [...found];
+}
+
+function Row({ row }: { row: Conversation }): JSX.Element {
+  const here = route.value.page === "chat" && route.value.conversation === row.id;
+  return (
+    <li class={here ? "history-row here" : "history-row"}>
+      <a href={`/c/${row.id}`} aria-current={here ? "page" : undefined} title={row.title}>
+        {row.title}
+      </a>
+      <Menu label={t.value.actions(row.title)} items={conversationActions(row.id, row.title)} />
+    </li>
+  );
+}
+
+/** What can be done with a conversation, here and above the conversation itself. */
+export function conversationActions(id: string, title: string): Item[] {
+  return [
+    { icon: "pencil", label: t.value.rename, run: () => askRename(id, title) },
+    { icon: "download", label: t.value.exportMarkdown, href: exportAddress(id, "markdown") },
+    { icon: "download", label: t.value.exportJson, href: exportAddress(id, "json") },
+    { icon: "trash", label: t.value.delete, danger: true, run: () => askRemove(id, title) },
+  ];
+}
+
+async function askRename(id: string, title: string): Promise<void> {
+  const chosen = await askText({
+    title: t.value.renameChat,
+    action: t.value.save,
+    field: { label: t.value.title, value: title },
+  });
+  if (chosen && chosen !== title && (await rename(id, chosen))) toast(t.value.renamed);
+}
+
+async function askRemove(id: string, title: string): Promise<void> {
+  const sure = await confirm({
+    title: t.value.deleteChat,
+    body: t.value.deleteChatBody(title),
+    action: t.value.delete,
+    danger: true,
+  });
+  if (!sure || !(await remove(id))) return;
+  toast(t.value.deleted);
+  const now = route.peek();
+  if (now.page === "chat" && now.conversation === id) navigate("/", { replace: true });
+}

@@ -1,0 +1,160 @@
+import { useComputed } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { chooseLanguage, type Language, language, t } from "../../i18n";
+import { Icon } from "../../ui/icon";
+import { narrow } from "../../ui/media";
+import { menuOpen as open } from "../menu";
+import { prefetch } from "../pages";
+import { route } from "../router";
+import { busy, indexing, info } from "../server";
+import { nextTheme, theme } from "../theme";
+import { HistoryList } from "./history-list";
+import "./sidebar.css";
+
+/** Where one can go: a column, or below 860 px a drawer. */
+export function Sidebar(): JSX.Element {
+  const drawer = useRef<HTMLElement>(null);
+  const away = useComputed(() => narrow.value && !open.value);
+  const shown = narrow.value && open.value;
+  useEffect(() => {
+    if (!shown) return;
+    const before = document.activeElement;
+    drawer.current?.querySelector<HTMLElement>("a, button")?.focus();
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key === "Escape") open.value = false;
+    };
+    addEventListener("keydown", onKey);
+    return () => {
+      removeEventListener("keydown", onKey);
+      if (before instanceof HTMLElement) before.focus();
+    };
+  }, [shown]);
+  return (
+    <aside class={open.value ? "sidebar open" : "sidebar"} inert={away.value} ref={drawer}>
+      <div class="sidebar-top">
+        <a class="brand" href="/">
+          <Logo /> Like-Opt
+        </a>
+        {shown && (
+          <button
+            class="icon-button"
+            type="button"
+            aria-label={t.value.closeMenu}
+            onClick={() => {
+              open.value = false;
+            }}
+          >
+            <Icon name="close" />
+          </button>
+        )}
+      </div>
+      <Navigation />
+      <HistoryList />
+      <Activity />
+      <Footer />
+    </aside>
+  );
+}
+
+function Logo(): JSX.Element {
+  return (
+    <svg class="logo" viewBox="0 0 32 32" aria-hidden="true">
+      <rect width="32" height="32" rx="9" />
+      <path
+        class="logo-sheet"
+        d="M9 8.500h9.500a4.5 4.5 0 0 1 4.5 4.500v4a4.5 4.5 0 0 1-4.5 4.500H14l-5 4z"
+      />
+      <path class="logo-lines" d="M13 13h6M13 16.800h4" />
+    </svg>
+  );
+}
+
+function Navigation(): JSX.Element {
+  const here = route.value;
+  const fresh = here.page === "chat" && !here.conversation;
+  return (
+    <nav class="nav" aria-label={t.value.menu}>
+      <a
+        class={fresh ? "nav-link here" : "nav-link"}
+        href="/"
+        aria-current={fresh ? "page" : undefined}
+        onPointerEnter={() => prefetch("chat")}
+      >
+        <Icon name="plus" /> {t.value.newChat}
+      </a>
+      <a
+        class={here.page === "library" ? "nav-link here" : "nav-link"}
+        href="/library"
+        aria-current={here.page === "library" ? "page" : undefined}
+        onPointerEnter={() => prefetch("library")}
+        onFocus={() => prefetch("library")}
+      >
+        <Icon name="library" /> {t.value.library}
+      </a>
+    </nav>
+  );
+}
+
+/** What the server is reading at the moment; nothing when it is idle. */
+function Activity(): JSX.Element | null {
+  const now = indexing.value;
+  if (!busy.value || !now) return null;
+  const files = now.queued + now.running.filter(({ kind }) => kind === "index").length;
+  return (
+    <a class="activity" href="/library">
+      <span class="spinner" />
+      {files > 0 ? t.value.indexingLine(files) : t.value.embeddingLine(now.pending_embeddings)}
+    </a>
+  );
+}
+
+function Footer(): JSX.Element {
+  const model = info.state.value.data?.model;
+  return (
+    <footer class="sidebar-footer">
+      {model && (
+        <p class="model-line" title={model.name}>
+          <Icon name={model.kind === "extractive" ? "quote" : "spark"} />
+          <span>{t.value.modelLine(model.kind, model.name)}</span>
+        </p>
+      )}
+      <div class="sidebar-tools">
+        <LanguageSwitch />
+        <button
+          class="icon-button"
+          type="button"
+          title={`${t.value.theme}: ${t.value.themes[theme.value]}`}
+          aria-label={`${t.value.theme}: ${t.value.themes[theme.value]}`}
+          onClick={nextTheme}
+        >
+          <Icon name={theme.value} />
+        </button>
+      </div>
+    </footer>
+  );
+}
+
+const NAMES: [Language, string][] = [
+  ["ko", "한국어"],
+  ["en", "English"],
+];
+
+function LanguageSwitch(): JSX.Element {
+  return (
+    <fieldset class="switch">
+      <legend class="hidden">{t.value.language}</legend>
+      {NAMES.map(([code, name]) => (
+        <button
+          key={code}
+          type="button"
+          lang={code}
+          aria-pressed={language.value === code}
+          onClick={() => chooseLanguage(code)}
+        >
+          {name}
+        </button>
+      ))}
+    </fieldset>
+  );
+}

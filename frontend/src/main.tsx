@@ -1,0 +1,22 @@
+import "./app/theme.css";
+import { render } from "preact";
+import { App } from "./app/app";
+import { followMenu } from "./app/menu";
+import { followRoute } from "./app/pages";
+import { followLinks } from "./app/router";
+import { followConnection, loadInfo, watchIndexing } from "./app/server";
+import { followTheme } from "./app/theme";
+import { followLanguage } from "./i18n";
+import "./icon.svg";
+
+followTheme();
+followLanguage();
+followLinks();
+followRoute();
+followMenu();
+followConnection();
+loadInfo();
+watchIndexing();
+
+const root = document.getElementById("app");
+if (root) render(<App />, root);

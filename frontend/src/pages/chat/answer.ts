@@ -1,0 +1,141 @@
+import { batch, computed, signal } from "@preact/signals";
+import { type ChatEvent, stop } from "../../api/chat";
+import { ApiError } from "../../api/client";
+import type { AnswerKind, Citation, Message } from "../../api/types";
+
+/** Where an answer is: before its first word, being written, or over. */
+export type Phase = "searching" | "queued" | "writing" | "complete" | "stopped" | "failed";
+
+/** One answer, each part a signal, so that a word more re-renders its text and nothing else. */
+export class Answer {
+  readonly id = signal("");
+  readonly phase = signal<Phase>("searching");
+  readonly text = signal("");
+  readonly citations = signal<Citation[]>([]);
+  readonly position = signal(0);
+  readonly lost = signal(false);
+  readonly kind = signal<AnswerKind | null>(null);
+  readonly model = signal("");
+  readonly query = signal("");
+  readonly stages = signal<Record<string, number>>({});
+  readonly error = signal<ApiError | undefined>(undefined);
+  /** Code of why no model wrote this, where one should have. */
+  readonly fallback = signal("");
+
+  readonly live = computed(() => {
+    const phase = this.phase.value;
+    return phase === "searching" || phase === "queued" || phase === "writing";
+  });
+
+  #pending = "";
+  #frame = 0;
+  #stopWanted = false;
+
+  static of(message: Message): Answer {
+    const answer = new Answer();
+    answer.settle(message);
+    return answer;
+  }
+
+  /** Takes over what the server has stored. */
+  settle(message: Message): void {
+    this.#forget();
+    batch(() => {
+      this.id.value = message.id;
+      this.text.value = message.content;
+      this.citations.value = message.citations;
+      this.kind.value = message.kind;
+      this.model.value = message.model ?? "";
+      this.query.value = message.query ?? "";
+      this.stages.value = message.stages ?? {};
+      this.lost.value = false;
+      this.fallback.value = message.state === "complete" ? (message.error_code ?? "") : "";
+      this.phase.value = message.state === "streaming" ? "writing" : message.state;
+      if (message.state === "failed") {
+        const code = message.error_code ?? "internal_error";
+        this.error.value ??= new ApiError(code, 0, "", true);
+      }
+    });
+  }
+
+  fail(error: ApiError): void {
+    this.#flush();
+    batch(() => {
+      this.error.value = error;
+      this.lost.value = false;
+      this.phase.value = "failed";
+    });
+  }
+
+  take(event: ChatEvent): void {
+    switch (event.type) {
+      case "start":
+        this.id.value = event.message_id;
+        if (this.#stopWanted) this.stop();
+        break;
+      case "queue":
+        batch(() => {
+          this.position.value = event.position;
+          this.phase.value = "queued";
+        });
+        break;
+      case "sources":
+        batch(() => {
+          this.citations.value = event.citations;
+          this.query.value = event.query;
+          this.phase.value = "writing";
+        });
+        break;
+      case "delta":
+        this.#append(event.text);
+        break;
+      case "restart":
+        this.#forget();
+        this.text.value = "";
+        break;
+      case "connection":
+        this.lost.value = event.lost;
+        break;
+      case "done":
+        this.settle(event.message);
+        break;
+      case "error":
+        this.fail(ApiError.fromProblem(event.problem));
+        break;
+    }
+  }
+
+  /** Asks the server to stop; the stream then ends with what has been written. */
+  async stop(): Promise<void> {
+    if (!this.id.peek()) {
+      this.#stopWanted = true;
+      return;
+    }
+    await stop(this.id.peek(), AbortSignal.timeout(10_000));
+  }
+
+  /** Words arrive faster than a screen can show them: one update a frame is enough. */
+  #append(text: string): void {
+    this.#pending += text;
+    if (document.hidden) this.#flush();
+    else if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#flush());
+  }
+
+  #flush(): void {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    if (!this.#pending) return;
+    const more = this.#pending;
+    this.#pending = "";
+    batch(() => {
+      this.text.value += more;
+      this.phase.value = "writing";
+    });
+  }
+
+  #forget(): void {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    this.#pending = "";
+  }
+}

@@ -1,0 +1,124 @@
+import { signal, useSignalEffect } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { maxQuestion } from "../../app/server";
+import { t } from "../../i18n";
+import { countCharacters } from "../../lib/text";
+import { Icon } from "../../ui/icon";
+import { narrow } from "../../ui/media";
+import { toastError } from "../../ui/toast";
+import { chat } from "./current";
+
+/** What is being typed survives a look at another page. */
+const draft = signal("");
+
+/** Enter sends, but not the Enter that ends the composition of a Korean syllable. In Safari that
+ * one comes after the composition, with the key code 229 of one that an input method handles. */
+export function sends(event: Pick<KeyboardEvent, "key" | "shiftKey" | "isComposing" | "keyCode">) {
+  return event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229;
+}
+
+export function Composer(): JSX.Element {
+  const field = useRef<HTMLTextAreaElement>(null);
+  const writing = chat.writing.value;
+  const text = draft.value.trim();
+  const over = countCharacters(text) - maxQuestion.value;
+  const scope = chat.scope.value;
+
+  useSignalEffect(() => {
+    draft.value;
+    grow(field.current);
+  });
+  useEffect(() => {
+    if (!narrow.peek()) field.current?.focus({ preventScroll: true });
+  }, [chat.id.value]);
+
+  const submit = () => {
+    if (!text || over > 0 || writing) return;
+    draft.value = "";
+    chat.ask(text);
+  };
+  return (
+    <form
+      class="composer"
+      onSubmit={(event) => {
+        event.preventDefault();
+        submit();
+      }}
+    >
+      <div class="composer-box">
+        {scope && (
+          <p class="scope">
+            <Icon name="scope" />
+            <span>{t.value.onlyIn(scope.name)}</span>
+            <button
+              type="button"
+              aria-label={t.value.removeScope}
+              title={t.value.removeScope}
+              onClick={() => {
+                chat.scope.value = null;
+              }}
+            >
+              <Icon name="close" />
+            </button>
+          </p>
+        )}
+        <textarea
+          ref={field}
+          rows={1}
+          value={draft.value}
+          placeholder={
+            chat.turns.value.length > 0 ? t.value.followUpPlaceholder : t.value.placeholder
+          }
+          aria-label={t.value.placeholder}
+          enterkeyhint="send"
+          onInput={(event) => {
+            draft.value = event.currentTarget.value;
+          }}
+          onKeyDown={(event) => {
+            if (!sends(event)) return;
+            event.preventDefault();
+            submit();
+          }}
+        />
+        {writing ? (
+          <button
+            class="send"
+            type="button"
+            aria-label={t.value.stop}
+            title={t.value.stop}
+            onClick={() => writing.stop().catch(toastError)}
+          >
+            <Icon name="stop" />
+          </button>
+        ) : (
+          <button
+            class="send"
+            type="submit"
+            aria-label={t.value.send}
+            title={t.value.send}
+            disabled={!text || over > 0}
+          >
+            <Icon name="send" />
+          </button>
+        )}
+      </div>
+      <p
+        class={over > 0 ? "composer-hint over" : "composer-hint"}
+        role={over > 0 ? "alert" : undefined}
+      >
+        {over > 0 ? t.value.tooLong(over) : t.value.composerHint}
+      </p>
+    </form>
+  );
+}
+
+/** As tall as what is in it; the style sheet sets the most. */
+function grow(field: HTMLTextAreaElement | null): void {
+  if (!field) return;
+  // After Preact has written the new value.
+  requestAnimationFrame(() => {
+    field.style.height = "auto";
+    field.style.height = `${field.scrollHeight}px`;
+  });
+}

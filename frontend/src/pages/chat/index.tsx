@@ -1,0 +1,131 @@
+import { useComputed, useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { PageHeader } from "../../app/page-header";
+import * as history from "../../app/sidebar/history";
+import { conversationActions } from "../../app/sidebar/history-list";
+import { t } from "../../i18n";
+import { SourcePanel } from "../../source/panel";
+import { Icon } from "../../ui/icon";
+import { compact, stillness } from "../../ui/media";
+import { Menu } from "../../ui/menu";
+import { Panel } from "../../ui/panel";
+import { Composer } from "./composer";
+import { chat, opened } from "./current";
+import { loadMarkdown } from "./lazy-markdown";
+import { TurnView } from "./turn";
+import { Welcome } from "./welcome";
+import "./chat.css";
+
+// How near to its end a conversation must be scrolled to follow what is written.
+const NEAR_PX = 96;
+
+export default function ChatPage(): JSX.Element {
+  useEffect(() => {
+    // Needed with the first answer, so not before the page stands.
+    const timer = setTimeout(loadMarkdown, 300);
+    return () => clearTimeout(timer);
+  }, []);
+  const covered = useComputed(() => compact.value && !!opened.value);
+  return (
+    <div class={opened.value ? "chat with-source" : "chat"}>
+      <div class="chat-main" inert={covered.value}>
+        <Header />
+        <Conversation />
+      </div>
+      {opened.value && (
+        <SourcePanel
+          key={`${opened.value.version_id}/${opened.value.start}`}
+          citation={opened.value}
+          close={() => {
+            opened.value = null;
+          }}
+        />
+      )}
+    </div>
+  );
+}
+
+function Header(): JSX.Element {
+  const id = chat.id.value;
+  const listed = history.items.value.find((item) => item.id === id);
+  const title = id ? (listed?.title ?? chat.title.value) : t.value.newChat;
+  return (
+    <PageHeader title={title} quiet={!id}>
+      {id && title && (
+        <Menu label={t.value.actions(title)} items={conversationActions(id, title)} />
+      )}
+    </PageHeader>
+  );
+}
+
+function Conversation(): JSX.Element {
+  const scroller = useRef<HTMLDivElement>(null);
+  const content = useRef<HTMLDivElement>(null);
+  const away = useSignal(false);
+  const { toEnd, follow } = useEnd(scroller, content, (is) => {
+    away.value = is;
+  });
+  const { error } = chat.loading.state.value;
+  const turns = chat.turns.value;
+  useEffect(follow, [turns.length]);
+  const fresh = !chat.id.value && turns.length === 0;
+  return (
+    <div class="chat-scroll" ref={scroller}>
+      <div class={fresh ? "chat-content fresh" : "chat-content"} ref={content}>
+        {error ? (
+          <Panel error={error} retry={() => chat.show(chat.id.peek())} />
+        ) : fresh ? (
+          <Welcome />
+        ) : turns.length === 0 && !chat.loading.data ? (
+          <Panel loading />
+        ) : (
+          turns.map((turn, at) => <TurnView key={at} turn={turn} last={at === turns.length - 1} />)
+        )}
+      </div>
+      <div class="chat-bottom">
+        {away.value && turns.length > 0 && (
+          <button class="to-end" type="button" onClick={() => toEnd(!stillness.peek())}>
+            <Icon name="down" /> {t.value.toLatest}
+          </button>
+        )}
+        {!error && <Composer />}
+      </div>
+    </div>
+  );
+}
+
+type Box = { current: HTMLDivElement | null };
+
+/** Keeps the end in sight while text grows, unless the reader has scrolled away from it. */
+function useEnd(scroller: Box, content: Box, onAway: (is: boolean) => void) {
+  const following = useRef(true);
+  const toEnd = (smooth: boolean) => {
+    const box = scroller.current;
+    box?.scrollTo({ top: box.scrollHeight, behavior: smooth ? "smooth" : "instant" });
+  };
+  useEffect(() => {
+    const box = scroller.current;
+    if (!box || !content.current) return;
+    const onScroll = () => {
+      const near = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR_PX;
+      following.current = near;
+      onAway(!near);
+    };
+    const grown = new ResizeObserver(() => {
+      if (following.current) toEnd(false);
+      else onScroll();
+    });
+    grown.observe(content.current);
+    box.addEventListener("scroll", onScroll, { passive: true });
+    return () => {
+      grown.disconnect();
+      box.removeEventListener("scroll", onScroll);
+    };
+  }, []);
+  const follow = () => {
+    following.current = true;
+    toEnd(false);
+  };
+  return { toEnd, follow };
+}

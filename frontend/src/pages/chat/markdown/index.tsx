@@ -1,0 +1,157 @@
+import type { Token, Tokens } from "marked";
+import { type ComponentChildren, h, type JSX } from "preact";
+import { useMemo } from "preact/hooks";
+import { t } from "../../../i18n";
+import { copy } from "../../../ui/clipboard";
+import { Icon } from "../../../ui/icon";
+import { type CitationToken, decodeEntities, parse, safeAddress } from "./parse";
+import "./markdown.css";
+
+interface Props {
+  source: string;
+  /** What to show for a marker; undefined where no source has that number. */
+  citation: (number: number) => ComponentChildren | undefined;
+}
+
+/**
+ * Markdown as elements, made from the parser's tokens one by one: no HTML is ever written, so
+ * there is nothing to sanitise, and a block that is finished is not touched by the next word.
+ */
+export default function Markdown({ source, citation }: Props): JSX.Element {
+  const tokens = useMemo(() => parse(source), [source]);
+  return <div class="markdown">{blocks(tokens, citation)}</div>;
+}
+
+type Cite = Props["citation"];
+
+function blocks(tokens: Token[], cite: Cite): ComponentChildren[] {
+  return tokens.map((token, key) => <Block key={key} token={token} cite={cite} />);
+}
+
+function Block({ token, cite }: { token: Token; cite: Cite }): JSX.Element | null {
+  switch (token.type) {
+    case "paragraph":
+      return <p>{inline(token.tokens ?? [], cite)}</p>;
+    case "text": // a line of a tight list
+      return <>{token.tokens ? inline(token.tokens, cite) : decodeEntities(token.text)}</>;
+    case "heading":
+      // The page has its own h1 and h2.
+      return h(`h${Math.min(6, token.depth + 2)}`, null, inline(token.tokens ?? [], cite));
+    case "code":
+      return <Code text={token.text} />;
+    case "blockquote":
+      return <blockquote>{blocks(token.tokens ?? [], cite)}</blockquote>;
+    case "list":
+      return <List list={token as Tokens.List} cite={cite} />;
+    case "table":
+      return <Table table={token as Tokens.Table} cite={cite} />;
+    case "hr":
+      return <hr />;
+    case "space":
+      return null;
+    default:
+      return <>{inline([token], cite)}</>;
+  }
+}
+
+function List({ list, cite }: { list: Tokens.List; cite: Cite }): JSX.Element {
+  const items = list.items.map((item, key) => <li key={key}>{blocks(item.tokens, cite)}</li>);
+  return list.ordered ? <ol start={Number(list.start) || 1}>{items}</ol> : <ul>{items}</ul>;
+}
+
+function Table({ table, cite }: { table: Tokens.Table; cite: Cite }): JSX.Element {
+  const cells = (row: Tokens.TableCell[], tag: "th" | "td") =>
+    row.map((cell, at) =>
+      h(tag, { key: at, class: table.align[at] ?? "" }, inline(cell.tokens, cite)),
+    );
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+    <div class="scroll" tabIndex={0}>
+      <table>
+        <thead>
+          <tr>{cells(table.header, "th")}</tr>
+        </thead>
+        <tbody>
+          {table.rows.map((row, key) => (
+            <tr key={key}>{cells(row, "td")}</tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Code({ text }: { text: string }): JSX.Element {
+  return (
+    <div class="code">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
+      <pre tabIndex={0}>
+        <code>{text}</code>
+      </pre>
+      <button
+        class="icon-button"
+        type="button"
+        aria-label={t.value.copy}
+        title={t.value.copy}
+        onClick={() => copy(text)}
+      >
+        <Icon name="copy" />
+      </button>
+    </div>
+  );
+}
+
+function inline(tokens: Token[], cite: Cite): ComponentChildren[] {
+  return tokens.map((token, key) => <Inline key={key} token={token} cite={cite} />);
+}
+
+function Inline({ token, cite }: { token: Token; cite: Cite }): JSX.Element {
+  const inside = () => ("tokens" in token && token.tokens ? inline(token.tokens, cite) : token.raw);
+  switch (token.type) {
+    case "strong":
+      return <strong>{inside()}</strong>;
+    case "em":
+      return <em>{inside()}</em>;
+    case "del":
+      return <del>{inside()}</del>;
+    case "codespan":
+      return <code>{token.text}</code>;
+    case "br":
+      return <br />;
+    case "link": {
+      const href = safeAddress(token.href);
+      if (!href) return <>{inside()}</>;
+      return (
+        <a href={href} target="_blank" rel="noopener noreferrer nofollow">
+          {inside()}
+        </a>
+      );
+    }
+    case "image": // never loaded: its address may carry what was in a document
+      return <span class="image">{decodeEntities(token.text || token.href)}</span>;
+    case "checkbox":
+      return <input type="checkbox" disabled checked={(token as Tokens.Checkbox).checked} />;
+    case "citation":
+      return <Citations token={token as CitationToken} cite={cite} />;
+    case "escape":
+      return <>{token.text}</>;
+    default:
+      return <>{"tokens" in token && token.tokens ? inside() : decodeEntities(token.raw)}</>;
+  }
+}
+
+function Citations({ token, cite }: { token: CitationToken; cite: Cite }): JSX.Element {
+  const chips = token.numbers.map((number) => [number, cite(number)] as const);
+  if (chips.some(([, chip]) => chip === undefined)) return <>{token.raw}</>;
+  return (
+    <>
+      {chips.map(([number, chip]) => (
+        // A word joiner: the number stays on the line of what it proves.
+        <span key={number}>
+          {"\u2060"}
+          {chip}
+        </span>
+      ))}
+    </>
+  );
+}

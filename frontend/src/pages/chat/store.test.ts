@@ -1,0 +1,200 @@
+import { effect } from "@preact/signals";
+import { expect, test, vi } from "vitest";
+import { json, serve, stream } from "../../api/fake-server";
+import type { Citation, Message } from "../../api/types";
+import { Chat } from "./store";
+
+const id = (number: number) => number.toString(16).padStart(32, "0");
+const CONVERSATION = id(1);
+const START = {
+  conversation_id: CONVERSATION,
+  question_id: id(2),
+  message_id: id(3),
+  title: "제목",
+};
+const CITATION: Citation = {
+  number: 1,
+  document_id: id(9),
+  document_name: "a.pdf",
+  version_id: 1,
+  chunk_id: 1,
+  page: 2,
+  start: 0,
+  end: 3,
+  quote: "가나다",
+  available: true,
+};
+
+const message = (number: number, more: Partial<Message>): Message => ({
+  id: id(number),
+  role: "assistant",
+  content: "",
+  state: "complete",
+  kind: "extractive",
+  model: null,
+  query: null,
+  created_at: "2026-01-01T00:00:00Z",
+  stages: { total: 12 },
+  citations: [],
+  parent_id: id(2),
+  ...more,
+});
+
+const done = message(3, { content: "답 [1]", citations: [CITATION] });
+
+test("a first question opens a conversation and ends as the server stored it", async () => {
+  const opened: string[] = [];
+  const chat = new Chat((conversation) => opened.push(conversation));
+  const calls = serve(
+    stream([
+      ["start", START],
+      ["queue", { position: 2 }],
+      ["sources", { query: "q", citations: [CITATION] }],
+      ["delta", { text: "답 " }],
+      ["delta", { text: "[1]" }],
+      ["done", { message: done }],
+    ]),
+  );
+  await chat.ask("질문");
+  const answer = chat.turns.value[0]?.answer.value;
+  expect(answer?.text.value).toBe("답 [1]");
+  expect(answer?.phase.value).toBe("complete");
+  expect(answer?.kind.value).toBe("extractive");
+  expect(answer?.citations.value).toEqual([CITATION]);
+  expect(chat.writing.value).toBeUndefined();
+  expect(opened).toEqual([CONVERSATION]);
+
+  // The address now names the conversation that is already on the page: nothing is loaded.
+  await chat.show(CONVERSATION);
+  expect(calls).toHaveLength(1);
+});
+
+test("a word more changes the text of one answer and nothing else", async () => {
+  vi.stubGlobal("requestAnimationFrame", (run: () => void) => setTimeout(run, 0));
+  const chat = new Chat();
+  serve(
+    stream([
+      ["start", START],
+      ["sources", { query: "q", citations: [CITATION] }],
+      ...Array.from({ length: 50 }, (): [string, unknown] => ["delta", { text: "x" }]),
+      ["done", { message: message(3, { content: "x".repeat(50), citations: [CITATION] }) }],
+    ]),
+  );
+  let turns = 0;
+  let sources = 0;
+  const stop = effect(() => {
+    turns++;
+    chat.turns.value;
+  });
+  const asked = chat.ask("질문");
+  const answer = chat.turns.value[0]?.answer.value;
+  const stopSources = effect(() => {
+    sources++;
+    answer?.citations.value;
+  });
+  await asked;
+  stop();
+  stopSources();
+  expect(turns).toBe(2); // empty, asked
+  expect(sources).toBeLessThanOrEqual(3); // none, found, stored
+  vi.unstubAllGlobals();
+});
+
+test("a conversation is read with all answers to a question, the newest shown", async () => {
+  const chat = new Chat();
+  const calls = serve(
+    json({
+      id: CONVERSATION,
+      title: "제목",
+      messages: [
+        message(2, { role: "user", content: "질문", parent_id: null, kind: null }),
+        message(3, { content: "하나" }),
+        message(4, { content: "둘" }),
+      ],
+    }),
+    stream([
+      ["start", { ...START, message_id: id(5) }],
+      ["done", { message: message(5, { content: "셋" }) }],
+    ]),
+  );
+  await chat.show(CONVERSATION);
+  const [turn] = chat.turns.value;
+  expect(turn?.question).toBe("질문");
+  expect(turn?.answer.value?.text.value).toBe("둘");
+  if (turn) await chat.again(turn);
+  expect(calls[1]?.body).toEqual({ regenerate: id(4), stream: true });
+  expect(turn?.answers.value.map((answer) => answer.text.value)).toEqual(["하나", "둘", "셋"]);
+  expect(turn?.answer.value?.text.value).toBe("셋");
+});
+
+test("an answer that was being written is taken up where it is shown again", async () => {
+  const chat = new Chat();
+  const calls = serve(
+    json({
+      id: CONVERSATION,
+      title: "제목",
+      messages: [
+        message(2, { role: "user", content: "질문", parent_id: null, kind: null }),
+        message(3, { content: "반", state: "streaming", kind: null }),
+      ],
+    }),
+    stream([
+      ["start", START],
+      ["delta", { text: "전부" }],
+      ["done", { message: message(3, { content: "전부" }) }],
+    ]),
+  );
+  await chat.show(CONVERSATION);
+  await vi.waitFor(() => expect(chat.writing.value).toBeUndefined());
+  expect(calls[1]?.path).toBe(`/api/v1/chat/${id(3)}/stream`);
+  expect(chat.turns.value[0]?.answer.value?.text.value).toBe("전부");
+});
+
+test("a failed question says why and can be asked again", async () => {
+  const chat = new Chat();
+  const calls = serve(
+    json({ code: "engine_unavailable", detail: "Wait.", retryable: true }, 503),
+    stream([
+      ["start", START],
+      ["done", { message: done }],
+    ]),
+  );
+  await chat.ask("질문");
+  const [turn] = chat.turns.value;
+  expect(turn?.answer.value?.phase.value).toBe("failed");
+  expect(turn?.answer.value?.error.value?.code).toBe("engine_unavailable");
+  if (turn) await chat.again(turn);
+  expect(turn?.answers.value).toHaveLength(1);
+  expect(turn?.answer.value?.phase.value).toBe("complete");
+  expect(calls[1]?.body).toEqual({ question: "질문", stream: true });
+});
+
+test("stopping before the answer has an id stops it as soon as it has one", async () => {
+  const chat = new Chat();
+  const calls = serve(
+    async () => {
+      await chat.writing.value?.stop();
+      return stream([
+        ["start", START],
+        ["done", { message: message(3, { state: "stopped", content: "반" }) }],
+      ])();
+    },
+    () => new Response(null, { status: 202 }),
+  );
+  await chat.ask("질문");
+  expect(calls[1]?.path).toBe(`/api/v1/chat/${id(3)}/stop`);
+  expect(chat.turns.value[0]?.answer.value?.phase.value).toBe("stopped");
+});
+
+test("a question can be limited to one document", async () => {
+  const chat = new Chat();
+  chat.scope.value = { id: id(9), name: "a.pdf" };
+  const calls = serve(
+    stream([
+      ["start", START],
+      ["done", { message: done }],
+    ]),
+  );
+  await chat.ask("질문");
+  expect(calls[0]?.body).toMatchObject({ filters: { documents: [id(9)] } });
+});

@@ -1,0 +1,144 @@
+import { batch, computed, signal } from "@preact/signals";
+import { ask as askServer, type ChatEvent, type Question, resume } from "../../api/chat";
+import { ApiError } from "../../api/client";
+import { getConversation } from "../../api/conversations";
+import type { Message } from "../../api/types";
+import * as history from "../../app/sidebar/history";
+import { Resource } from "../../lib/resource";
+import { isAbort } from "../../lib/wait";
+import { Answer } from "./answer";
+
+/** A question and the answers to it; more than one once it has been answered again. */
+export class Turn {
+  readonly answers = signal<Answer[]>([]);
+  readonly shown = signal(0);
+  readonly answer = computed(() => this.answers.value[this.shown.value]);
+
+  constructor(
+    readonly question: string,
+    answers: Answer[] = [],
+  ) {
+    this.answers.value = answers;
+    this.shown.value = Math.max(0, answers.length - 1);
+  }
+
+  add(answer: Answer): void {
+    batch(() => {
+      this.answers.value = [...this.answers.value, answer];
+      this.shown.value = this.answers.value.length - 1;
+    });
+  }
+}
+
+/** A document to which questions are limited. */
+export interface Scope {
+  id: string;
+  name: string;
+}
+
+/** The conversation on the page. */
+export class Chat {
+  readonly id = signal<string | null>(null);
+  readonly title = signal("");
+  readonly turns = signal<Turn[]>([]);
+  readonly scope = signal<Scope | null>(null);
+  readonly loading = new Resource<true>();
+  readonly writing = computed(() => {
+    const last = this.turns.value.at(-1)?.answer.value;
+    return last?.live.value ? last : undefined;
+  });
+
+  // Ends the streams of the conversation that is left; the server goes on writing.
+  #leave = new AbortController();
+
+  constructor(private readonly onStart: (conversation: string) => void = () => undefined) {}
+
+  /** Shows the conversation `id`, or an empty one. */
+  async show(id: string | null): Promise<void> {
+    if (id !== null && id === this.id.peek() && !this.loading.state.peek().error) return;
+    this.#leave.abort();
+    this.#leave = new AbortController();
+    this.loading.abort();
+    batch(() => {
+      this.id.value = id;
+      this.title.value = "";
+      this.turns.value = [];
+      if (id) this.scope.value = null;
+      this.loading.set(id ? undefined : true);
+    });
+    if (!id) return;
+    await this.loading.load(async (signal) => {
+      const { title, messages } = await getConversation(id, signal);
+      batch(() => {
+        this.title.value = title;
+        this.turns.value = turnsOf(messages);
+      });
+      return true as const;
+    });
+    for (const turn of this.turns.peek()) {
+      const answer = turn.answer.peek();
+      if (answer?.live.peek()) {
+        answer.take({ type: "restart" });
+        this.#follow(answer, resume(answer.id.peek(), this.#leave.signal));
+      }
+    }
+  }
+
+  ask(text: string): Promise<void> {
+    const turn = new Turn(text);
+    this.turns.value = [...this.turns.peek(), turn];
+    return this.#begin(turn);
+  }
+
+  /** Another answer to the same question, or the first one if the server never took it. */
+  again(turn: Turn): Promise<void> {
+    const before = turn.answer.peek();
+    const id = before?.id.peek();
+    if (!id) turn.answers.value = turn.answers.peek().filter((answer) => answer !== before);
+    return this.#begin(turn, id);
+  }
+
+  #begin(turn: Turn, regenerate?: string): Promise<void> {
+    const answer = new Answer();
+    turn.add(answer);
+    const id = this.id.peek();
+    const scope = this.scope.peek();
+    const question: Question = {
+      ...(regenerate
+        ? { regenerate }
+        : { question: turn.question, ...(id && { conversation_id: id }) }),
+      ...(scope && { filters: { documents: [scope.id] } }),
+    };
+    return this.#follow(answer, askServer(question, this.#leave.signal));
+  }
+
+  async #follow(answer: Answer, events: AsyncGenerator<ChatEvent>): Promise<void> {
+    const here = this.#leave;
+    try {
+      for await (const event of events) {
+        if (here.signal.aborted) return;
+        if (event.type === "start") this.#started(event.conversation_id, event.title);
+        answer.take(event);
+      }
+    } catch (error) {
+      if (!here.signal.aborted && !isAbort(error)) answer.fail(ApiError.from(error));
+    }
+  }
+
+  #started(conversation: string, title: string): void {
+    const fresh = this.id.peek() !== conversation;
+    batch(() => {
+      this.id.value = conversation;
+      this.title.value = title;
+    });
+    history.touch(conversation, title);
+    if (fresh) this.onStart(conversation);
+  }
+}
+
+function turnsOf(messages: Message[]): Turn[] {
+  const answersTo = (id: string) => messages.filter((message) => message.parent_id === id);
+  return messages
+    .filter(({ role }) => role === "user")
+    .map(({ id, content }) => new Turn(content, answersTo(id).map(Answer.of)));
+}

@@ -1,0 +1,201 @@
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { changeDocument, getDocument, originalAddress } from "../../api/documents";
+import type { Document } from "../../api/types";
+import { PageHeader } from "../../app/page-header";
+import { navigate } from "../../app/router";
+import { indexing } from "../../app/server";
+import { t } from "../../i18n";
+import { formatBytes, formatMoment } from "../../lib/format";
+import { Resource } from "../../lib/resource";
+import { Viewer } from "../../source/viewer";
+import { askText } from "../../ui/dialog";
+import { Icon } from "../../ui/icon";
+import { Menu } from "../../ui/menu";
+import { Panel } from "../../ui/panel";
+import { toastError } from "../../ui/toast";
+import { documentActions } from "./row";
+import { Status } from "./status";
+
+const never = new AbortController().signal;
+
+/** One document: what is known of it, and its text. */
+export function DocumentPage({ id }: { id: string }): JSX.Element {
+  const resource = useMemo(() => new Resource<Document>(), []);
+  // Read again whenever something has happened in the library.
+  const news = indexing.value;
+  useEffect(() => {
+    resource.load((signal) => getDocument(id, signal));
+    return () => resource.abort();
+  }, [news]);
+  const { data, error } = resource.state.value;
+  const back = () => navigate("/library");
+  return (
+    <div class="library">
+      <PageHeader title={data?.name ?? ""}>
+        {data && (
+          <Menu
+            label={t.value.actions(data.name)}
+            items={[
+              { icon: "pencil", label: t.value.rename, run: () => askName(data, resource) },
+              ...documentActions(data, back),
+            ]}
+          />
+        )}
+      </PageHeader>
+      <div class="library-scroll">
+        <div class="library-content">
+          <p>
+            <a class="back" href="/library">
+              <Icon name="left" /> {t.value.backToLibrary}
+            </a>
+          </p>
+          {error && !data ? (
+            <Panel error={error} retry={() => resource.load((signal) => getDocument(id, signal))} />
+          ) : data ? (
+            <Body document={data} resource={resource} />
+          ) : (
+            <Panel loading />
+          )}
+        </div>
+      </div>
+    </div>
+  );
+}
+
+async function askName(document: Document, resource: Resource<Document>): Promise<void> {
+  const name = await askText({
+    title: t.value.renameDocument,
+    action: t.value.save,
+    field: { label: t.value.name, value: document.name },
+  });
+  if (name && name !== document.name) await change(document, { name }, resource);
+}
+
+async function change(
+  document: Document,
+  edit: { name?: string; tags?: string[] },
+  resource: Resource<Document>,
+): Promise<void> {
+  resource.set({ ...document, ...edit });
+  try {
+    resource.set(await changeDocument(document.id, edit, never));
+  } catch (error) {
+    resource.set(document);
+    toastError(error);
+  }
+}
+
+type Parts = { document: Document; resource: Resource<Document> };
+
+function Body({ document, resource }: Parts): JSX.Element {
+  const readable = document.chunks > 0;
+  return (
+    <>
+      <section class="facts">
+        <Status document={document} />
+        <Facts document={document} />
+        <Tags document={document} resource={resource} />
+        <p class="facts-actions">
+          {readable && (
+            <a class="button primary" href={`/?document=${document.id}`}>
+              <Icon name="chat" /> {t.value.askAbout}
+            </a>
+          )}
+          <a class="button" href={originalAddress(document.id)} target="_blank" rel="noopener">
+            <Icon name="open" /> {t.value.openOriginal}
+          </a>
+        </p>
+      </section>
+      {readable ? (
+        <Viewer
+          key={document.updated_at}
+          passage={{ document: document.id, start: 0, end: 0, quote: "" }}
+        />
+      ) : (
+        document.state !== "failed" && <Panel icon="file" body={t.value.stillReading} />
+      )}
+    </>
+  );
+}
+
+function Facts({ document }: { document: Document }): JSX.Element {
+  const facts = [
+    formatBytes(document.size),
+    document.pages ? t.value.pages(document.pages) : "",
+    document.chunks ? t.value.passages(document.chunks) : "",
+    `${t.value.updated} ${formatMoment(document.updated_at)}`,
+  ];
+  return (
+    <p class="facts-line">
+      {facts.filter(Boolean).join(" · ")}
+      {document.source === "url" && (
+        <>
+          {" · "}
+          <a href={document.source_uri} target="_blank" rel="noopener noreferrer">
+            {document.source_uri}
+          </a>
+        </>
+      )}
+    </p>
+  );
+}
+
+function Tags({ document, resource }: Parts): JSX.Element {
+  const adding = useSignal(false);
+  const field = useRef<HTMLInputElement>(null);
+  const { tags } = document;
+  const add = (event: Event) => {
+    event.preventDefault();
+    const tag = field.current?.value.normalize("NFC").trim();
+    adding.value = false;
+    if (tag && !tags.includes(tag)) change(document, { tags: [...tags, tag] }, resource);
+  };
+  return (
+    <div class="tags">
+      <span class="tags-name">{t.value.tags}</span>
+      {tags.map((tag) => (
+        <button
+          key={tag}
+          class="tag"
+          type="button"
+          aria-label={t.value.removeTag(tag)}
+          title={t.value.removeTag(tag)}
+          onClick={() =>
+            change(document, { tags: tags.filter((other) => other !== tag) }, resource)
+          }
+        >
+          {tag} <Icon name="close" />
+        </button>
+      ))}
+      {adding.value ? (
+        <form onSubmit={add}>
+          <input
+            class="input tag-input"
+            ref={(element) => {
+              field.current = element;
+              element?.focus();
+            }}
+            aria-label={t.value.addTag}
+            maxLength={64}
+            onBlur={add}
+            onKeyDown={(event) => {
+              if (event.key === "Escape") adding.value = false;
+            }}
+          />
+        </form>
+      ) : (
+        <button
+          class="tag"
+          type="button"
+          onClick={() => {
+            adding.value = true;
+          }}
+        >
+          <Icon name="plus" /> {t.value.addTag}
+        </button>
+      )}
+    </div>
+  );
+}

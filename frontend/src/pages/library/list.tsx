@@ -1,0 +1,153 @@
+import type { JSX, TargetedEvent } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { addAddress } from "../../api/documents";
+import { PageHeader } from "../../app/page-header";
+import { info, maxUpload, watchIndexing } from "../../app/server";
+import { t } from "../../i18n";
+import { formatBytes } from "../../lib/format";
+import { askText } from "../../ui/dialog";
+import { Icon } from "../../ui/icon";
+import { Panel } from "../../ui/panel";
+import { toastError } from "../../ui/toast";
+import { Filters } from "./filters";
+import { Row } from "./row";
+import * as store from "./store";
+import { Tray } from "./tray";
+import { add, visibleFiles } from "./uploads";
+
+export function ListPage(): JSX.Element {
+  useEffect(() => {
+    store.load();
+    watchIndexing();
+    return store.follow();
+  }, []);
+  return (
+    <div class="library">
+      <PageHeader title={t.value.library} />
+      <div class="library-scroll">
+        <div class="library-content">
+          <AddBar />
+          <Tray />
+          <Filters />
+          <Documents />
+        </div>
+      </div>
+    </div>
+  );
+}
+
+function AddBar(): JSX.Element {
+  const files = useRef<HTMLInputElement>(null);
+  const folder = useRef<HTMLInputElement>(null);
+  const asFolder = (input: HTMLInputElement | null) => {
+    folder.current = input;
+    if (input) input.webkitdirectory = true;
+  };
+  const take = (event: TargetedEvent<HTMLInputElement>) => {
+    const input = event.currentTarget;
+    if (input.files) add(visibleFiles(input.files));
+    input.value = ""; // the same file can be picked again
+  };
+  return (
+    <section class="add-bar">
+      <div class="add-text">
+        <Icon name="upload" />
+        <div>
+          <p class="add-title">{t.value.drop}</p>
+          <p class="small">{t.value.formats(formats(), formatBytes(maxUpload.value))}</p>
+        </div>
+      </div>
+      <div class="add-buttons">
+        <button class="button primary" type="button" onClick={() => files.current?.click()}>
+          <Icon name="plus" /> {t.value.addFiles}
+        </button>
+        <button class="button" type="button" onClick={() => folder.current?.click()}>
+          <Icon name="folder" /> {t.value.addFolder}
+        </button>
+        <button class="button" type="button" onClick={askAddress}>
+          <Icon name="link" /> {t.value.addUrl}
+        </button>
+      </div>
+      <input ref={files} type="file" multiple hidden accept={accept()} onChange={take} />
+      <input ref={asFolder} type="file" hidden onChange={take} />
+    </section>
+  );
+}
+
+function suffixes(): string[] {
+  return (info.data?.media_types ?? []).map(({ suffix }) => suffix.replace(/^\.?/, "."));
+}
+
+const accept = () => suffixes().join(",");
+
+// What people look for first, first.
+const ORDER = ["pdf", "docx", "pptx", "xlsx", "hwp", "hwpx", "html", "md", "txt", "csv", "json"];
+
+/** "PDF, DOCX, …", one name for each kind of file that the server reads. */
+function formats(): string {
+  const rank = (suffix: string) => ORDER.indexOf(suffix) + 1 || ORDER.length + 1;
+  const known = (info.data?.media_types ?? [])
+    .map(({ suffix, media_type: kind }) => ({ suffix: suffix.replace(/^\./, ""), kind }))
+    .sort((a, b) => rank(a.suffix) - rank(b.suffix));
+  const names = new Map<string, string>();
+  for (const { suffix, kind } of known) {
+    if (!names.has(kind)) names.set(kind, suffix.toUpperCase());
+  }
+  return [...names.values()].join(", ");
+}
+
+async function askAddress(): Promise<void> {
+  const url = await askText({
+    title: t.value.addUrl,
+    action: t.value.add,
+    field: { label: t.value.urlLabel, value: "", type: "url", help: t.value.urlHelp },
+  });
+  if (!url) return;
+  try {
+    await addAddress(url, new AbortController().signal);
+    await store.load();
+    watchIndexing();
+  } catch (error) {
+    toastError(error);
+  }
+}
+
+function Documents(): JSX.Element {
+  const { data, error, loading } = store.state.value;
+  const rows = store.documents.value;
+  if (error && !data) return <Panel error={error} retry={store.load} />;
+  if (!data) return <Panel loading />;
+  if (rows.length === 0) return <None />;
+  return (
+    <>
+      <ul class={loading ? "documents stale" : "documents"}>
+        {rows.map((document) => (
+          <Row key={document.id} document={document} />
+        ))}
+      </ul>
+      {store.hasMore.value && (
+        <button class="button more" type="button" disabled={loading} onClick={store.loadMore}>
+          {t.value.more}
+        </button>
+      )}
+    </>
+  );
+}
+
+function None(): JSX.Element {
+  if (!store.filtered.value) {
+    return <Panel icon="library" title={t.value.libraryEmpty} body={t.value.libraryEmptyBody} />;
+  }
+  return (
+    <Panel
+      icon="search"
+      title={t.value.nothingMatches}
+      body={t.value.nothingMatchesBody}
+      action={
+        <button class="button" type="button" onClick={store.clearFilters}>
+          {t.value.clearFilters}
+        </button>
+      }
+    />
+  );
+}

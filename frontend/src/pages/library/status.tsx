@@ -1,0 +1,73 @@
+import type { JSX } from "preact";
+import type { Document } from "../../api/types";
+import { explain, t } from "../../i18n";
+import { Icon } from "../../ui/icon";
+import { reindex } from "./store";
+
+/** Whether a document can be found already, and if not, why. */
+export function Status({ document }: { document: Document }): JSX.Element {
+  switch (document.state) {
+    case "failed":
+      return <Failed document={document} />;
+    case "queued":
+      return <p class="status waiting">{t.value.states.queued}</p>;
+    case "indexing":
+      return <Reading document={document} />;
+    default:
+      return <Searchable document={document} />;
+  }
+}
+
+function Failed({ document }: { document: Document }): JSX.Element {
+  const { id, error_code: code, error_message: detail, searchable_by_words: old } = document;
+  return (
+    <div class="status failed">
+      <p>
+        <Icon name="warning" /> {explain({ code: code ?? "unreadable_file", detail: detail ?? "" })}
+        {old && ` ${t.value.oldStays}`}
+      </p>
+      <button class="link" type="button" onClick={() => reindex(id)}>
+        {t.value.retryFile}
+      </button>
+    </div>
+  );
+}
+
+function Reading({ document }: { document: Document }): JSX.Element {
+  const { job } = document;
+  const step = job ? (t.value.steps[job.step] ?? t.value.states.indexing) : t.value.states.indexing;
+  return (
+    <div class="status reading">
+      <p>{step}</p>
+      {job && job.total > 0 ? (
+        <progress value={job.done} max={job.total} aria-label={step} />
+      ) : (
+        <progress aria-label={step} />
+      )}
+    </div>
+  );
+}
+
+function Searchable({ document }: { document: Document }): JSX.Element {
+  const { embedded, chunks, searchable_by_words: words } = document;
+  const label = t.value.meaningOf(embedded, chunks);
+  return (
+    <div class="status ready">
+      <p>
+        {words && (
+          <span class="able">
+            <Icon name="check" /> {t.value.byWords}
+          </span>
+        )}
+        {embedded >= chunks ? (
+          <span class="able">
+            <Icon name="check" /> {t.value.byMeaning}
+          </span>
+        ) : (
+          <span class="able part">{label}</span>
+        )}
+      </p>
+      {embedded < chunks && <progress value={embedded} max={chunks} aria-label={label} />}
+    </div>
+  );
+}

@@ -1,0 +1,121 @@
+import { computed, effect, signal } from "@preact/signals";
+import {
+  cancelDocument,
+  deleteDocument,
+  listDocuments,
+  reindexDocument,
+} from "../../api/documents";
+import type { Document, DocumentState, Page } from "../../api/types";
+import { indexing, watchIndexing } from "../../app/server";
+import { Resource } from "../../lib/resource";
+import { toastError } from "../../ui/toast";
+
+/** The documents on the library page. */
+
+const MOST = 200; // the server's limit for one page
+
+const list = new Resource<Page<Document>>();
+export const state = list.state;
+export const documents = computed(() => list.state.value.data?.items ?? []);
+export const hasMore = computed(() => !!list.state.value.data?.next_cursor);
+
+export const name = signal("");
+export const wanted = signal<DocumentState | "">("");
+export const tag = signal("");
+export const filtered = computed(() => !!(name.value.trim() || wanted.value || tag.value));
+
+const never = new AbortController().signal;
+
+function query() {
+  return { q: name.peek().trim(), state: wanted.peek(), tag: tag.peek() };
+}
+
+export function load(): Promise<void> {
+  return list.load((signal) => listDocuments(query(), signal));
+}
+
+export function clearFilters(): void {
+  name.value = "";
+  wanted.value = "";
+  tag.value = "";
+  load();
+}
+
+export function loadMore(): Promise<void> {
+  const before = list.data;
+  const cursor = before?.next_cursor;
+  if (!cursor) return Promise.resolve();
+  return list.load(async (signal) => {
+    const next = await listDocuments({ ...query(), cursor }, signal);
+    return { items: merge(before.items, next.items), next_cursor: next.next_cursor };
+  });
+}
+
+/** Reads the shown rows again; those beyond the first 200 stay as they were. */
+async function refresh(): Promise<void> {
+  const before = list.data;
+  if (!before || list.state.peek().loading) return;
+  const limit = Math.min(MOST, Math.max(50, before.items.length));
+  try {
+    const now = await listDocuments({ ...query(), limit }, never);
+    if (list.data !== before) return;
+    const rest = before.items.slice(limit);
+    list.set(
+      rest.length > 0 ? { items: merge(now.items, rest), next_cursor: before.next_cursor } : now,
+    );
+  } catch {
+    // The next round tries again; what is shown is only a second old.
+  }
+}
+
+function merge(first: Document[], then: Document[]): Document[] {
+  const known = new Set(first.map(({ id }) => id));
+  return [...first, ...then.filter(({ id }) => !known.has(id))];
+}
+
+/** Follows what the server reads for as long as the page is shown; returns how to end that. */
+export function follow(): () => void {
+  let seen: string | undefined;
+  return effect(() => {
+    const now = indexing.value;
+    if (!now) return;
+    const { queued, running, pending_embeddings: pending, library_revision: revision } = now;
+    const mark = JSON.stringify([queued, running, pending, revision]);
+    if (seen !== undefined && mark !== seen) refresh();
+    seen = mark;
+  });
+}
+
+export async function remove(id: string): Promise<boolean> {
+  const before = list.data;
+  if (before) list.set({ ...before, items: before.items.filter((item) => item.id !== id) });
+  try {
+    await deleteDocument(id, never);
+    watchIndexing();
+    return true;
+  } catch (error) {
+    list.set(before);
+    toastError(error);
+    return false;
+  }
+}
+
+export function reindex(id: string): Promise<boolean> {
+  return act(() => reindexDocument(id, never));
+}
+
+export function cancel(id: string): Promise<boolean> {
+  return act(() => cancelDocument(id, never));
+}
+
+async function act(send: () => Promise<void>): Promise<boolean> {
+  try {
+    await send();
+    await refresh();
+    watchIndexing();
+    return true;
+  } catch (error) {
+    toastError(error);
+    return false;
+  }
+}

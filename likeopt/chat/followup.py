@@ -1,0 +1,111 @@
+"""Follow-up questions as stand-alone ones, because search sees one question at a time.
+
+"And how much does it cost?" finds nothing; with the subject of the question before, it does. A
+question that stands alone is left as it is: adding words to it would pull the old subject in.
+"""
+
+import re
+from threading import Timer
+
+from likeopt.chat.text import language_of
+from likeopt.errors import LikeOptError
+from likeopt.llm.types import ChatModel, Completion, Turn
+from likeopt.retrieval.question import content_words
+from likeopt.storage.messages import Exchange
+
+# A person waits for this before the search even begins.
+REWRITE_SECONDS = 2.0
+_REWRITTEN_CHARS = 300
+_ANSWER_CHARS = 600
+
+# What a question refers back with.
+_refers_en = re.compile(
+    r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers)\b"
+    # not "IT"; and demonstratives that point: "this policy", "is that so", not "a file that has"
+    r"|\b(?:this|these|those)\b(?!\s+(?:is|are)\s+(?:a|an)\b)"
+    r"|(?:^|\b(?:is|was|does|did|do|can|about|like|of|for|with|than|after|before)\s)that\b"
+    r"|\b(?:the\s+(?:same|former|latter|other|first|second|last|previous|above)"
+    r"|above|aforementioned|you\s+(?:said|mentioned))\b"
+)
+_opens_en = re.compile(
+    r"(?:and|but|so|then|or|also|what\s+about|how\s+about|what\s+else|what\s+if|why\s+not|else"
+    r"|more|tell\s+me\s+more|go\s+on|continue|explain\s+more|for\s+example|such\s+as)\b",
+    re.IGNORECASE,
+)
+_refers_ko = re.compile(
+    r"(?:^|\s)(?:그것|그거|그게|그건|그걸|그곳|그때|그중|그분|그들|그런|그렇게|그만큼|그쪽"
+    r"|이것|이거|이게|이건|이걸|이곳|이때|이중|이런|이렇게|저것|저거|저게|저건|저런"
+    r"|거기|여기|해당|위의|앞의|앞서|방금|아까|둘|나머지)"
+    # 그 회의, 이 정책: alone, so that 이용 or 그림 does not count
+    r"|(?:^|\s)[그이저]\s+\S"
+)
+_opens_ko = re.compile(
+    r"(?:그럼|그러면|그렇다면|그래서|그런데|근데|그리고|그래도|하지만|또|또는|더|다른|그\s*외|그\s*밖"
+    r"|왜\b|왜요|예를\s*들|계속|자세히|좀\s*더|반대로)"
+)
+
+
+def depends(question: str) -> bool:
+    """Whether a question can only be understood with what was said before."""
+    if _refers_en.search(_lower_but_it(question)) or _refers_ko.search(question):
+        return True
+    if _opens_en.match(question) or _opens_ko.match(question):
+        return True
+    # "얼마예요?" names nothing; "가격은?" and "In euros?" one thing, and ask nothing about it.
+    named, words = len(content_words(question)), len(question.split())
+    return not named or (named == 1 and words <= (1 if language_of(question) == "ko" else 2))
+
+
+def standalone(question: str, exchanges: list[Exchange], model: ChatModel | None) -> str:
+    """A question that depends on `exchanges`, with what it refers to.
+
+    `model` rewrites it; without one, or if it fails or takes longer than REWRITE_SECONDS, the
+    content words of the last question are added.
+    """
+    rewritten = _ask(model, question, exchanges) if model else ""
+    return rewritten or _extended(question, exchanges[-1])
+
+
+def _extended(question: str, last: Exchange) -> str:
+    said = {word.lower() for word in content_words(question)}
+    subject = [word for word in content_words(last.query) if word.lower() not in said]
+    # A long question before has its subject in its first words or its last; 12 hold both.
+    return " ".join([question, *subject[:12]])
+
+
+_INSTRUCTIONS = (
+    "Rewrite the last question so that it can be understood without the conversation. Keep its"
+    " language and its meaning. Reply with the rewritten question only."
+)
+
+
+def _ask(model: ChatModel, question: str, exchanges: list[Exchange]) -> str:
+    """The model's rewriting, or "" if it is late, fails or is no single question."""
+    before = "\n".join(
+        f"Q: {exchange.question[:_ANSWER_CHARS]}\nA: {exchange.answer[:_ANSWER_CHARS]}"
+        for exchange in exchanges
+    )
+    turns = [
+        Turn("system", _INSTRUCTIONS),
+        Turn("user", f"{before}\n\nLast question: {question}"),
+    ]
+    stream = model.stream(Completion(turns, max_tokens=96, stop=["\n"]))
+    timer = Timer(REWRITE_SECONDS, stream.close)
+    timer.start()
+    try:
+        text = "".join(stream).strip()
+    except LikeOptError:
+        # The answer itself will show what is wrong with the model; searching can go on.
+        return ""
+    finally:
+        late = not timer.is_alive()
+        timer.cancel()
+        stream.close()
+    if late or not text or len(text) > _REWRITTEN_CHARS or "\n" in text:
+        return ""
+    return text.strip('"“”')
+
+
+def _lower_but_it(text: str) -> str:
+    """Lower case, except IT the trade."""
+    return re.sub(r"\bIT\b", "-", text).lower()

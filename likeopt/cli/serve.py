@@ -1,0 +1,156 @@
+"""`likeopt serve`, and each process that it consists of.
+
+`python -m likeopt.cli.serve PART` is one of them: prepare, engine, worker or model. The web
+processes are gunicorn's.
+"""
+
+import errno
+import fcntl
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from likeopt.config import PREFIX, Config, load, settings
+from likeopt.errors import Conflict, LikeOptError
+from likeopt.monitoring import log
+
+BACKLOG = 2048
+
+
+def serve(config: Config) -> int:
+    """Run until a signal asks to stop; returns the exit code.
+
+    Raises Conflict when another server uses the data folder or the port.
+    """
+    from likeopt.cli.supervisor import Supervisor
+
+    # The parts must mean the same folder whatever they do with theirs.
+    config = msgspec.structs.replace(config, data_dir=config.data_dir.absolute())
+    with _alone(config.data_dir), _listen(config.host, config.port) as listener:
+        return Supervisor(config, environment(config), listener).run()
+
+
+def _alone(data_dir: Path) -> IO[str]:
+    """Lock the data folder for as long as the returned file is open."""
+    try:
+        run = data_dir / "run"
+        run.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (run / "serve.lock").open("a+", encoding="ascii")
+    except OSError as error:
+        raise LikeOptError(
+            f"The data folder {data_dir} cannot be used: {error.strerror}. Choose another with"
+            f" --data-dir or {PREFIX}DATA_DIR.",
+            code="data_dir_unusable",
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        owner = lock.read().strip() or "unknown"
+        lock.close()
+        raise Conflict(
+            f"Like-Opt already runs with the data folder {data_dir} (process {owner}). Stop it"
+            f" first, or choose another folder with --data-dir or {PREFIX}DATA_DIR.",
+            code="already_running",
+        ) from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except socket.gaierror:
+        raise Conflict(f"The address {host} is not known.", code="bad_address") from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise Conflict(
+                f"Port {port} of {host} is used by another program. Stop that, or choose another"
+                f" port with --port or {PREFIX}PORT.",
+                code="port_in_use",
+            ) from None
+        raise Conflict(
+            f"Like-Opt cannot listen on port {port} of {host}: {error.strerror}.",
+            code="bad_address",
+        ) from None
+
+
+def environment(config: Config) -> dict[str, str]:
+    """This process's environment with exactly the settings of `config`."""
+    environ = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
+    for name, default, _ in settings():
+        value = getattr(config, name)
+        if value != default:
+            text = str(value)
+            environ[PREFIX + name.upper()] = text.lower() if isinstance(value, bool) else text
+    return environ
+
+
+# -- inside a part -------------------------------------------------------------------------------
+
+
+def _watch_parent() -> None:
+    """Where the kernel does not tell of the parent's death: look twice a second."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def run_part(name: str) -> int:
+    """Be the process `name`; returns its exit code."""
+    from setproctitle import setproctitle
+
+    setproctitle(f"likeopt: {name}")
+    if not sys.platform.startswith("linux"):
+        _watch_parent()
+    config = load(os.environ)
+    log.configure(name, config.log_level)
+    if name == "engine":
+        from likeopt.engine.server import main as engine
+
+        engine(config)
+    elif name == "worker":
+        from likeopt.worker.main import main as worker
+
+        worker(config)
+    elif name == "model":
+        from likeopt.chat.prompt import INSTRUCTIONS
+        from likeopt.llm.local import main as model
+
+        model(config, INSTRUCTIONS.values())
+    else:
+        _prepare(config)
+    return 0
+
+
+def _prepare(config: Config) -> None:
+    from likeopt.services import Services
+
+    # Lists its plugins at every start.
+    logging.getLogger("alembic.runtime.plugins").setLevel("WARNING")
+    services = Services(config)
+    try:
+        services.prepare()
+        if config.sample_library:
+            services.add_sample_library()
+    finally:
+        services.close()
+
+
+if __name__ == "__main__":
+    sys.exit(run_part(sys.argv[1]))

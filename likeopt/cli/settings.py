@@ -1,0 +1,49 @@
+"""`likeopt config`: the settings in force."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from dotenv import dotenv_values
+
+from likeopt.cli.output import print_json
+from likeopt.config import PREFIX, Config, is_secret, load, settings
+
+MASK = "********"
+
+
+class Environment:
+    """Where a command's settings come from: `.env` in the current folder, the process's
+    variables, which win (what is set by hand for one run must count), then flags."""
+
+    def __init__(self, data_dir: Path | None = None) -> None:
+        dotenv = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+        self.variables = dotenv | dict(os.environ)
+        self._data_dir = data_dir
+
+    def config(self, **flags: Any) -> Config:
+        """The settings in force. Raises ConfigError."""
+        return load(self.variables, data_dir=self._data_dir, **flags)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--changed", is_flag=True, help="Only what differs from the default.")
+@click.pass_obj
+def config(environment: Environment, as_json: bool, changed: bool) -> None:
+    """Print the settings in force, with secrets masked."""
+    in_force = environment.config()
+    values: dict[str, object] = {}
+    for name, default, meta in settings():
+        value = getattr(in_force, name)
+        if changed and value == default:
+            continue
+        shown = MASK if is_secret(meta) and value else msgspec.to_builtins(value, enc_hook=str)
+        values[PREFIX + name.upper()] = shown
+    if as_json:
+        print_json(values)
+        return
+    for variable, shown in values.items():
+        click.echo(f"{variable}={str(shown).lower() if isinstance(shown, bool) else shown}")

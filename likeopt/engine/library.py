@@ -1,0 +1,221 @@
+"""What the engine knows of the library: follows the database and the indexes on disk.
+
+At every search one statement reads the counters; only what changed since is read. The lexical
+index is looked at before the counters, so what it shows is never newer than what is known here.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+
+from likeopt.clock import Clock
+from likeopt.config import Config
+from likeopt.engine.catalogue import Catalogue, Readable
+from likeopt.engine.embedding import QueryEmbeddings
+from likeopt.errors import EngineUnavailable, LikeOptError
+from likeopt.retrieval.analyse import Analyser
+from likeopt.retrieval.embed import Embedder
+from likeopt.retrieval.lexical import LexicalReader, LexicalSnapshot
+from likeopt.retrieval.types import Degraded, Filters
+from likeopt.retrieval.vector import VectorBatch, VectorIndex
+from likeopt.retrieval.vector.chroma import ChromaVectors
+from likeopt.retrieval.vector.local import LocalVectors, vector_root
+from likeopt.storage import engine_queries
+from likeopt.storage.db import Database
+from likeopt.storage.engine_queries import EmbeddingRow, Revisions
+
+# Makes the embedder of that name, or the one that the settings choose (also for None).
+OpenEmbedder = Callable[[str | None], Embedder]
+
+# Queries embedded at the same time: the built-in model takes a core each, a server a socket.
+EMBED_LOCAL = 2
+EMBED_REMOTE = 8
+
+_ROWS = 5000
+# A backend that failed is left alone for so many seconds: each attempt may take until a search's
+# deadline, on a thread that others need.
+_PAUSE = 2.0
+
+
+class Semantic(msgspec.Struct):
+    """Search by meaning with one model. `serves` is the model that the database names."""
+
+    serves: str | None
+    embeddings: QueryEmbeddings
+    vectors: VectorIndex
+
+    def close(self) -> None:
+        self.vectors.close()
+        self.embeddings.close()
+
+
+class View(msgspec.Struct):
+    """The library at one moment. `lexical` and `semantic` are None where they cannot be used;
+    `degraded` says why, unless there is nothing to search yet."""
+
+    library: int
+    applied: int
+    lexical: LexicalSnapshot | None
+    semantic: Semantic | None
+    degraded: list[Degraded]
+
+
+class Library:
+    """Follows one database. Thread-safe."""
+
+    def __init__(
+        self, config: Config, db: Database, clock: Clock, open_embedder: OpenEmbedder
+    ) -> None:
+        self.analyser = Analyser(config.analyser)
+        self.catalogue = Catalogue()
+        self.backend = config.vector_backend
+        self._config = config
+        self._db = db
+        self._clock = clock
+        self._open_embedder = open_embedder
+        self._indexes = config.data_dir / "indexes"
+        self._lexical = LexicalReader(self._indexes / "lexical", self.analyser)
+        self._lock = threading.Lock()
+        self._seen: Revisions | None = None
+        self._semantic: Semantic | None = None
+        self._broken: tuple[float, Degraded] | None = None
+
+    def view(self, deadline: float) -> View:
+        """Catch up with everything and say what there is.
+
+        `deadline` is on the clock's monotonic side. Raises StorageUnavailable when the database
+        does not answer, EngineUnavailable while somebody else still reads a large library.
+        """
+        if not self._lock.acquire(timeout=max(0.0, deadline - self._clock.monotonic())):
+            raise EngineUnavailable("The library is being opened.", retry_after=1.0)
+        try:
+            return self._view()
+        finally:
+            self._lock.release()
+
+    def readable(self, view: View, collections: list[str], filters: Filters) -> Readable:
+        """What a search of these collections may return from `view`."""
+        return self.catalogue.readable(view.applied, collections, filters, self._tagged)
+
+    def close(self) -> None:
+        """Release the indexes and the model."""
+        with self._lock:
+            if self._semantic:
+                self._semantic.close()
+                self._semantic = None
+
+    def _view(self) -> View:
+        degraded: list[Degraded] = []
+        before = self._seen or self._db.read(engine_queries.revisions)
+        lexical: LexicalSnapshot | None = None
+        try:
+            if before.database_id:
+                lexical = self._lexical.refresh(before.database_id)
+        except LikeOptError as error:
+            degraded.append(Degraded("lexical", error.message))
+        now = self._db.read(engine_queries.revisions)
+        if now.database_id != before.database_id or now.library < before.library:
+            # Another database, or an older backup of it, in the same place.
+            self._forget()
+            lexical, before = None, now
+        applied = lexical.applied if lexical else now.library
+        self._follow_versions(now, applied)
+        if lexical is None and not degraded and self.catalogue.passages(now.library):
+            degraded.append(Degraded("lexical", "The index of words is being built."))
+        semantic = self._follow_vectors(now, degraded)
+        self._seen = now
+        return View(now.library, applied, lexical, semantic, degraded)
+
+    def _follow_versions(self, now: Revisions, applied: int) -> None:
+        after = self.catalogue.revision
+        if now.library > after:
+            # At first only what is still shown of the past; later everything that was retired.
+            retired_after = after or applied
+            self._db.read(
+                lambda c: self.catalogue.apply(
+                    engine_queries.changed_versions(c, after, retired_after), now.library
+                )
+            )
+        models = [model for model in (now.embedding_model, now.target_model) if model]
+        if self._seen and now.embeddings > self._seen.embeddings and models:
+            since = self._seen.embeddings
+            self.catalogue.embedded(
+                self._db.read(lambda c: engine_queries.embedded_counts(c, models, since))
+            )
+
+    def _follow_vectors(self, now: Revisions, degraded: list[Degraded]) -> Semantic | None:
+        if self._broken and self._clock.monotonic() < self._broken[0]:
+            degraded.append(self._broken[1])
+            return None
+        part = "embedding"
+        try:
+            semantic = self._semantic_of(now)
+            part = "vector"
+            if semantic:
+                semantic.vectors.refresh(now.embeddings)
+        except LikeOptError as error:
+            why = Degraded(part, error.message)
+            logging.getLogger(__name__).warning("no search by meaning: %s", error.message)
+            self._broken = self._clock.monotonic() + _PAUSE, why
+            degraded.append(why)
+            return None
+        self._broken = None
+        return semantic
+
+    def _semantic_of(self, now: Revisions) -> Semantic | None:
+        """Search with the model whose vectors serve: the old one while those of a new model are
+        being made. None before there is a database to search. Raises ModelUnavailable."""
+        if not now.database_id:
+            return None
+        if self._semantic and self._semantic.serves == now.embedding_model:
+            return self._semantic
+        embedder = self._open_embedder(now.embedding_model)
+        if self._semantic:
+            self._semantic.close()
+        threads = EMBED_REMOTE if self._config.embedder == "openai" else EMBED_LOCAL
+        self._semantic = Semantic(
+            now.embedding_model,
+            QueryEmbeddings(embedder, self._clock, threads=threads),
+            self._vectors(now.database_id, embedder),
+        )
+        return self._semantic
+
+    def _vectors(self, database_id: str, embedder: Embedder) -> VectorIndex:
+        model, dim = embedder.model, embedder.dim
+        if self.backend == "chroma":
+            return ChromaVectors(self._config.chroma_url, database_id=database_id, model=model)
+
+        def read_delta(after: int) -> VectorBatch:
+            rows = self._db.read(lambda c: engine_queries.embeddings_after(c, model, after, _ROWS))
+            return _batch(rows, dim)
+
+        return LocalVectors(
+            vector_root(self._indexes, model),
+            database_id=database_id,
+            model=model,
+            dim=dim,
+            read_delta=read_delta,
+        )
+
+    def _forget(self) -> None:
+        self.catalogue = Catalogue()
+        self._lexical = LexicalReader(self._indexes / "lexical", self.analyser)
+        self._seen = None
+        if self._semantic:
+            self._semantic.close()
+            self._semantic = None
+
+    def _tagged(self, tags: list[str]) -> list[str]:
+        return self._db.read(lambda c: engine_queries.documents_with_tags(c, tags))
+
+
+def _batch(rows: list[EmbeddingRow], dim: int) -> VectorBatch:
+    return VectorBatch(
+        np.array([row.chunk_id for row in rows], dtype=np.int64),
+        np.array([row.version_id for row in rows], dtype=np.int64),
+        np.array([row.revision for row in rows], dtype=np.int64),
+        np.frombuffer(b"".join(row.vector for row in rows), dtype="<f2").reshape(-1, dim),
+    )

@@ -1,0 +1,231 @@
+"""The engine: one process a machine that computes, so that web workers only wait.
+
+Serves `likeopt.retrieval.search.EngineClient` on `data_dir/run/engine.sock`. A connection has a
+thread that reads and writes; requests are computed on a few others, first come first served, so
+that the number of connections decides nothing but who waits.
+"""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+
+from likeopt.clock import Clock
+from likeopt.config import Config
+from likeopt.engine.library import Library
+from likeopt.engine.searching import Searcher
+from likeopt.errors import Busy, ConfigError, LikeOptError
+from likeopt.retrieval.embed import Embedder, open_embedder
+from likeopt.retrieval.search import MAX_REQUEST, address, frame, receive
+from likeopt.retrieval.types import (
+    EmbedRequest,
+    Failure,
+    Request,
+    Response,
+    SearchRequest,
+    StatusRequest,
+)
+from likeopt.storage.db import Database
+
+# Searches computed at the same time. A new question holds its thread for the 20 ms of its
+# embedding, two at a time; with a remote model it waits for the network instead.
+THREADS_LOCAL = 4
+THREADS_REMOTE = 12
+# Requests that may wait for such a thread, and connections that may be open.
+QUEUE = 128
+CONNECTIONS = 512
+# Between looks at the database and the indexes when nobody searches, in seconds.
+_TICK = 1.0
+# Beyond a request's deadline, for its answer, in seconds.
+_GRACE = 0.2
+# What a connection gets for its last answer when the engine stops, in seconds.
+_LAST_ANSWERS = 5.0
+
+_log = logging.getLogger(__name__)
+_requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+
+
+class Server:
+    """Answers on a socket until it is told to stop."""
+
+    def __init__(self, path: Path, searcher: Searcher, clock: Clock, *, threads: int) -> None:
+        self._path = path
+        self._searcher = searcher
+        self._clock = clock
+        self._pool = ThreadPoolExecutor(threads, "search")
+        self._room = threading.BoundedSemaphore(threads + QUEUE)
+        self._lock = threading.Lock()
+        self._connections: dict[socket.socket, threading.Thread] = {}
+        self._stopped = threading.Event()
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+
+    def listen(self) -> None:
+        """Take the socket; ConfigError if another engine answers there."""
+        name = address(self._path)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(name)
+            except OSError:
+                self._path.unlink(missing_ok=True)
+            else:
+                raise ConfigError(f"Another engine already serves {self._path}.")
+        # Only this user's processes may ask: what they may read is in the request.
+        before = os.umask(0o177)
+        try:
+            self._listener.bind(name)
+        finally:
+            os.umask(before)
+        self._listener.listen(128)
+
+    def serve(self) -> None:
+        """Answer until `stop`; then finish what is being computed, and return."""
+        threading.Thread(target=self._accept, name="accept", daemon=True).start()
+        while not self._stopped.wait(_TICK):
+            self._keep_up()
+        self._path.unlink(missing_ok=True)
+        _shut(self._listener, socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            open_ = dict(self._connections)
+        for connection in open_:
+            # Its thread waits for a request that will not come; its answer can still be written.
+            _shut(connection, socket.SHUT_RD)
+        for thread in open_.values():
+            thread.join(_LAST_ANSWERS)
+        self._pool.shutdown(cancel_futures=True)
+
+    def stop(self) -> None:
+        """Make `serve` return; from a signal handler or another thread."""
+        self._stopped.set()
+
+    def _keep_up(self) -> None:
+        """Follow the library while nobody searches, so that the next search need not."""
+        try:
+            self._searcher.status(self._clock.monotonic() + _TICK)
+        except LikeOptError as error:
+            _log.debug("not ready: %s", error.message)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                if self._stopped.is_set():
+                    return
+                _log.exception("accept failed")
+                self._stopped.wait(0.1)
+                continue
+            thread = threading.Thread(target=self._converse, args=(connection,), daemon=True)
+            with self._lock:
+                full = self._stopped.is_set() or len(self._connections) >= CONNECTIONS
+                if not full:
+                    self._connections[connection] = thread
+            if full:
+                connection.close()
+            else:
+                thread.start()
+
+    def _converse(self, connection: socket.socket) -> None:
+        """Answer one connection's requests until it closes."""
+        try:
+            while True:
+                body = receive(connection, MAX_REQUEST)
+                connection.sendall(frame(self._answer(_requests.decode(body))))
+        except (EOFError, OSError):
+            pass  # The client is gone, and nobody waits for the answer.
+        except ValueError as error:
+            # Not a message of ours: where the next one begins is anyone's guess.
+            _log.warning("malformed request: %s", error)
+            _send(connection, Failure("bad_input", f"Not a request of the engine: {error}"))
+        finally:
+            with self._lock:
+                self._connections.pop(connection, None)
+            connection.close()
+
+    def _answer(self, request: Request) -> Response:
+        milliseconds = 1000 if isinstance(request, StatusRequest) else request.deadline_ms
+        deadline = self._clock.monotonic() + milliseconds / 1000
+        if not self._room.acquire(blocking=False):
+            return Failure("busy", "The search engine has too much to do.", retry_after=1.0)
+        future = self._pool.submit(self._compute, request, deadline)
+        future.add_done_callback(lambda _: self._room.release())
+        return self._outcome(future, milliseconds / 1000 + _GRACE)
+
+    def _outcome(self, future: "Future[Response]", seconds: float) -> Response:
+        try:
+            error = future.exception(seconds)
+        except TimeoutError:
+            return Failure("busy", "The search took longer than its deadline.", retry_after=1.0)
+        if error is None:
+            return future.result()
+        if isinstance(error, LikeOptError):
+            return Failure(error.instance_code, error.message, error.retry_after)
+        # The outermost handler: whatever goes wrong in one request ends there.
+        _log.error("request failed", exc_info=error)
+        return Failure("internal_error", "The search failed; the engine's log says why.")
+
+    def _compute(self, request: Request, deadline: float) -> Response:
+        if self._clock.monotonic() > deadline:
+            raise Busy("The search engine has too much to do.", retry_after=1.0)
+        if isinstance(request, SearchRequest):
+            return self._searcher.search(request, deadline)
+        if isinstance(request, EmbedRequest):
+            return self._searcher.embed(request, deadline)
+        return self._searcher.status(deadline)
+
+
+def main(config: Config) -> None:
+    """Be the engine until SIGTERM or SIGINT."""
+    clock = Clock()
+    run = config.data_dir / "run"
+    run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    db = Database(config.database)
+    threads = THREADS_REMOTE if config.embedder == "openai" else THREADS_LOCAL
+    library = Library(config, db, clock, lambda model: open_by_name(config, model))
+    searcher = Searcher(library, db, clock, threads=threads)
+    server = Server(run / "engine.sock", searcher, clock, threads=threads)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: server.stop())
+    server.listen()
+    try:
+        server.serve()
+    finally:
+        searcher.close()
+        library.close()
+        db.close()
+
+
+def open_by_name(config: Config, model: str | None) -> Embedder:
+    """The embedder called `model` if any setting can open it, else the one that is set.
+
+    After a change of the embedder, the old model's vectors serve until the new ones are made.
+    """
+    chosen = open_embedder(config, threads=1)
+    if model in (None, chosen.model):
+        return chosen
+    for kind in ("local", "openai"):
+        if kind == "openai" and not (config.embed_url and config.embed_model):
+            continue
+        other = open_embedder(msgspec.structs.replace(config, embedder=kind), threads=1)
+        if other.model == model:
+            return other
+    return chosen
+
+
+def _send(connection: socket.socket, message: Response) -> None:
+    try:
+        connection.sendall(frame(message))
+    except OSError:
+        return
+
+
+def _shut(connection: socket.socket, how: int) -> None:
+    try:
+        connection.shutdown(how)
+    except OSError:
+        return

@@ -1,0 +1,91 @@
+"""Answers without a model: the best sentences of the documents, word for word, with their source.
+
+Pure functions. They stream nothing by themselves: the whole takes well under a millisecond.
+"""
+
+import re
+from itertools import groupby
+from typing import Literal
+
+import msgspec
+
+# All thresholds of the extractive answer, on the score of a sentence (0 to 1: 0.7 for the share of
+# the question's information in its words, 0.3 for the meaning of its passage; see
+# `likeopt.retrieval.highlight`). `likeopt eval` measures them.
+#
+# Below this the best sentence is no answer: "not in these documents".
+LEAST_SCORE = 0.45
+# Further sentences must reach this share of the best one's score.
+LEAST_SHARE = 0.75
+MOST_SENTENCES = 4
+MOST_CHARS = 700
+# Two sentences that share this much of the shorter one's bigrams say the same.
+SAME = 0.8
+
+Language = Literal["ko", "en"]
+
+NOT_FOUND: dict[Language, str] = {
+    "ko": "이 문서들에서는 답을 찾지 못했습니다.",
+    "en": "I don't know from these documents: none of them answers this question.",
+}
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A sentence that may be part of the answer.
+
+    `number` is its source's; `start` orders the sentences of one source.
+    """
+
+    number: int
+    start: int
+    text: str
+    score: float
+
+
+def choose(candidates: list[Candidate]) -> list[Candidate]:
+    """The sentences to answer with, in reading order; empty if there is no answer.
+
+    The source with the best sentence comes first, and each source's sentences together in their
+    own order. Of sentences that say the same, the better one stays.
+    """
+    ranked = sorted(candidates, key=lambda one: (-one.score, one.number, one.start))
+    if not ranked or ranked[0].score < LEAST_SCORE:
+        return []
+    least = max(LEAST_SCORE, ranked[0].score * LEAST_SHARE)
+    chosen: list[Candidate] = []
+    seen: list[set[str]] = []
+    length = 0
+    for one in ranked:
+        if one.score < least or len(chosen) == MOST_SENTENCES:
+            break
+        grams = bigrams(one.text)
+        if chosen and length + len(one.text) > MOST_CHARS:
+            continue
+        if not grams or any(overlap(grams, other) >= SAME for other in seen):
+            continue
+        chosen.append(one)
+        seen.append(grams)
+        length += len(one.text)
+    order = {one.number: place for place, one in reversed(list(enumerate(chosen)))}
+    return sorted(chosen, key=lambda one: (order[one.number], one.start))
+
+
+def write(chosen: list[Candidate]) -> list[str]:
+    """The answer in pieces, one source each: its sentences, then its marker."""
+    pieces = [
+        f"{' '.join(one.text for one in group)} [{number}]\n\n"
+        for number, group in groupby(chosen, key=lambda one: one.number)
+    ]
+    pieces[-1:] = [piece.rstrip() for piece in pieces[-1:]]
+    return pieces
+
+
+def bigrams(text: str) -> set[str]:
+    """Pairs of neighbouring letters and digits: measures likeness in any script."""
+    letters = re.sub(r"[\W_]+", "", text.lower())
+    return {letters[i : i + 2] for i in range(max(1, len(letters) - 1))} if letters else set()
+
+
+def overlap(one: set[str], other: set[str]) -> float:
+    """Share (0 to 1) of the smaller set that is in the other."""
+    return len(one & other) / min(len(one), len(other)) if one and other else 0.0

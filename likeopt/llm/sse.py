@@ -1,0 +1,48 @@
+"""Server-sent events, as bytes arrive: https://html.spec.whatwg.org/multipage/server-sent-events.html"""
+
+import re
+
+from likeopt.errors import ModelUnavailable
+
+# No model sends a line near this long; one that does is not a model.
+MAX_LINE = 1 << 20
+
+_line_end = re.compile(rb"\r\n|\n|\r")
+
+
+class EventParser:
+    """Collects the `data` of events. Comments, which servers send to keep a connection open, and
+    other fields are passed over.
+
+    Lines are split as bytes, so a character that arrives in two pieces stays whole.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[str] = []
+
+    def feed(self, block: bytes) -> list[str]:
+        """The data of the events that `block` completes. Raises ModelUnavailable for a line
+        without end."""
+        text = self._rest + block
+        # A final \r may be the first half of \r\n.
+        held = b"\r" if text.endswith(b"\r") else b""
+        *lines, rest = _line_end.split(text.removesuffix(held))
+        self._rest = rest + held
+        if len(self._rest) > MAX_LINE:
+            raise ModelUnavailable("The model's answer is not a stream of events.")
+        return [data for line in lines if (data := self._line(line)) is not None]
+
+    def end(self) -> list[str]:
+        """What a server left unfinished: some omit the last empty line."""
+        return self.feed(b"\n\n")
+
+    def _line(self, line: bytes) -> str | None:
+        if not line:
+            data = "\n".join(self._data)
+            self._data.clear()
+            return data or None
+        field, _, value = line.partition(b":")
+        if field == b"data":
+            self._data.append(value.removeprefix(b" ").decode("utf-8", "replace"))
+        return None

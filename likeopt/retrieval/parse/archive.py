@@ -1,0 +1,60 @@
+"""Zip files, opened so that none of them can fill the memory."""
+
+import zipfile
+from pathlib import Path
+from typing import IO, Self
+
+from likeopt.retrieval.parse.failures import Unreadable
+
+# Office files have up to a few thousand entries and pack XML 10 to 40 times, rarely 100 times.
+_MAX_ENTRIES = 20_000
+_MAX_TOTAL = 2 << 30
+_MAX_ENTRY = 512 << 20
+_MAX_RATIO = 200
+# Below this a high ratio harms nobody.
+_SMALL = 32 << 20
+
+
+class Archive:
+    """A checked zip file. Archives inside it are never opened."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises Unreadable: damaged_file, encrypted_file, archive_bomb."""
+        self._zip = zipfile.ZipFile(path)
+        entries = self._zip.infolist()
+        total = sum(entry.file_size for entry in entries)
+        packed = sum(entry.compress_size for entry in entries)
+        if len(entries) > _MAX_ENTRIES:
+            raise Unreadable("archive_bomb", f"{len(entries):,} entries")
+        # Entries that share their data are how a small zip claims petabytes.
+        if packed > path.stat().st_size:
+            raise Unreadable("archive_bomb", "its entries overlap")
+        if total > _MAX_TOTAL or (total > _SMALL and total > _MAX_RATIO * max(packed, 1)):
+            raise Unreadable("archive_bomb", f"{total >> 20:,} MiB from {packed >> 10:,} KiB")
+        if any(entry.file_size > _MAX_ENTRY for entry in entries):
+            raise Unreadable("archive_bomb", "one entry is over 512 MiB")
+        if any(entry.flag_bits & 1 for entry in entries):
+            raise Unreadable("encrypted_file")
+        self.names = frozenset(self._zip.namelist())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._zip.close()
+
+    def open(self, name: str) -> IO[bytes]:
+        """The entry as a stream, which ends at its declared size. KeyError if there is none."""
+        return self._zip.open(name)
+
+    def read(self, name: str) -> bytes:
+        """The entry's bytes; never more than it declares. KeyError if there is none."""
+        return self._zip.read(name)
+
+    def verify(self) -> None:
+        """Unpack everything once, for readers that open the file again by themselves: an entry
+        that holds more than it declares fails its checksum here (`zipfile.BadZipFile`)."""
+        for name in self.names:
+            with self._zip.open(name) as stream:
+                while stream.read(1 << 20):
+                    pass

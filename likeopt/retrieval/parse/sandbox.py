@@ -1,0 +1,199 @@
+"""Reads files in another process, with limits on time and memory.
+
+The process is started when a file comes, reused for the next ones (a small file costs half a
+millisecond more than in-process), replaced when a file breaks it, and ends by itself when idle:
+PDFium and lxml hold 60 MB that an idle server should not.
+"""
+
+import contextlib
+import logging
+import os
+import resource
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO, Self
+
+import msgspec
+
+from likeopt.config import Config
+from likeopt.errors import UnreadableFile, UnsupportedType
+from likeopt.retrieval.parse.failures import unreadable
+from likeopt.retrieval.parse.protocol import LENGTH, Done, Job, Reply, frame
+from likeopt.retrieval.types import Parsed
+
+_log = logging.getLogger(__name__)
+
+# What Python and its libraries need to be found; everything else, keys above all, stays here.
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH")
+# Where this very package lies, installed or not.
+_ROOT = Path(__file__).parents[3]
+# Importing takes 0.1 s; a machine may be busy.
+_START_TIMEOUT = 60.0
+_IDLE = 10.0
+_STDERR_KEPT = 4096
+
+
+class Sandbox:
+    """A process that reads one file at a time. Threads may share it."""
+
+    def __init__(self, config: Config, *, idle: float = _IDLE) -> None:
+        """`idle` is in seconds."""
+        self._timeout = float(config.parse_timeout)
+        self._memory_mb = config.parse_memory_mb
+        self._idle = idle
+        self._lock = threading.Lock()
+        self._child: _Child | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def parse(self, path: Path, media_type: str, name: str) -> Parsed:
+        """As `parse.parse`, and UnreadableFile with the code parser_timeout, parser_memory or
+        parser_crashed when the file breaks its reader."""
+        request = frame(Job(str(path.absolute()), media_type, name))
+        with self._lock:
+            reply = self._ask(request, name)
+        if isinstance(reply, Done):
+            return reply.parsed
+        if reply.kind == "unsupported":
+            raise UnsupportedType(reply.message)
+        raise UnreadableFile(reply.message, code=reply.code)
+
+    def close(self) -> None:
+        """End the process; a later `parse` would start another."""
+        with self._lock:
+            if self._child is not None:
+                self._child.close()
+                self._child = None
+
+    def _ask(self, request: bytes, name: str) -> Reply:
+        while True:
+            fresh = self._child is None
+            child = self._child = self._child or _Child(self._memory_mb, self._timeout, self._idle)
+            try:
+                data = child.ask(request, self._timeout)
+            except _Ended as ended:
+                self._child = None
+                if ended.code == "idle" and not fresh:
+                    continue  # it went just when it was asked
+                _log.warning("the reader of %s ended (%s): %s", name, ended.code, ended.said)
+                code = "parser_crashed" if ended.code == "idle" else ended.code
+                raise unreadable(code, name) from None
+            reply: Reply = msgspec.msgpack.decode(data, type=Reply)
+            return reply
+
+
+class _Ended(Exception):
+    """The process is gone: why (an error code, or `idle`), and its last words."""
+
+    def __init__(self, code: str, said: str) -> None:
+        super().__init__(code)
+        self.code, self.said = code, said
+
+
+def _open(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None, "asked for with PIPE"
+    return pipe
+
+
+class _Child:
+    """The process and its pipes."""
+
+    def __init__(self, memory_mb: int, timeout: float, idle: float) -> None:
+        arguments = [str(memory_mb), str(timeout), str(idle)]
+        # -B: it may write no files, so no compiled modules either. -P: not the working directory.
+        command = [sys.executable, "-B", "-P", "-m", "likeopt.retrieval.parse.child", *arguments]
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        environment["PYTHONPATH"] = os.pathsep.join(
+            [str(_ROOT), *filter(None, [environment.get("PYTHONPATH")])]
+        )
+        self._inherited = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self._much = memory_mb * 1024 // 3  # in KiB, as the peak
+        self._process = subprocess.Popen(  # noqa: S603 - our own module and numbers
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            cwd="/",
+        )
+        self._stdin = _open(self._process.stdin)
+        self._stdout = _open(self._process.stdout)
+        self._stderr = _open(self._process.stderr)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._stdout, selectors.EVENT_READ)
+        self._selector.register(self._stderr, selectors.EVENT_READ)
+        self._said = b""
+        try:
+            self._answer(_START_TIMEOUT)
+        except _Ended as ended:
+            raise RuntimeError(f"the reader of files does not start: {ended.said}") from None
+
+    def ask(self, request: bytes, timeout: float) -> bytes:
+        """The answer, within `timeout` seconds. Raises _Ended, and then the process is gone."""
+        try:
+            self._stdin.write(request)
+            self._stdin.flush()
+        except BrokenPipeError:
+            raise self._ended() from None
+        return self._answer(timeout)
+
+    def close(self) -> None:
+        """End the process."""
+        os.kill(self._process.pid, signal.SIGKILL)
+        self._ended()
+
+    def _answer(self, timeout: float) -> bytes:
+        deadline = time.monotonic() + timeout
+        data = bytearray()
+        needed = LENGTH
+        while len(data) < needed:
+            ready = self._selector.select(max(0.0, deadline - time.monotonic()))
+            if not ready:
+                os.kill(self._process.pid, signal.SIGKILL)
+                raise _Ended("parser_timeout", self._ended().said)
+            for key, _ in ready:
+                part = os.read(key.fd, 1 << 20)
+                if key.fileobj is self._stderr:
+                    self._said = (self._said + part)[-_STDERR_KEPT:]
+                    if not part:
+                        self._selector.unregister(self._stderr)
+                elif part:
+                    data += part
+                else:
+                    raise self._ended()
+            if needed == LENGTH <= len(data):
+                needed += int.from_bytes(data[:LENGTH], "little")
+        return bytes(data[LENGTH:])
+
+    def _ended(self) -> _Ended:
+        """Wait for the process, whose pipe is closed, and say why it went."""
+        _, status, usage = os.wait4(self._process.pid, 0)
+        code = self._process.returncode = os.waitstatus_to_exitcode(status)
+        rest = b""
+        with contextlib.suppress(ValueError):  # closed already
+            rest = self._stderr.read() or b""
+        self._selector.close()
+        for pipe in (self._stdin, self._stdout, self._stderr):
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+        said = (self._said + rest)[-_STDERR_KEPT:].decode("utf-8", "replace").strip()
+        # Native code that gets no memory aborts, saying so (Rust, C++) or not (PDFium). The peak
+        # includes what this process had when it forked, which tells nothing.
+        peak = usage.ru_maxrss if usage.ru_maxrss > self._inherited else 0
+        starved = "memory allocation" in said or "bad_alloc" in said or peak > self._much
+        if code == 0:
+            return _Ended("idle", said)
+        if code == -signal.SIGALRM:
+            return _Ended("parser_timeout", said)
+        if starved:
+            return _Ended("parser_memory", said)
+        return _Ended("parser_crashed", said)

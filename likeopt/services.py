@@ -1,0 +1,111 @@
+"""Everything that a request or a command needs, built from the settings when first used.
+
+So that a web process can be forked before anything is open, and `likeopt search` does not load
+what only answers need.
+"""
+
+import fcntl
+from functools import cached_property, partial
+from pathlib import Path
+
+from likeopt.chat.answer import Chat, open_chat
+from likeopt.clock import Clock
+from likeopt.config import Config
+from likeopt.retrieval.ingest import Ingest
+from likeopt.retrieval.rerank import Reranker, open_reranker
+from likeopt.retrieval.search import EngineClient, search
+from likeopt.storage import access, bootstrap, revisions
+from likeopt.storage.db import Database, Runner, migrate, run_here
+from likeopt.storage.files import FileStore
+from likeopt.storage.reader import DEFAULT_COLLECTION
+
+_PACKAGE = Path(__file__).parent
+
+
+class Services:
+    """One of each, for one process. `run` is where work that blocks belongs (see `storage.db`)."""
+
+    def __init__(
+        self, config: Config, *, clock: Clock | None = None, runner: Runner = run_here
+    ) -> None:
+        self.config = config
+        self.clock = clock or Clock()
+        self.run = runner
+
+    @cached_property
+    def db(self) -> Database:
+        """The database; its schema is brought up to date by `prepare`."""
+        return Database(self.config.database, runner=self.run)
+
+    @cached_property
+    def files(self) -> FileStore:
+        """The originals."""
+        return FileStore(self.config.data_dir / "files")
+
+    @cached_property
+    def ingest(self) -> Ingest:
+        """Adding documents."""
+        return Ingest(self.db, self.files, self.clock, self.config, runner=self.run)
+
+    @cached_property
+    def engine(self) -> EngineClient:
+        """The computing process of this machine."""
+        return EngineClient(self.config.data_dir / "run" / "engine.sock", self.clock)
+
+    @cached_property
+    def reranker(self) -> Reranker:
+        """The second look at passages, or none."""
+        return open_reranker(self.config)
+
+    @cached_property
+    def chat(self) -> Chat:
+        """Questions and answers."""
+        find = partial(
+            search, self.engine, self.reranker, deadline_ms=self.config.search_deadline_ms
+        )
+        return open_chat(self.config, self.db, self.clock, find)
+
+    def worker_runs(self) -> bool:
+        """Whether an indexing worker lives: it holds a lock, which the kernel ends with it."""
+        try:
+            with (self.config.data_dir / "indexes" / "worker.lock").open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def prepare(self) -> None:
+        """Make the data folder and the database, or bring it up to date."""
+        self.config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        migrate(self.db)
+        self.db.write(lambda c: bootstrap.prepare(c, self.clock))
+
+    def add_sample_library(self) -> None:
+        """Fill a library that never held anything with Like-Opt's own documentation."""
+        if self.db.read(lambda c: revisions.current(c, "library")):
+            return
+        reader = self.db.read(access.local_reader)
+        for folder in _sample_folders():
+            adding = self.ingest.folder(
+                reader, DEFAULT_COLLECTION, folder, tags=[folder.name], source="sample"
+            )
+            for result in adding:
+                if result.problem is not None:
+                    raise result.problem
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for name in ("db", "engine"):
+            if name in self.__dict__:
+                getattr(self, name).close()
+
+
+def _sample_folders() -> list[Path]:
+    """The documentation in both languages: inside an installed package, or beside a checkout's."""
+    for root in (_PACKAGE / "sample", _PACKAGE.parent / "docs"):
+        found = [root / language for language in ("ko", "en") if (root / language).is_dir()]
+        if found:
+            return found
+    return []

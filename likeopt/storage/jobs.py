@@ -1,0 +1,333 @@
+"""The queue of background work: a table with leased claims.
+
+A job is acknowledged by the transaction that commits its result, so `kill -9` loses nothing: the
+lease of a dead worker runs out, or is ended at once by the machine's next worker, and the job is
+claimed again. Whoever writes for a job first asks `held` inside the same transaction, so a worker
+whose lease was taken, or whose job was cancelled, changes nothing.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from likeopt.clock import Clock
+from likeopt.storage import revisions
+from likeopt.storage.reader import Reader
+from likeopt.storage.tables import documents, jobs, versions
+
+Kind = Literal["index", "embed", "cleanup"]
+
+PRIORITY: dict[Kind, int] = {"index": 10, "embed": 20, "cleanup": 30}
+ACTIVE = ("queued", "running")
+MAX_ATTEMPTS = 5
+# Readers may hold a search result or an index snapshot with a retired version for some seconds.
+CLEANUP_DELAY_MS = 30_000
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A claimed job. `attempts` counts this one; `error_code` is why the one before failed."""
+
+    id: int
+    kind: Kind
+    document_id: str | None
+    attempts: int
+    error_code: str | None
+
+
+class Running(msgspec.Struct, frozen=True):
+    """A job at work, for people. `done` and `total` count the step's unit: passages."""
+
+    job: int
+    kind: Kind
+    document_id: str
+    document_name: str
+    step: str
+    done: int
+    total: int
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """The state of indexing of what a reader may read.
+
+    `queued` counts documents whose index job waits, `failed` documents whose newest original
+    could not be read, `embedding` documents whose embed job is active, and `pending_embeddings`
+    passages without a vector.
+    """
+
+    queued: int
+    failed: int
+    embedding: int
+    pending_embeddings: int
+    running: list[Running]
+    library_revision: int
+
+
+# -- for whoever changes documents -----------------------------------------------------------------
+
+
+def enqueue(c: sa.Connection, clock: Clock, kind: Kind, document_ids: Collection[str]) -> None:
+    """Queue one job for each document, in place of an active one of the same kind."""
+    if not document_ids:
+        return
+    now = clock.now_ms()
+    _cancel(c, now, sa.and_(jobs.c.kind == kind, jobs.c.document_id.in_(document_ids)))
+    rows = [_row(kind, now, now, document_id) for document_id in document_ids]
+    c.execute(sa.insert(jobs), rows)
+
+
+def enqueue_cleanup(c: sa.Connection, clock: Clock, *, delay_ms: int = CLEANUP_DELAY_MS) -> None:
+    """Have what nobody can see any more removed, once for everything that waits for it."""
+    waiting = sa.select(jobs.c.id).where(jobs.c.kind == "cleanup", jobs.c.state == "queued")
+    if c.execute(waiting.limit(1)).first() is None:
+        now = clock.now_ms()
+        c.execute(sa.insert(jobs).values(_row("cleanup", now, now + delay_ms, None)))
+
+
+def cancel_of(
+    c: sa.Connection, clock: Clock, document_ids: Collection[str] | sa.Select[tuple[str]]
+) -> int:
+    """Cancel the active jobs of documents; returns how many there were."""
+    return _cancel(c, clock.now_ms(), jobs.c.document_id.in_(document_ids))
+
+
+def _row(kind: Kind, now: int, run_after: int, document_id: str | None) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "document_id": document_id,
+        "state": "queued",
+        "priority": PRIORITY[kind],
+        "run_after": run_after,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def _cancel(c: sa.Connection, now: int, which: sa.ColumnElement[bool]) -> int:
+    query = sa.update(jobs).where(which, jobs.c.state.in_(ACTIVE))
+    return c.execute(query.values(state="cancelled", updated_at=now)).rowcount
+
+
+# -- for workers -----------------------------------------------------------------------------------
+
+
+def waiting(c: sa.Connection, clock: Clock, kind: Kind) -> bool:
+    """Whether `claim` would find something; a read, so that polling never takes the write lock."""
+    return any(c.execute(query.limit(1)).first() for query in _claimable(clock.now_ms(), kind))
+
+
+def claim(
+    c: sa.Connection, clock: Clock, owner: str, lease_ms: int, kind: Kind, limit: int = 1
+) -> list[Job]:
+    """Lease the next jobs, oldest first; several only if none of them was tried before.
+
+    A job that was tried before may have killed its worker, and would take its companions along.
+    """
+    now = clock.now_ms()
+    rows: Sequence[Any] = []
+    for query in _claimable(now, kind):
+        # Rows that somebody else is just claiming are skipped (PostgreSQL; SQLite has one writer).
+        rows = rows or c.execute(query.limit(limit).with_for_update(skip_locked=True)).all()
+    if rows and rows[0].attempts > 0:
+        rows = rows[:1]
+    rows = [row for row in rows if row.attempts == rows[0].attempts]
+    c.execute(
+        sa.update(jobs)
+        .where(jobs.c.id.in_([row.id for row in rows]))
+        .values(
+            state="running",
+            lease_owner=owner,
+            lease_until=now + lease_ms,
+            attempts=jobs.c.attempts + 1,
+            step="",
+            done=0,
+            total=0,
+            updated_at=now,
+        )
+    )
+    return [Job(row.id, kind, row.document_id, row.attempts + 1, row.error_code) for row in rows]
+
+
+def _claimable(now: int, kind: Kind) -> tuple[sa.Select[Any], sa.Select[Any]]:
+    """Abandoned jobs, and queued ones. Two queries, since each then reads the index in order:
+    among 100,000 queued jobs, one query with OR sorted them all at every claim."""
+    chosen = (
+        sa.select(jobs.c.id, jobs.c.document_id, jobs.c.attempts, jobs.c.error_code)
+        .where(jobs.c.priority == PRIORITY[kind], jobs.c.attempts < MAX_ATTEMPTS)
+        .order_by(jobs.c.run_after, jobs.c.id)
+    )
+    return (
+        chosen.where(jobs.c.state == "running", jobs.c.lease_until < now),
+        chosen.where(jobs.c.state == "queued", jobs.c.run_after <= now),
+    )
+
+
+def held(c: sa.Connection, owner: str, ids: Sequence[int]) -> set[int]:
+    """Those of `ids` that `owner` still holds; they stay held until this transaction ends."""
+    query = sa.select(jobs.c.id).where(
+        jobs.c.id.in_(ids), jobs.c.state == "running", jobs.c.lease_owner == owner
+    )
+    return set(c.execute(query.order_by(jobs.c.id).with_for_update()).scalars())
+
+
+def renew(c: sa.Connection, clock: Clock, owner: str, lease_ms: int) -> None:
+    """Extend every lease of `owner`."""
+    c.execute(
+        sa.update(jobs)
+        .where(jobs.c.state == "running", jobs.c.lease_owner == owner)
+        .values(lease_until=clock.now_ms() + lease_ms)
+    )
+
+
+def release(c: sa.Connection, clock: Clock, owner_prefix: str) -> int:
+    """End the leases of owners that are known to be dead; returns how many jobs they held."""
+    query = sa.update(jobs).where(
+        jobs.c.state == "running", jobs.c.lease_owner.startswith(owner_prefix, autoescape=True)
+    )
+    return c.execute(query.values(lease_until=0, updated_at=clock.now_ms())).rowcount
+
+
+def put_back(
+    c: sa.Connection,
+    clock: Clock,
+    owner: str,
+    *,
+    delay_ms: int = 0,
+    error: tuple[str, str] | tuple[None, None] = (None, None),
+) -> None:
+    """Return what `owner` holds to the queue, as if it had not been tried.
+
+    For a worker that stops, or that cannot work for a reason (`error`: code and message) that has
+    nothing to do with the jobs.
+    """
+    now = clock.now_ms()
+    c.execute(
+        sa.update(jobs)
+        .where(jobs.c.state == "running", jobs.c.lease_owner == owner)
+        .values(
+            state="queued",
+            attempts=jobs.c.attempts - 1,
+            run_after=now + delay_ms,
+            lease_owner=None,
+            lease_until=None,
+            error_code=error[0],
+            error_message=error[1],
+            updated_at=now,
+        )
+    )
+
+
+def progress(c: sa.Connection, clock: Clock, job_id: int, step: str, done: int, total: int) -> None:
+    """Say what a job is doing."""
+    c.execute(
+        sa.update(jobs)
+        .where(jobs.c.id == job_id)
+        .values(step=step, done=done, total=total, updated_at=clock.now_ms())
+    )
+
+
+def finish(c: sa.Connection, clock: Clock, ids: Collection[int]) -> None:
+    """The jobs' results are in this transaction."""
+    c.execute(
+        sa.update(jobs)
+        .where(jobs.c.id.in_(ids))
+        .values(state="done", lease_owner=None, lease_until=None, updated_at=clock.now_ms())
+    )
+
+
+def fail(c: sa.Connection, clock: Clock, job: Job, code: str, message: str, *, final: bool) -> bool:
+    """Record why an attempt failed, and queue the next one after 1, 4, 16 and 64 s.
+
+    Returns whether the job has failed for good: if `final`, or at the fifth attempt.
+    """
+    final = final or job.attempts >= MAX_ATTEMPTS
+    now = clock.now_ms()
+    c.execute(
+        sa.update(jobs)
+        .where(jobs.c.id == job.id)
+        .values(
+            state="failed" if final else "queued",
+            run_after=now if final else now + 1000 * 4 ** (job.attempts - 1),
+            lease_owner=None,
+            lease_until=None,
+            error_code=code,
+            error_message=message,
+            updated_at=now,
+        )
+    )
+    return final
+
+
+def exhausted(c: sa.Connection, clock: Clock) -> list[Job]:
+    """Jobs whose last allowed attempt ended with the death of its worker, locked."""
+    query = (
+        sa.select(jobs.c.id, jobs.c.kind, jobs.c.document_id, jobs.c.attempts, jobs.c.error_code)
+        .where(
+            jobs.c.state == "running",
+            jobs.c.lease_until < clock.now_ms(),
+            jobs.c.attempts >= MAX_ATTEMPTS,
+        )
+        .with_for_update(skip_locked=True)
+    )
+    return [Job(**row) for row in c.execute(query).mappings()]
+
+
+def forget_old(c: sa.Connection, clock: Clock, *, older_than_ms: int, limit: int) -> int:
+    """Delete rows of jobs that ended long ago; returns how many."""
+    old = (
+        sa.select(jobs.c.id)
+        .where(
+            jobs.c.state.in_(("done", "cancelled", "failed")),
+            jobs.c.updated_at < clock.now_ms() - older_than_ms,
+        )
+        .limit(limit)
+    )
+    return c.execute(sa.delete(jobs).where(jobs.c.id.in_(old.scalar_subquery()))).rowcount
+
+
+# -- for people ------------------------------------------------------------------------------------
+
+
+def summary(c: sa.Connection, reader: Reader) -> Summary:
+    """How indexing is getting on, in what the reader may read; at most 20 running jobs."""
+    readable = sa.and_(documents.c.collection_id.in_(reader.collections), documents.c.deleted == 0)
+    counts = c.execute(
+        sa.select(
+            sa.func.count().filter(jobs.c.kind == "index", jobs.c.state == "queued"),
+            sa.func.count().filter(jobs.c.kind == "embed"),
+        )
+        .join_from(jobs, documents, jobs.c.document_id == documents.c.id)
+        .where(jobs.c.state.in_(ACTIVE), readable)
+    ).one()
+    failed = sa.select(sa.func.count()).where(readable, documents.c.error_code.is_not(None))
+    pending = (
+        sa.select(
+            sa.func.coalesce(sa.func.sum(versions.c.chunk_count - versions.c.embedded_count), 0)
+        )
+        .join_from(documents, versions, documents.c.version_id == versions.c.id)
+        .where(readable)
+    )
+    running = (
+        sa.select(
+            jobs.c.id.label("job"),
+            jobs.c.kind,
+            jobs.c.document_id,
+            documents.c.name.label("document_name"),
+            jobs.c.step,
+            jobs.c.done,
+            jobs.c.total,
+        )
+        .join_from(jobs, documents, jobs.c.document_id == documents.c.id)
+        .where(jobs.c.state == "running", readable)
+        .order_by(jobs.c.priority, jobs.c.updated_at.desc())
+        .limit(20)
+    )
+    return Summary(
+        queued=counts[0],
+        failed=c.execute(failed).scalar_one(),
+        embedding=counts[1],
+        pending_embeddings=int(c.execute(pending).scalar_one()),
+        running=[Running(**row) for row in c.execute(running).mappings()],
+        library_revision=revisions.current(c, "library"),
+    )

@@ -1,0 +1,330 @@
+"""The messages of a conversation: questions, the answers to them, and what the answers cite.
+
+The life of an answer: `start_answer` writes it as streaming; while it is written, `keep_alive`
+saves what there is and proves that its process lives; `finish_answer` sets its final state. An
+answer whose process died is kept alive by nobody, and `abandon_stale` fails it.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from likeopt.clock import Clock
+from likeopt.errors import Conflict, NotFound
+from likeopt.storage.ids import new_id
+from likeopt.storage.reader import Reader
+from likeopt.storage.tables import citations, conversations, documents, messages
+
+State = Literal["streaming", "complete", "stopped", "failed"]
+Kind = Literal["generated", "extractive", "not_found"]
+
+
+class Citation(msgspec.Struct, frozen=True):
+    """A marker [number] in an answer, bound to characters `start` to `end` of a version's text.
+
+    `quote` is exactly that text. When the document is gone or the reader may no longer read it,
+    `available` is false and `quote` and `document_name` are empty.
+    """
+
+    number: int
+    document_id: str
+    document_name: str
+    version_id: int
+    chunk_id: int
+    page: int | None
+    start: int
+    end: int
+    quote: str
+    available: bool = True
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A question (role user) or an answer (role assistant).
+
+    `parent_id` is the question that an answer answers. `kind`, `model`, `query` (what was
+    searched, if it differs from the question), `stages` (milliseconds) and `error_code` belong to
+    answers. Times are ms since the epoch.
+    """
+
+    id: str
+    conversation_id: str
+    role: Literal["user", "assistant"]
+    content: str
+    state: State
+    created_at: int
+    updated_at: int
+    parent_id: str | None = None
+    kind: Kind | None = None
+    model: str | None = None
+    query: str | None = None
+    stages: dict[str, float] = msgspec.field(default_factory=dict)
+    error_code: str | None = None
+    citations: list[Citation] = msgspec.field(default_factory=list)
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an answer, as `finish_answer` writes it."""
+
+    content: str
+    state: State
+    kind: Kind | None
+    model: str | None = None
+    query: str | None = None
+    stages: dict[str, float] = msgspec.field(default_factory=dict)
+    citations: list[Citation] = msgspec.field(default_factory=list)
+    error_code: str | None = None
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """A question, the newest answer to it that has any text, and what was searched for it."""
+
+    question: str
+    answer: str
+    query: str
+
+
+# -- reading -------------------------------------------------------------------------------------
+
+
+def get(c: sa.Connection, reader: Reader, message_id: str) -> Message:
+    """One message with its citations. NotFound unless it is in the reader's conversation."""
+    row = c.execute(
+        sa.select(*_columns())
+        .join(conversations, conversations.c.id == messages.c.conversation_id)
+        .where(messages.c.id == message_id, conversations.c.owner_id == reader.user_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound("There is no such message.")
+    cited = _citations(c, reader, citations.c.message_id == message_id)
+    return _message(row, cited.get(message_id, []))
+
+
+def of_conversation(c: sa.Connection, reader: Reader, conversation_id: str) -> list[Message]:
+    """All messages: each question, then its answers in the order written.
+
+    The caller has checked that the conversation is the reader's.
+    """
+    rows = c.execute(
+        sa.select(*_columns())
+        .where(messages.c.conversation_id == conversation_id)
+        .order_by(messages.c.created_at)
+    ).all()
+    here = sa.select(messages.c.id).where(messages.c.conversation_id == conversation_id)
+    cited = _citations(c, reader, citations.c.message_id.in_(here))
+    found = [_message(row, cited.get(row.id, [])) for row in rows]
+    answers: dict[str | None, list[Message]] = {}
+    for message in found:
+        if message.role == "assistant":
+            answers.setdefault(message.parent_id, []).append(message)
+    ordered: list[Message] = []
+    for message in found:
+        if message.role == "user":
+            ordered += [message, *answers.get(message.id, [])]
+    return ordered
+
+
+def recent(c: sa.Connection, question: Message, *, limit: int = 3) -> list[Exchange]:
+    """The last `limit` exchanges before `question` in its conversation, oldest first.
+
+    Of several answers to one question the newest counts; questions without one are left out.
+    """
+    asked = messages.alias("asked")
+    answered = messages.alias("answered")
+    rows = c.execute(
+        sa.select(asked.c.id, asked.c.content, answered.c.content, answered.c.query)
+        .join(answered, answered.c.parent_id == asked.c.id)
+        .where(
+            asked.c.conversation_id == question.conversation_id,
+            asked.c.role == "user",
+            asked.c.created_at < question.created_at,
+            answered.c.content != "",
+            answered.c.state != "streaming",
+        )
+        .order_by(asked.c.created_at.desc(), answered.c.created_at.desc())
+        # A question rarely has more than a few answers.
+        .limit(limit * 8)
+    )
+    newest: dict[str, Exchange] = {}
+    for question_id, text, answer, query in rows:
+        newest.setdefault(question_id, Exchange(text, answer, query or text))
+    return list(newest.values())[:limit][::-1]
+
+
+def stop_requested(c: sa.Connection, message_id: str) -> bool:
+    """Whether an answer should stop: somebody asked, or it is no longer being written at all."""
+    row = c.execute(
+        sa.select(messages.c.stop_requested, messages.c.state).where(messages.c.id == message_id)
+    ).one_or_none()
+    return row is None or row.stop_requested == 1 or row.state != "streaming"
+
+
+# -- writing -------------------------------------------------------------------------------------
+
+
+def append(c: sa.Connection, clock: Clock, conversation_id: str, **values: Any) -> Message:
+    """Write a message after all others, even within one millisecond or after a clock jump.
+
+    Raises NotFound if the conversation was deleted.
+    """
+    now = clock.now_ms()
+    # First, because it locks the conversation: two writers cannot get the same place.
+    if not _touch(c, conversation_id, now):
+        raise NotFound("The conversation no longer exists.")
+    here = messages.c.conversation_id == conversation_id
+    last = c.execute(sa.select(sa.func.max(messages.c.created_at)).where(here)).scalar()
+    row: dict[str, Any] = {
+        "id": new_id(clock),
+        "conversation_id": conversation_id,
+        "state": "complete",
+        "created_at": max(now, (last or 0) + 1),
+        "updated_at": now,
+    } | values
+    c.execute(messages.insert().values(row))
+    return Message(**row)
+
+
+def start_answer(
+    c: sa.Connection, clock: Clock, question: Message, *, model: str | None = None
+) -> Message:
+    """An empty answer to `question` in state streaming.
+
+    Raises NotFound if the conversation was deleted meanwhile.
+    """
+    return append(
+        c,
+        clock,
+        question.conversation_id,
+        role="assistant",
+        content="",
+        state="streaming",
+        parent_id=question.id,
+        model=model,
+    )
+
+
+def keep_alive(c: sa.Connection, clock: Clock, message_id: str, content: str) -> bool:
+    """Save what is written so far, so that a killed process loses little; false when the answer
+    is no longer being written (deleted, or given up by `abandon_stale`) and should stop."""
+    done = c.execute(
+        messages.update()
+        .where(messages.c.id == message_id, messages.c.state == "streaming")
+        .values(content=content, updated_at=clock.now_ms())
+    )
+    return done.rowcount == 1
+
+
+def finish_answer(c: sa.Connection, clock: Clock, message_id: str, outcome: Outcome) -> Message:
+    """Write an answer's end with its citations.
+
+    Raises NotFound when it was deleted meanwhile, Conflict when it is not being written.
+    """
+    now = clock.now_ms()
+    values = {
+        name: getattr(outcome, name)
+        for name in ("content", "state", "kind", "model", "query", "error_code")
+    }
+    stages = msgspec.json.encode(outcome.stages).decode()
+    written = c.execute(
+        messages.update()
+        .where(messages.c.id == message_id, messages.c.state == "streaming")
+        .values(values | {"stages": stages, "updated_at": now})
+    )
+    done = c.execute(sa.select(*_columns()).where(messages.c.id == message_id)).one_or_none()
+    if done is None:
+        raise NotFound("The answer no longer exists.")
+    if written.rowcount == 0:
+        raise Conflict("The answer is already finished.")
+    if outcome.citations:
+        fields = [name for name in Citation.__struct_fields__ if name != "available"]
+        c.execute(
+            citations.insert(),
+            [
+                {"message_id": message_id} | {name: getattr(item, name) for name in fields}
+                for item in outcome.citations
+            ],
+        )
+    _touch(c, done.conversation_id, now)
+    return _message(done, sorted(outcome.citations, key=lambda item: item.number))
+
+
+def request_stop(c: sa.Connection, reader: Reader, message_id: str) -> Message:
+    """Ask whoever writes an answer to stop; does nothing to a finished one.
+
+    Raises NotFound unless it is an answer in the reader's conversation.
+    """
+    found = get(c, reader, message_id)
+    if found.role != "assistant":
+        raise NotFound("There is no such answer.")
+    if found.state == "streaming":
+        c.execute(messages.update().where(messages.c.id == message_id).values(stop_requested=1))
+    return found
+
+
+def abandon_stale(c: sa.Connection, clock: Clock, older_than_ms: int) -> int:
+    """Fail answers that nobody kept alive for `older_than_ms`; their text so far stays.
+
+    Returns how many. Their questions can be asked again.
+    """
+    now = clock.now_ms()
+    done = c.execute(
+        messages.update()
+        .where(messages.c.state == "streaming", messages.c.updated_at < now - older_than_ms)
+        .values(state="failed", error_code="interrupted", updated_at=now)
+    )
+    return int(done.rowcount)
+
+
+# -- rows ----------------------------------------------------------------------------------------
+
+
+def _columns() -> list[sa.Column[Any]]:
+    return [messages.c[name] for name in Message.__struct_fields__ if name != "citations"]
+
+
+def _message(row: sa.Row[Any], cited: list[Citation]) -> Message:
+    fields = dict(zip((column.name for column in _columns()), row, strict=True))
+    fields["stages"] = msgspec.json.decode(row.stages or "{}", type=dict[str, float])
+    return Message(**fields, citations=cited)
+
+
+def _touch(c: sa.Connection, conversation_id: str, now: int) -> bool:
+    done = c.execute(
+        conversations.update().where(conversations.c.id == conversation_id).values(updated_at=now)
+    )
+    return done.rowcount == 1
+
+
+def _citations(
+    c: sa.Connection, reader: Reader, which: sa.ColumnElement[bool]
+) -> dict[str, list[Citation]]:
+    """Citations by message; what they cite is only shown as far as the reader may read it now."""
+    rows = c.execute(
+        sa.select(
+            citations,
+            documents.c.name.label("name_now"),
+            documents.c.deleted,
+            documents.c.collection_id,
+        )
+        .outerjoin(documents, documents.c.id == citations.c.document_id)
+        .where(which)
+        .order_by(citations.c.message_id, citations.c.number)
+    )
+    found: dict[str, list[Citation]] = {}
+    for row in rows:
+        available = row.deleted == 0 and row.collection_id in reader.collections
+        found.setdefault(row.message_id, []).append(
+            Citation(
+                number=row.number,
+                document_id=row.document_id,
+                document_name=row.name_now if available else "",
+                version_id=row.version_id,
+                chunk_id=row.chunk_id,
+                page=row.page,
+                start=row.start,
+                end=row.end,
+                quote=row.quote if available else "",
+                available=available,
+            )
+        )
+    return found

@@ -1,0 +1,36 @@
+"""What every stored text goes through, and comparing texts as people read them."""
+
+import unicodedata
+from typing import Any
+
+import sqlalchemy as sa
+
+from likeopt.errors import BadInput
+
+
+def clean_line(text: str, *, what: str, limit: int) -> str:
+    """`text` as one stored line: NFC, without white space around it.
+
+    Raises BadInput, naming `what`, if nothing is left, if it is longer than `limit` characters,
+    or if it holds control characters or half of a surrogate pair.
+    """
+    line = unicodedata.normalize("NFC", text).strip()
+    if not line:
+        raise BadInput(f"{what} is empty.")
+    if len(line) > limit:
+        raise BadInput(f"{what} is longer than {limit} characters.")
+    if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in line):
+        raise BadInput(f"{what} holds characters that cannot be shown.")
+    return line
+
+
+def contains(c: sa.Connection, column: sa.ColumnElement[Any], needle: str) -> sa.ColumnElement[Any]:
+    """Whether `needle` stands in `column`, whatever the case, in every script.
+
+    SQLite's own `lower` knows ASCII only and is replaced in `db.py`; PostgreSQL's depends on the
+    database's locale, which is often C, so an ICU collation is named.
+    """
+    folded = unicodedata.normalize("NFC", needle).lower()
+    if c.dialect.name == "postgresql":
+        column = sa.collate(column, "und-x-icu")
+    return sa.func.lower(column).contains(folded, autoescape=True)

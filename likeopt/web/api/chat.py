@@ -1,0 +1,181 @@
+"""Questions and answers, as one JSON object or as a stream of events."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+import msgspec
+from flask import Response
+from msgspec import Meta
+
+from likeopt.chat.broadcast import Broadcast
+from likeopt.chat.events import Done, Event, Failed, Numbered, Start, name_of
+from likeopt.errors import (
+    BadInput,
+    Busy,
+    EngineUnavailable,
+    LikeOptError,
+    ModelUnavailable,
+    NotFound,
+)
+from likeopt.retrieval.types import Filters
+from likeopt.web import errors, middleware, sse
+from likeopt.web.context import reader, services
+from likeopt.web.endpoint import Endpoints
+from likeopt.web.shapes import Message
+
+chat = Endpoints("chat", tag="Chat", prefix="/api/v1/chat")
+
+_EVENTS = (
+    "Events, each with its number as `id`: `start` (ids and title), `queue` (position before a busy"
+    " model), `sources` (what was searched, and the passages), `delta` (more text), then `done`"
+    " (the message) or `error` (a problem). A comment every 15 s keeps the connection open. After a"
+    " lost connection, GET /api/v1/chat/{message_id}/stream with Last-Event-ID goes on."
+)
+_STREAM = {sse.MEDIA_TYPE: {"type": "string", "description": _EVENTS}}
+
+
+class ChatFilters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which documents to answer from; what is empty does not narrow."""
+
+    documents: list[str] = []
+    collections: list[str] = []
+    tags: list[str] = []
+    media_types: list[str] = []
+
+
+class Question(msgspec.Struct, forbid_unknown_fields=True):
+    """A question, or with `regenerate` the wish for another answer.
+
+    Without `conversation_id` a new conversation begins. `language` is the answer's; it is the
+    question's own if left out.
+    """
+
+    question: Annotated[str | None, Meta(description="At most 8,000 characters.")] = None
+    conversation_id: str | None = None
+    filters: ChatFilters = ChatFilters()
+    stream: Annotated[
+        bool | None, Meta(description="Events or one object; if left out, as Accept says.")
+    ] = None
+    regenerate: Annotated[
+        str | None, Meta(description="Id of a question, or of an answer to it.")
+    ] = None
+    language: Literal["ko", "en"] | None = None
+
+
+class Answer(msgspec.Struct):
+    """An answer and where it belongs."""
+
+    conversation_id: str
+    question_id: str
+    message: Message
+
+
+@chat.operation(
+    "POST",
+    "",
+    summary="Ask",
+    detail="The answer cites passages as [1], [2]; `citations` says where each stands. " + _EVENTS,
+    body=Question,
+    returns=Answer,
+    media=_STREAM,
+    errors=(BadInput, NotFound, Busy, EngineUnavailable, ModelUnavailable),
+    example='-N --json \'{"question": "How are travel costs settled?", "stream": true}\'',
+)
+def ask(body: Question) -> Answer | Response:
+    broadcast = _begin(body)
+    streamed = sse.wanted() if body.stream is None else body.stream
+    if streamed:
+        return sse.respond(_frames(broadcast.events()))
+    return _whole(broadcast)
+
+
+@chat.operation(
+    "GET",
+    "/<id:message_id>/stream",
+    summary="Follow an answer",
+    detail="One that is being written, or the events of a finished one. " + _EVENTS,
+    media=_STREAM,
+    errors=(BadInput, NotFound),
+    example="-N -H 'Last-Event-ID: 3'",
+)
+def follow(message_id: str) -> Response:
+    after = sse.last_event_id()
+    asking = services().db.read(reader)
+    return sse.respond(_frames(services().chat.resume(asking, message_id, after)))
+
+
+@chat.operation(
+    "POST",
+    "/<id:message_id>/stop",
+    summary="Stop an answer",
+    detail="What is written stays. Stopping a finished answer does nothing.",
+    status=202,
+    errors=(NotFound,),
+)
+def stop(message_id: str) -> Response:
+    asking = services().db.read(reader)
+    services().chat.stop(asking, message_id)
+    return Response(status=202)
+
+
+def _begin(body: Question) -> Broadcast:
+    found = services()
+    asking = found.db.read(reader)
+    filters = msgspec.convert(body.filters, Filters, from_attributes=True)
+    if body.regenerate is not None:
+        if body.question is not None or body.conversation_id is not None:
+            raise BadInput("`regenerate` goes without `question` and `conversation_id`.")
+        return found.chat.regenerate(
+            asking, body.regenerate, filters=filters, language=body.language
+        )
+    if body.question is None:
+        raise BadInput("`question` is missing.")
+    return found.chat.ask(
+        asking, body.question, body.conversation_id, filters=filters, language=body.language
+    )
+
+
+def _whole(broadcast: Broadcast) -> Answer:
+    """Wait for the end of an answer."""
+    conversation_id = question_id = ""
+    for one in broadcast.events():
+        event = one.event if one else None
+        if isinstance(event, Start):
+            conversation_id, question_id = event.conversation_id, event.question_id
+        elif isinstance(event, Failed):
+            raise errors.of_event(event)
+        elif isinstance(event, Done):
+            stages = middleware.exchange().stages
+            for name, millis in event.message.stages.items():
+                stages.add(name, millis)
+            return Answer(conversation_id, question_id, Message.of(event.message))
+    raise LikeOptError("The answer ended without a result.")
+
+
+def _frames(events: Iterator[Numbered | None]) -> Iterator[bytes | None]:
+    # Taken here: the request is no longer at hand while the body is being sent.
+    request_id = middleware.exchange().request_id
+
+    def frames() -> Iterator[bytes | None]:
+        for one in events:
+            if one is None:
+                yield None
+            else:
+                data = _data(one.event, request_id)
+                yield sse.frame(data, event=name_of(one.event), number=one.sequence)
+
+    return frames()
+
+
+def _data(event: Event, request_id: str) -> Any:
+    """The data of an event, as the API shows it."""
+    if isinstance(event, Done):
+        return {"message": Message.of(event.message)}
+    if isinstance(event, Failed):
+        problem: dict[str, Any] = {"problem": errors.details(errors.of_event(event), request_id)}
+        if event.message is not None:
+            problem["message"] = Message.of(event.message)
+        return problem
+    data: dict[str, Any] = msgspec.to_builtins(event)
+    del data["event"]
+    return data

@@ -1,0 +1,84 @@
+"""Conversations: the history of one person's questions and answers."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from likeopt.errors import NotFound
+from likeopt.storage import conversations as stored
+from likeopt.web.context import reader, services
+from likeopt.web.endpoint import Endpoints
+from likeopt.web.shapes import Conversation, ConversationList, Transcript
+
+conversations = Endpoints("conversations", tag="Chat", prefix="/api/v1/conversations")
+
+
+class ConversationQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Which conversations to list."""
+
+    q: Annotated[str | None, Meta(description="Only with this in a title or message.")] = None
+    cursor: Annotated[str | None, Meta(description="`next_cursor` of the page before.")] = None
+    limit: Annotated[int, Meta(description="Conversations a page, 1 to 200.")] = 50
+
+
+class ConversationTitle(msgspec.Struct, forbid_unknown_fields=True):
+    """What a conversation is called."""
+
+    title: str
+
+
+class ExportQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """How to write a conversation down."""
+
+    format: Annotated[Literal["markdown", "json"], Meta(description="The file's format.")] = (
+        "markdown"
+    )
+
+
+@conversations.operation(
+    "GET", "", summary="List conversations", query=ConversationQuery, returns=ConversationList
+)
+def list_conversations(query: ConversationQuery) -> ConversationList:
+    page = services().db.read(
+        lambda c: stored.list_(c, reader(c), query=query.q, cursor=query.cursor, limit=query.limit)
+    )
+    return ConversationList([Conversation.of(one) for one in page.items], page.next_cursor)
+
+
+@conversations.operation(
+    "GET",
+    "/<id:conversation_id>",
+    summary="Read a conversation",
+    returns=Transcript,
+    errors=(NotFound,),
+)
+def get_conversation(conversation_id: str) -> Transcript:
+    return Transcript.of(services().db.read(lambda c: stored.get(c, reader(c), conversation_id)))
+
+
+@conversations.operation(
+    "PATCH",
+    "/<id:conversation_id>",
+    summary="Rename a conversation",
+    body=ConversationTitle,
+    returns=Conversation,
+    errors=(NotFound,),
+    example='--json \'{"title": "Travel costs"}\'',
+)
+def rename_conversation(conversation_id: str, body: ConversationTitle) -> Conversation:
+    renamed = services().db.write(
+        lambda c: stored.rename(c, reader(c), conversation_id, body.title)
+    )
+    return Conversation.of(renamed)
+
+
+@conversations.operation(
+    "DELETE",
+    "/<id:conversation_id>",
+    summary="Delete a conversation",
+    status=204,
+    errors=(NotFound,),
+)
+def delete_conversation(conversation_id: str) -> None:
+    services().db.write(lambda c: stored.delete(c, reader(c), conversation_id))

@@ -1,0 +1,217 @@
+"""OpenAI's chat API, so that its clients can ask the documents.
+
+https://platform.openai.com/docs/api-reference/chat. The conversation is the client's: nothing is
+stored. Answers carry their sources as markers in the text and as `citations` beside it.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+from flask import Response
+
+from likeopt.chat.broadcast import Broadcast
+from likeopt.chat.events import Delta, Done, Failed
+from likeopt.errors import BadInput, Busy, EngineUnavailable, LikeOptError, ModelUnavailable
+from likeopt.storage.messages import Citation, Exchange
+from likeopt.web import errors, middleware, sse
+from likeopt.web.context import reader, services
+from likeopt.web.endpoint import JSON, Endpoints
+
+openai = Endpoints("openai", tag="OpenAI-compatible", prefix="/v1")
+
+DONE = b"[DONE]"
+
+
+class TextPart(msgspec.Struct):
+    """A part of a message; parts that are not text are refused."""
+
+    type: str
+    text: str | None = None
+
+
+class ChatTurn(msgspec.Struct):
+    """A message of the client's conversation."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[TextPart] | None = None
+
+
+class StreamOptions(msgspec.Struct):
+    """What else a stream holds."""
+
+    include_usage: bool = False
+
+
+class ChatCompletionRequest(msgspec.Struct):
+    """What of OpenAI's request is looked at; the rest is accepted and ignored.
+
+    The last message must be the user's: it is the question. System messages are not followed:
+    what an answer is made of is this server's to say.
+    """
+
+    messages: list[ChatTurn]
+    model: str = ""
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    temperature: float | None = None
+
+
+class AnswerMessage(msgspec.Struct):
+    """The answer."""
+
+    content: str
+    role: Literal["assistant"] = "assistant"
+
+
+class Choice(msgspec.Struct):
+    """The only one."""
+
+    message: AnswerMessage
+    finish_reason: str
+    index: int = 0
+
+
+class Usage(msgspec.Struct):
+    """Not counted: models behind this server count in different ways."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+
+
+class ChatCompletion(msgspec.Struct):
+    """OpenAI's response, with the sources of the answer in `citations`."""
+
+    id: str
+    created: int
+    model: str
+    choices: list[Choice]
+    citations: list[Citation]
+    usage: Usage
+    object: Literal["chat.completion"] = "chat.completion"
+
+
+class ModelEntry(msgspec.Struct):
+    """Something that answers."""
+
+    id: str
+    created: int = 0
+    object: Literal["model"] = "model"
+    owned_by: str = "like-opt"
+
+
+class ModelList(msgspec.Struct):
+    """OpenAI's list of models."""
+
+    data: list[ModelEntry]
+    object: Literal["list"] = "list"
+
+
+@openai.operation("GET", "/models", summary="List what answers", returns=ModelList, error_type=JSON)
+def list_models() -> ModelList:
+    return ModelList([ModelEntry(_model_name())])
+
+
+@openai.operation(
+    "POST",
+    "/chat/completions",
+    summary="Ask, as a client of OpenAI's API",
+    detail="Set a client's base URL to this server's address followed by /v1, and any key.",
+    body=ChatCompletionRequest,
+    returns=ChatCompletion,
+    media={sse.MEDIA_TYPE: {"type": "string", "description": "OpenAI's chunks, then [DONE]."}},
+    errors=(BadInput, Busy, EngineUnavailable, ModelUnavailable),
+    error_type=JSON,
+    example='--json \'{"messages": [{"role": "user", "content": "Where are documents kept?"}]}\'',
+)
+def complete(body: ChatCompletionRequest) -> ChatCompletion | Response:
+    question, exchanges = _conversation(body.messages)
+    found = services()
+    broadcast = found.chat.reply(
+        found.db.read(reader),
+        question,
+        exchanges,
+        max_tokens=body.max_completion_tokens or body.max_tokens,
+        temperature=body.temperature or 0.0,
+    )
+    head = {
+        "id": f"chatcmpl-{middleware.exchange().request_id}",
+        "created": found.clock.now_ms() // 1000,
+        "model": body.model or _model_name(),
+    }
+    if body.stream:
+        usage = body.stream_options is not None and body.stream_options.include_usage
+        return sse.respond(_chunks(broadcast, head, usage=usage))
+    for one in broadcast.events():
+        event = one.event if one else None
+        if isinstance(event, Failed):
+            raise errors.of_event(event)
+        if isinstance(event, Done):
+            choice = Choice(AnswerMessage(event.message.content), "stop")
+            return msgspec.convert(
+                head
+                | {"choices": [choice], "citations": event.message.citations, "usage": Usage()},
+                ChatCompletion,
+                from_attributes=True,
+            )
+    raise LikeOptError("The answer ended without a result.")
+
+
+def _chunks(broadcast: Broadcast, head: dict[str, Any], *, usage: bool) -> Iterator[bytes | None]:
+    """OpenAI's chunks of an answer, which stops when its only reader goes."""
+
+    def chunk(delta: dict[str, str], finish: str | None = None, **more: Any) -> bytes:
+        choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
+        kind = {"object": "chat.completion.chunk"}
+        return sse.frame(head | kind | {"choices": choices} | more)
+
+    try:
+        yield chunk({"role": "assistant", "content": ""})
+        for one in broadcast.events():
+            event = one.event if one else None
+            if one is None:
+                yield None
+            elif isinstance(event, Delta):
+                yield chunk({"content": event.text})
+            elif isinstance(event, Done):
+                yield chunk({}, "stop", citations=event.message.citations)
+            elif isinstance(event, Failed):
+                error = {"message": event.detail, "type": "server_error", "code": event.code}
+                yield sse.frame({"error": error})
+        if usage:
+            empty = {"object": "chat.completion.chunk", "choices": [], "usage": Usage()}
+            yield sse.frame(head | empty)
+        yield sse.frame(DONE)
+    finally:
+        broadcast.stop.request()
+
+
+def _conversation(turns: list[ChatTurn]) -> tuple[str, list[Exchange]]:
+    """The question, and the questions and answers before it."""
+    if not turns or turns[-1].role != "user":
+        raise BadInput("The last of `messages` must be the user's.")
+    exchanges = []
+    asked = None
+    for turn in turns[:-1]:
+        if turn.role == "user":
+            asked = _text(turn)
+        elif turn.role == "assistant" and asked is not None:
+            exchanges.append(Exchange(asked, _text(turn), asked))
+            asked = None
+    return _text(turns[-1]), exchanges
+
+
+def _text(turn: ChatTurn) -> str:
+    if not isinstance(turn.content, list):
+        return turn.content or ""
+    if any(part.type != "text" for part in turn.content):
+        raise BadInput("Only text can be asked; a message has a part of another type.")
+    return "\n".join(part.text or "" for part in turn.content)
+
+
+def _model_name() -> str:
+    config = services().config
+    return config.llm_model if config.llm == "openai" else config.llm.rpartition("/")[2]

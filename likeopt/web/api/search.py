@@ -1,0 +1,148 @@
+"""Search without an answer."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from likeopt.errors import BadInput, Busy, EngineUnavailable
+from likeopt.retrieval import search as door
+from likeopt.retrieval.types import Degraded, Filters, Hit, Mode
+from likeopt.web import middleware
+from likeopt.web.context import reader, services
+from likeopt.web.endpoint import Endpoints
+
+search = Endpoints("search", tag="Search", prefix="/api/v1/search")
+
+_TIME = "RFC 3339, such as 2026-01-31T09:00:00Z, or a date alone (midnight UTC)."
+_ERRORS = (BadInput, Busy, EngineUnavailable)
+_DETAIL = (
+    "By words and by meaning at the same time. `pending` counts passages that cannot be found by"
+    " meaning yet, `degraded` names parts that did not work this time."
+)
+
+
+class SearchFilters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Narrows a search; what is empty does not."""
+
+    documents: list[str] = []
+    collections: list[str] = []
+    tags: list[str] = []
+    media_types: list[str] = []
+    updated_after: Annotated[str | None, Meta(description=_TIME)] = None
+    updated_before: Annotated[str | None, Meta(description=_TIME)] = None
+
+    def parsed(self) -> Filters:
+        """As search takes it. BadInput for a time that is none."""
+        return Filters(
+            documents=self.documents,
+            collections=self.collections,
+            tags=self.tags,
+            media_types=self.media_types,
+            updated_after=_millis("updated_after", self.updated_after),
+            updated_before=_millis("updated_before", self.updated_before),
+        )
+
+
+class SearchBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What to look for, in at most 2,000 characters."""
+
+    query: str
+    k: int = 10
+    mode: Mode = "hybrid"
+    filters: SearchFilters = SearchFilters()
+
+
+class SearchQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """What to look for, as an address."""
+
+    q: Annotated[str, Meta(description="At most 2,000 characters.")]
+    k: Annotated[int, Meta(description="Passages wanted, 1 to 100.")] = 10
+    mode: Annotated[Mode, Meta(description="By words, by meaning, or both.")] = "hybrid"
+    document: Annotated[list[str], Meta(description="Only in these documents.")] = []
+    collection: Annotated[list[str], Meta(description="Only in these collections.")] = []
+    tag: Annotated[list[str], Meta(description="Only in documents with one of these tags.")] = []
+    type: Annotated[list[str], Meta(description="Only in documents of these media types.")] = []
+    after: Annotated[str | None, Meta(description=_TIME)] = None
+    before: Annotated[str | None, Meta(description=_TIME)] = None
+
+
+class Found(msgspec.Struct):
+    """Passages, best first. `generation` is the revision of the library that they reflect;
+    `stages` are milliseconds."""
+
+    hits: list[Hit]
+    generation: int
+    pending: int
+    degraded: list[Degraded]
+    stages: dict[str, float]
+
+
+@search.operation(
+    "GET",
+    "",
+    summary="Search",
+    detail=_DETAIL,
+    query=SearchQuery,
+    returns=Found,
+    errors=_ERRORS,
+    example="--get --data-urlencode 'q=travel costs'",
+)
+def get_search(query: SearchQuery) -> Found:
+    filters = SearchFilters(
+        documents=query.document,
+        collections=query.collection,
+        tags=query.tag,
+        media_types=query.type,
+        updated_after=query.after,
+        updated_before=query.before,
+    )
+    return _search(query.q, query.k, query.mode, filters)
+
+
+@search.operation(
+    "POST",
+    "",
+    summary="Search, for long queries",
+    detail=_DETAIL,
+    body=SearchBody,
+    returns=Found,
+    errors=_ERRORS,
+    example='--json \'{"query": "출장비 정산", "k": 5}\'',
+)
+def post_search(body: SearchBody) -> Found:
+    return _search(body.query, body.k, body.mode, body.filters)
+
+
+def _search(query: str, k: int, mode: Mode, filters: SearchFilters) -> Found:
+    found = services()
+    stages = middleware.exchange().stages
+    with stages.time("reader"):
+        asking = found.db.read(reader)
+    with stages.time("search"):
+        answer = door.search(
+            found.engine,
+            found.reranker,
+            asking,
+            query,
+            k=k,
+            mode=mode,
+            filters=filters.parsed(),
+            deadline_ms=found.config.search_deadline_ms,
+        )
+    for name, millis in answer.stages.items():
+        stages.add(f"engine-{name}", millis)
+    return Found(answer.hits, answer.generation, answer.pending, answer.degraded, answer.stages)
+
+
+def _millis(name: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"`{name}` is not a time. Write it as {_TIME}") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1000)

@@ -1,0 +1,94 @@
+"""A view together with its description.
+
+`Endpoints` is a blueprint whose views say what they take, return and refuse. From that the input
+is decoded before the view runs, its answer is encoded, and `openapi.py` writes the documentation;
+so none of the three can differ from the others.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Response
+from werkzeug.routing import BaseConverter
+
+from likeopt.errors import LikeOptError
+from likeopt.web import cache_control, inputs
+from likeopt.web.errors import PROBLEM_TYPE
+
+JSON = "application/json"
+# 32 hex digits, or the name of a row that every installation has, such as `default`.
+ID_PATTERN = "[0-9a-z]{1,32}"
+
+View = Callable[..., Any]
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """What an endpoint is, for people and for OpenAPI.
+
+    `body` and `query` are structs; the view gets them decoded as arguments of those names.
+    `returns` is the type of its JSON answer. `media` are answers (or, for `form`, requests) that
+    are not JSON: media type -> JSON schema. `example` is the argument list of a curl call.
+    """
+
+    summary: str
+    tag: str
+    detail: str = ""
+    body: Any = None
+    query: Any = None
+    form: dict[str, Any] | None = None
+    returns: Any = None
+    status: int = 200
+    media: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    errors: tuple[type[LikeOptError], ...] = ()
+    cache: str = cache_control.PERSONAL
+    example: str = ""
+    error_type: str = PROBLEM_TYPE
+
+
+class Endpoint:
+    """The callable that Flask routes to."""
+
+    def __init__(self, view: View, operation: Operation) -> None:
+        self.view = view
+        self.operation = operation
+
+    def __call__(self, **arguments: Any) -> Response:
+        """Decode the input, run the view, encode its answer; a Response passes as it is."""
+        if self.operation.query is not None:
+            arguments["query"] = inputs.read_query(self.operation.query)
+        if self.operation.body is not None:
+            arguments["body"] = inputs.read_json(self.operation.body)
+        answer = self.view(**arguments)
+        if isinstance(answer, Response):
+            return answer
+        status = self.operation.status
+        response = Response(b"" if status == 204 else _encode(answer), status, content_type=JSON)
+        response.headers["Cache-Control"] = self.operation.cache
+        return response
+
+
+class IdConverter(BaseConverter):
+    """`<id:name>` in a rule: what is not even shaped like an id is not found."""
+
+    regex = ID_PATTERN
+
+
+class Endpoints(Blueprint):
+    """A blueprint of described views."""
+
+    def __init__(self, name: str, *, tag: str, prefix: str) -> None:
+        super().__init__(name, __name__, url_prefix=prefix)
+        self._tag = tag
+
+    def operation(self, method: str, rule: str, **description: Any) -> Callable[[View], View]:
+        """Route `method` and `rule` to the decorated view; `description` makes its Operation."""
+
+        def decorate(view: View) -> View:
+            made = Operation(**({"tag": self._tag} | description))
+            self.add_url_rule(rule, view.__name__, Endpoint(view, made), methods=[method])
+            return view
+
+        return decorate

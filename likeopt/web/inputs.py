@@ -1,0 +1,112 @@
+"""Reading what a client sent: bounded, decoded, normalised, checked against a struct."""
+
+import functools
+import unicodedata
+from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+from flask import request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from likeopt.errors import BadInput, TooLarge, UnsupportedType
+
+T = TypeVar("T")
+
+# A question has at most 8,000 characters; an OpenAI client sends its whole conversation.
+JSON_LIMIT = 256 * 1024
+
+
+def read_json(kind: type[T]) -> T:
+    """The request's body as a `kind`.
+
+    Raises TooLarge over 256 KiB, UnsupportedType for another media type, BadInput for anything
+    that is not such an object; the message names the member.
+    """
+    if request.mimetype != "application/json":
+        # A page of another site can make a browser send anything but this without being asked.
+        raise UnsupportedType("Send JSON, with the header Content-Type: application/json.")
+    # One byte more, so that what is too large is refused by us and not cut.
+    request.max_content_length = JSON_LIMIT
+    try:
+        raw = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise TooLarge(
+            f"The request is larger than {JSON_LIMIT // 1024} KiB. Ask something shorter."
+        ) from None
+    if not raw.strip():
+        raise BadInput("The request has no body; a JSON object was expected.", code="empty_body")
+    try:
+        value = msgspec.json.decode(raw)
+    except UnicodeDecodeError:
+        raise _invalid_utf8("The request's body") from None
+    except RecursionError:
+        raise BadInput("The JSON is nested too deeply.", code="invalid_json") from None
+    except msgspec.DecodeError as error:
+        raise BadInput(f"The body is not JSON: {error}.", code="invalid_json") from None
+    return convert(clean(value), kind, strict=True)
+
+
+def read_query(kind: type[T]) -> T:
+    """The query string as a `kind`; a list member may be given several times.
+
+    Raises BadInput as `read_json` does.
+    """
+    raw = request.query_string
+    if b"%" in raw or not raw.isascii():
+        try:
+            unquote_to_bytes(raw).decode()
+        except UnicodeDecodeError:
+            raise _invalid_utf8("The query string") from None
+    struct: Any = kind
+    many = _list_members(struct)
+    values: dict[str, Any] = {}
+    for name, given in request.args.lists():
+        if name in many:
+            values[name] = [clean(value) for value in given]
+        elif len(given) > 1:
+            raise BadInput(f"`{name}` is given more than once.")
+        else:
+            values[name] = clean(given[0])
+    return convert(values, kind, strict=False)
+
+
+def convert(value: Any, kind: type[T], *, strict: bool) -> T:
+    """`value`, made of JSON's types, as a `kind`; BadInput says which member is wrong."""
+    try:
+        return msgspec.convert(value, kind, strict=strict)
+    except msgspec.ValidationError as error:
+        what, _, path = str(error).partition(" - at `$")
+        where = path.strip("`").lstrip(".")
+        raise BadInput(f"{what}, in `{where}`." if where else f"{what}.") from None
+
+
+def clean(value: Any) -> Any:
+    """Every text in `value` in Unicode's composed form (NFC); BadInput for a null character."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise BadInput("Text must not contain a null character.", code="null_character")
+        return value if value.isascii() else unicodedata.normalize("NFC", value)
+    if isinstance(value, list):
+        return [clean(item) for item in value]
+    if isinstance(value, dict):
+        return {clean(key): clean(item) for key, item in value.items()}
+    return value
+
+
+@functools.cache
+def _list_members(kind: Any) -> frozenset[str]:
+    return frozenset(
+        member.encode_name for member in msgspec.structs.fields(kind) if _is_list(member.type)
+    )
+
+
+def _is_list(kind: Any) -> bool:
+    info = msgspec.inspect.type_info(kind)
+    if isinstance(info, msgspec.inspect.Metadata):
+        info = info.type
+    return isinstance(info, msgspec.inspect.ListType)
+
+
+def _invalid_utf8(where: str) -> BadInput:
+    return BadInput(f"{where} is not valid UTF-8.", code="invalid_utf8")

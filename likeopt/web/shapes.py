@@ -1,0 +1,161 @@
+"""What the API returns, where it differs from what storage holds: times are RFC 3339 strings."""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from likeopt.clock import rfc3339
+from likeopt.retrieval.types import Filters
+from likeopt.storage import collections, conversations, documents, messages
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class Collection(msgspec.Struct, frozen=True):
+    """A collection; `documents` counts what is in it."""
+
+    id: str
+    name: str
+    owner_id: str
+    everyone: bool
+    writable: bool
+    documents: int
+    created_at: str
+
+    @classmethod
+    def of(cls, stored: collections.Collection) -> "Collection":
+        """As the API shows it."""
+        return _copy(cls, stored, created_at=rfc3339(stored.created_at))
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A document. `state` is about its newest original; `embedded` of `chunks` passages are
+    searchable by meaning; `pages` is null for formats without pages; `job` is what is being done
+    with it, or null."""
+
+    id: str
+    name: str
+    collection_id: str
+    source: documents.Source
+    source_uri: str
+    media_type: str
+    size: int
+    tags: list[str]
+    state: documents.State
+    searchable_by_words: bool
+    version_id: int | None
+    title: str | None
+    pages: int | None
+    chunks: int
+    embedded: int
+    error_code: str | None
+    error_message: str | None
+    job: documents.Progress | None
+    created_at: str
+    updated_at: str
+
+    @classmethod
+    def of(cls, stored: documents.Document) -> "Document":
+        """As the API shows it."""
+        return _copy(
+            cls,
+            stored,
+            job=stored.progress,
+            created_at=rfc3339(stored.created_at),
+            updated_at=rfc3339(stored.updated_at),
+        )
+
+
+class DocumentList(msgspec.Struct, frozen=True):
+    """Documents, most recently changed first."""
+
+    items: list[Document]
+    next_cursor: str | None
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A question (role user) or an answer (role assistant) with what it cites.
+
+    `kind` of an answer is generated (by a model), extractive (sentences of the documents) or
+    not_found. `stages` are milliseconds.
+    """
+
+    id: str
+    conversation_id: str
+    role: str
+    content: str
+    state: messages.State
+    kind: messages.Kind | None
+    model: str | None
+    query: str | None
+    created_at: str
+    stages: dict[str, float]
+    citations: list[messages.Citation]
+    parent_id: str | None
+    error_code: str | None
+
+    @classmethod
+    def of(cls, stored: messages.Message) -> "Message":
+        """As the API shows it."""
+        return _copy(cls, stored, created_at=rfc3339(stored.created_at))
+
+
+class Conversation(msgspec.Struct, frozen=True):
+    """A conversation without its messages."""
+
+    id: str
+    title: str
+    created_at: str
+    updated_at: str
+
+    @classmethod
+    def of(cls, stored: conversations.Conversation) -> "Conversation":
+        """As the API shows it."""
+        return cls(
+            id=stored.id,
+            title=stored.title,
+            created_at=rfc3339(stored.created_at),
+            updated_at=rfc3339(stored.updated_at),
+        )
+
+
+class ConversationList(msgspec.Struct, frozen=True):
+    """Conversations, last used first."""
+
+    items: list[Conversation]
+    next_cursor: str | None
+
+
+class Transcript(msgspec.Struct, frozen=True):
+    """A conversation with its messages: each question, then its answers in the order written."""
+
+    id: str
+    title: str
+    created_at: str
+    updated_at: str
+    messages: list[Message]
+
+    @classmethod
+    def of(cls, stored: conversations.Transcript) -> "Transcript":
+        """As the API shows it."""
+        head = Conversation.of(stored.conversation)
+        return _copy(cls, head, messages=[Message.of(message) for message in stored.messages])
+
+
+def _copy(kind: type[S], source: msgspec.Struct, **changes: Any) -> S:
+    fields = kind.__struct_fields__
+    return kind(
+        **{name: getattr(source, name) for name in fields if name not in changes}, **changes
+    )
+
+
+__all__ = [
+    "Collection",
+    "Conversation",
+    "ConversationList",
+    "Document",
+    "DocumentList",
+    "Filters",
+    "Message",
+    "Transcript",
+]

@@ -1,0 +1,170 @@
+"""Keeps this machine's indexes up with the database, in a thread of its own.
+
+So a document that takes a minute to read delays no other that has been published meanwhile.
+Indexes hold nothing that is not in the database: one that is lost, damaged or made by another
+version is built anew, while the old one, if there is one, serves.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from likeopt.clock import Clock
+from likeopt.config import Config
+from likeopt.errors import IndexDamaged, LikeOptError, StorageFull
+from likeopt.retrieval.analyse import Analyser
+from likeopt.retrieval.lexical import LexicalChunk, LexicalWriter
+from likeopt.storage import changes, facts, revisions
+from likeopt.storage.db import Database
+from likeopt.worker.vectors import VectorFollower
+
+# A commit costs 100 to 300 ms, so at most two a second, and one is made at once after a pause.
+COMMIT_SECONDS = 0.5
+POLL_SECONDS = 0.25
+# Versions in one commit, and passages read from the database at once.
+MOST_VERSIONS = 2000
+READ = 1000
+# After an index could not be written: a full disk, or a server that does not answer.
+PAUSE_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Follower:
+    """Writes the index of words, and has the vectors followed. `applied` may be read by others."""
+
+    def __init__(self, db: Database, clock: Clock, config: Config, vectors: VectorFollower) -> None:
+        self._db = db
+        self._clock = clock
+        self._root: Path = config.data_dir / "indexes" / "lexical"
+        self._analyser = Analyser(config.analyser)
+        self._vectors = vectors
+        self._writer: LexicalWriter | None = None
+        self._damaged = False
+        self._seen = -1
+        self._committed = -COMMIT_SECONDS
+        self._stop = threading.Event()
+        self._changed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+        self.applied = 0
+        self.crash: BaseException | None = None
+
+    # -- the thread --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Follow until `stop`."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something was published."""
+        self._changed.set()
+
+    def stop(self) -> None:
+        """End the thread, and let go of the index."""
+        self._stop.set()
+        self._changed.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._close()
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._changed.wait(POLL_SECONDS)
+                self._changed.clear()
+                if not self._turn():
+                    self._stop.wait(PAUSE_SECONDS)
+        except BaseException as error:  # noqa: BLE001  (outermost: the main thread raises it again)
+            self.crash = error
+
+    def _turn(self) -> bool:
+        try:
+            self.follow_words()
+            self._vectors.follow(self._interrupted)
+        except LikeOptError as error:
+            _log.warning("indexes cannot follow the library: %s", error.message)
+            self._close()
+            return False
+        return True
+
+    def _interrupted(self) -> bool:
+        """Asked by long work on vectors, which words do not wait for."""
+        self.follow_words()
+        return self._stop.is_set()
+
+    # -- words -------------------------------------------------------------------------------------
+
+    def follow_words(self) -> None:
+        """Bring the index of words up to the database, if that is due."""
+        writer = self._writer
+        if writer is not None and writer.damage() is not None:
+            self._close()
+            writer = None
+        if writer is None:
+            writer = self._open()
+        now = self._clock.monotonic()
+        if now - self._committed < COMMIT_SECONDS:
+            return
+        if self._db.read(lambda c: revisions.current(c, "library")) == self._seen:
+            return
+        while not self._stop.is_set() and self._apply(writer):
+            pass
+
+    def _apply(self, writer: LexicalWriter) -> bool:
+        """One commit; whether more is waiting."""
+        after = writer.applied
+        found = self._db.read(lambda c: changes.since(c, after, MOST_VERSIONS))
+        if found.published or found.retired:
+            try:
+                writer.apply(found.upto, self._chunks(found.published), found.retired)
+            except (IndexDamaged, StorageFull) as error:
+                # These leave the writer closed.
+                self._writer = None
+                self._damaged = isinstance(error, IndexDamaged)
+                raise
+            self._committed = self._clock.monotonic()
+        # A change without passages, such as a rename, needs no commit to be followed.
+        self._seen = self.applied = found.upto
+        return self._db.read(lambda c: revisions.current(c, "library")) > found.upto
+
+    def _open(self) -> LexicalWriter:
+        database_id = self._db.read(lambda c: facts.get(c, facts.DATABASE_ID)) or ""
+        try:
+            writer = LexicalWriter.open(self._root, self._analyser, database_id)
+        except IndexDamaged as error:
+            writer = self._rebuild(database_id, error.message)
+        if self._damaged:
+            writer.close()
+            writer = self._rebuild(database_id, "it could not be written")
+        self._writer = writer
+        self._seen = -1
+        self._damaged = False
+        self.applied = self._writer.applied
+        return self._writer
+
+    def _rebuild(self, database_id: str, reason: str) -> LexicalWriter:
+        _log.warning("building the index of words anew: %s", reason)
+        revision, versions = self._db.read(changes.visible)
+        return LexicalWriter.rebuild(
+            self._root, self._analyser, database_id, revision, self._chunks(versions)
+        )
+
+    def _chunks(self, versions: list[int]) -> Iterator[LexicalChunk]:
+        for start in range(0, len(versions), READ):
+            some = versions[start : start + READ]
+            after = 0
+            while passages := self._read(some, after):
+                for passage in passages:
+                    yield LexicalChunk(
+                        passage.id, passage.version_id, passage.text, passage.context
+                    )
+                after = passages[-1].id
+
+    def _read(self, versions: list[int], after: int) -> list[changes.Passage]:
+        return self._db.read(lambda c: changes.passages(c, versions, after, READ))
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None

@@ -1,0 +1,213 @@
+"""What chat does with the database, on SQLite and PostgreSQL. Two chats are two web workers."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from likeopt.chat.answer import Chat
+from likeopt.chat.events import Delta, Done, Sources, Start
+from likeopt.clock import Clock
+from likeopt.config import Config
+from likeopt.errors import Busy, NotFound
+from likeopt.storage import conversations, messages
+from likeopt.storage.db import Database
+from likeopt.storage.messages import Message
+from likeopt.storage.reader import Reader
+from tests.chat.conftest import failure, last, only, text_of
+from tests.servers import wait_until
+from tests.storage import library
+from tests.stub_openai import StubOpenAI
+
+
+@pytest.fixture
+def database(database_config: Config) -> Iterator[Database]:
+    opened = Database(database_config.database)
+    yield opened
+    opened.close()
+
+
+def stored(database: Database, reader: Reader, message: Message) -> Message:
+    return database.read(lambda c: messages.get(c, reader, message.id))
+
+
+class Yesterday(Clock):
+    """The clock of a process that died long ago."""
+
+    def now_ms(self) -> int:
+        return super().now_ms() - 86_400_000
+
+
+def test_a_stop_in_another_process_is_heard(
+    make_chat: Callable[..., Chat], stub: StubOpenAI, reader: Reader
+) -> None:
+    """Two chats on one database are two web workers."""
+    here, there = make_chat(), make_chat()
+    stub.say("You get", " 15", hold=1)
+    answer = here.ask(reader, "How many days of annual leave?")
+    stub.wait_for_request()
+    there.stop(reader, answer.message_id)
+    assert last(answer).state == "stopped"
+
+
+def test_deleting_the_conversation_ends_its_answer(
+    chat: Chat, stub: StubOpenAI, database: Database, reader: Reader
+) -> None:
+    stub.say("You get", " 15", hold=1)
+    answer = chat.ask(reader, "How many days of annual leave?")
+    request = stub.wait_for_request()
+    start = next(answer.events()).event  # type: ignore[union-attr]
+    assert isinstance(start, Start)
+    database.write(lambda c: conversations.delete(c, reader, start.conversation_id))
+    assert failure(answer).code == "not_found"
+    assert request.gone.wait(10)
+
+
+def test_another_process_follows_through_the_database(
+    make_chat: Callable[..., Chat], stub: StubOpenAI, reader: Reader
+) -> None:
+    here, there = make_chat(), make_chat()
+    held = stub.say("You get 15 days [1].", hold=0)
+    answer = here.ask(reader, "How many days of annual leave?")
+    request = stub.wait_for_request()
+    far = there.resume(reader, answer.message_id, ping=0.01)
+    lost = there.resume(reader, answer.message_id, after=2)
+    assert next(far) is None
+    held.release()
+    assert request.answered.wait(10)
+    found = [one.event for one in far if one]
+    assert [type(event) for event in found] == [Start, Sources, Delta, Done]
+    assert only(Done, found).message == last(answer)
+    # Whoever had the beginning from here gets the whole in the last event.
+    (end,) = [one for one in lost if one]
+    assert (end.sequence, end.event) == (3, only(Done, found))
+
+
+def test_an_answer_whose_process_died_fails_and_can_be_asked_again(
+    chat: Chat, stub: StubOpenAI, database: Database, reader: Reader
+) -> None:
+    def begin() -> Message:
+        _, question = database.write(
+            lambda c: conversations.add_question(c, reader, Yesterday(), None, "How much leave?")
+        )
+        answer = database.write(lambda c: messages.start_answer(c, Yesterday(), question))
+        database.write(lambda c: messages.keep_alive(c, Yesterday(), answer.id, "You get"))
+        return answer
+
+    found = [one.event for one in chat.resume(reader, begin().id) if one]
+    failed = found[-1]
+    assert [type(event).__name__ for event in found] == ["Start", "Sources", "Delta", "Failed"]
+    assert failed.code == "interrupted"  # type: ignore[union-attr]
+    assert text_of(found) == "You get"
+    begin()
+    assert chat.abandon_stale() == 1
+    stub.say("You get 15 days [1].")
+    assert last(chat.regenerate(reader, found[0].message_id)).state == "complete"  # type: ignore[union-attr]
+
+
+def test_for_a_stranger_there_is_no_answer(
+    chat: Chat, database: Database, reader: Reader, real_clock: Clock
+) -> None:
+    stranger = library.member(database, real_clock, "stranger")
+    answer = chat.ask(reader, "How many days of annual leave?")
+    for attempt in (
+        lambda: chat.resume(stranger, answer.message_id),
+        lambda: chat.stop(stranger, answer.message_id),
+        lambda: chat.regenerate(stranger, answer.message_id),
+        lambda: chat.resume(reader, "f" * 32),
+    ):
+        with pytest.raises(NotFound):
+            attempt()
+    message = last(answer)
+    with pytest.raises(NotFound):
+        chat.resume(reader, message.parent_id or "")
+
+
+def test_asking_again_gives_another_answer_to_the_same_question(
+    chat: Chat, stub: StubOpenAI, database: Database, reader: Reader
+) -> None:
+    stub.say("Bad [1].")
+    first = last(chat.ask(reader, "How many days of annual leave?"))
+    stub.say("Better [1].")
+    second = last(chat.regenerate(reader, first.id))
+    assert second.parent_id == first.parent_id
+    assert stub.requests[1].body["temperature"] > stub.requests[0].body["temperature"]
+    # Neither answer is part of the prompt for the other.
+    assert len(stub.requests[1].body["messages"]) == 2
+    transcript = database.read(lambda c: conversations.get(c, reader, first.conversation_id))
+    assert [one.content for one in transcript.messages[1:]] == ["Bad [1].", "Better [1]."]
+    # The next question builds on the better one.
+    stub.say("Twelve months [1].")
+    last(chat.ask(reader, "When does unused annual leave expire?", first.conversation_id))
+    said = [turn["content"] for turn in stub.requests[2].body["messages"]]
+    assert "Better." in said
+    assert not any("Bad" in text for text in said)
+
+
+def test_many_questions_at_once(plain: Chat, database: Database, reader: Reader) -> None:
+    answers = []
+    lock = threading.Lock()
+
+    def ask(number: int) -> None:
+        broadcast = plain.ask(reader, f"How many days of annual leave, person {number}?")
+        with lock:
+            answers.append(broadcast)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {last(answer).kind for answer in answers} == {"extractive"}
+    page = database.read(lambda c: conversations.list_(c, reader))
+    assert len(page.items) == 16
+
+
+def test_the_watcher_saves_the_text_of_a_long_answer(
+    chat: Chat, stub: StubOpenAI, database: Database, reader: Reader
+) -> None:
+    held = stub.say("You get 15 days", " [1].", hold=1)
+    answer = chat.ask(reader, "How many days of annual leave?")
+
+    def saved() -> bool:
+        found = database.read(lambda c: messages.get(c, reader, answer.message_id))
+        return (found.content, found.state) == ("You get 15 days", "streaming")
+
+    wait_until(saved, "the text so far in the database")
+    held.release()
+    assert last(answer).content == "You get 15 days [1]."
+
+
+def test_what_a_dying_model_wrote_is_kept_as_failed(
+    chat: Chat, stub: StubOpenAI, database: Database, reader: Reader
+) -> None:
+    stub.say("You get 15 days [1]", ", and also", drop=1)
+    failed = failure(chat.ask(reader, "How many days of annual leave?"))
+    assert (failed.code, failed.status, failed.retryable) == ("model_unavailable", 503, True)
+    assert failed.message is not None
+    message = stored(database, reader, failed.message)
+    assert (message.state, message.kind) == ("failed", "generated")
+    assert message.content == "You get 15 days [1]"
+    assert [one.number for one in message.citations] == [1]
+    # And it can be asked again.
+    stub.say("You get 15 days [1].")
+    assert last(chat.regenerate(reader, message.id)).content == "You get 15 days [1]."
+
+
+def test_a_refused_question_leaves_nothing_behind(
+    make_chat: Callable[..., Chat], stub: StubOpenAI, database: Database, reader: Reader
+) -> None:
+    chat = make_chat(running=1, waiting=0)
+    held = stub.say("First [1].", hold=0)
+    running = chat.ask(reader, "How many days of annual leave?")
+    stub.wait_for_request()
+    with pytest.raises(Busy):
+        chat.ask(reader, "How many days of annual leave?")
+    page = database.read(lambda c: conversations.list_(c, reader))
+    assert len(page.items) == 1
+    held.release()
+    last(running)
+    # The place of whoever is refused for another reason is free again too.
+    with pytest.raises(NotFound):
+        chat.ask(reader, "And then?", "0" * 32)
+    last(chat.ask(reader, "How many days of annual leave?"))

@@ -1,0 +1,158 @@
+"""`likeopt doctor` finds what is broken and says what to do."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from likeopt.cli.main import main
+from likeopt.config import Config
+from likeopt.storage.db import Database
+from tests.servers import free_port
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    """A model server that wants the key `right`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            allowed = self.headers["Authorization"] == "Bearer right"
+            self.send_response(200 if allowed and self.path == "/v1/models" else 401)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+        thread.join()
+
+
+class Doctor:
+    """Runs the command and returns its lines by name."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
+        self._capsys = capsys
+        self._patch = patch
+
+    def __call__(self, code: int, **settings: object) -> dict[str, dict[str, Any]]:
+        for name, value in settings.items():
+            self._patch.setenv(f"LIKEOPT_{name.upper()}", str(value))
+        assert main(["doctor", "--json"]) == code
+        report = json.loads(self._capsys.readouterr().out)
+        assert report["ok"] is (code == 0)
+        return {check["name"]: check for check in report["checks"]}
+
+
+@pytest.fixture
+def doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Doctor:
+    return Doctor(capsys, monkeypatch)
+
+
+def test_a_new_machine_is_healthy(
+    doctor: Doctor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checks = doctor(0)
+    assert {check["status"] for check in checks.values()} <= {"ok", "warn"}
+    assert "not running" in checks["engine"]["detail"]
+    assert not (tmp_path / "data").exists(), "looking changes nothing"
+    assert main(["doctor"]) == 0
+    assert "ok    answers      extractive" in capsys.readouterr().out
+
+
+def test_a_data_folder_that_cannot_be_one(doctor: Doctor, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    checks = doctor(1, data_dir=tmp_path / "file")
+    assert checks["data folder"]["status"] == "fail"
+    assert "LIKEOPT_DATA_DIR" in checks["data folder"]["advice"]
+
+
+def test_a_path_that_sockets_cannot_have(doctor: Doctor, tmp_path: Path) -> None:
+    checks = doctor(1, data_dir=tmp_path / ("x" * 120))
+    assert "bytes shorter" in checks["data folder"]["advice"]
+
+
+def test_a_migrated_database(doctor: Doctor, database_config: Config) -> None:
+    url = database_config.database_url
+    checks = doctor(0, data_dir=database_config.data_dir, database_url=url)
+    assert checks["database"]["status"] == "ok"
+    assert ("PostgreSQL" if url else "SQLite") + ", schema 0" in checks["database"]["detail"]
+
+
+def test_a_database_of_a_newer_version(doctor: Doctor, sqlite_database: Database) -> None:
+    def age(c: Any) -> None:
+        c.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+
+    sqlite_database.write(age)
+    place = Path(str(sqlite_database.engine.url.database)).parent
+    assert "newer" in doctor(1, data_dir=place)["database"]["advice"]
+
+
+def test_an_empty_postgres_is_fine(doctor: Doctor, postgres_url: str) -> None:
+    assert "makes its tables" in doctor(0, database_url=postgres_url)["database"]["detail"]
+
+
+def test_a_postgres_that_does_not_answer(doctor: Doctor) -> None:
+    url = f"postgresql://me:hidden@127.0.0.1:{free_port()}/x"
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(url)
+    check = doctor(1, database_url=url)["database"]
+    assert check["status"] == "fail"
+    assert "hidden" not in json.dumps(check)
+
+
+def test_endpoints_and_their_keys(doctor: Doctor, endpoint: str) -> None:
+    named = {"llm": "openai", "llm_url": endpoint, "llm_model": "m"}
+    assert "answers 401" in doctor(1, **named, llm_key="wrong")["answers"]["detail"]
+    assert doctor(0, **named, llm_key="right")["answers"]["status"] == "ok"
+    embed = {"embedder": "openai", "embed_model": "m", "embed_key": "right"}
+    gone = f"http://127.0.0.1:{free_port()}/v1"
+    assert "does not answer" in doctor(1, **embed, embed_url=gone)["embeddings"]["detail"]
+    assert doctor(0, **embed, embed_url=endpoint)["embeddings"]["status"] == "ok"
+
+
+def test_a_model_that_was_not_fetched(doctor: Doctor, tmp_path: Path) -> None:
+    assert "likeopt model get local-small" in doctor(1, llm="local-small")["answers"]["detail"]
+    assert doctor(1, llm=f"gguf:{tmp_path}/none.gguf")["answers"]["status"] == "fail"
+    (tmp_path / "some.gguf").touch()
+    assert doctor(0, llm=f"gguf:{tmp_path}/some.gguf")["answers"]["status"] == "ok"
+
+
+def test_chroma(doctor: Doctor, chroma_url: str) -> None:
+    assert doctor(0, vector_backend="chroma", chroma_url=chroma_url)["chroma"]["status"] == "ok"
+    gone = f"http://127.0.0.1:{free_port()}"
+    assert "chroma run" in doctor(1, chroma_url=gone)["chroma"]["advice"]
+
+
+def test_secrets_that_others_can_read(doctor: Doctor, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("s3cret")
+    key.chmod(0o644)
+    check = doctor(0, llm_key_file=key)["secrets"]
+    assert (check["status"], check["advice"]) == ("warn", f"chmod o-rwx {key}")
+    key.chmod(0o600)
+    assert doctor(0)["secrets"]["status"] == "ok"
+    (tmp_path / ".env").write_text("LIKEOPT_EMBED_KEY=x\n")
+    (tmp_path / ".env").chmod(0o644)
+    assert doctor(0)["secrets"]["advice"] == "chmod o-rwx .env"
+
+
+def test_a_socket_that_nobody_answers_on(doctor: Doctor, data_dir: Path) -> None:
+    (data_dir / "run").mkdir()
+    (data_dir / "run" / "engine.sock").touch()
+    check = doctor(0, data_dir=data_dir)["engine"]
+    assert (check["status"], check["advice"]) == ("warn", "restart `likeopt serve`")

@@ -1,0 +1,231 @@
+"""`ingest`, `search` and `ask` on a real library, with nothing running and beside a server."""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from likeopt.cli.main import main
+from tests.servers import wait_until
+
+LEAVE = (
+    "# Annual leave\n\nEmployees get 15 days of paid leave a year. Unused days expire in March.\n"
+)
+BACKUP = "# 백업\n\n백업은 매일 새벽 3시에 시작합니다. 보관 기간은 30일입니다.\n"
+LIKEOPT = [sys.executable, "-c", "from likeopt.cli.main import main; raise SystemExit(main())"]
+
+
+class Library:
+    """A data folder, a folder of files, and the command line as a user has it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.files = home / "files"
+        self.files.mkdir()
+        self.environ = os.environ | {
+            "LIKEOPT_DATA_DIR": str(home / "data"),
+            "LIKEOPT_SAMPLE_LIBRARY": "false",
+            "LIKEOPT_PORT": "0",
+            "LIKEOPT_WORKERS": "1",
+        }
+
+    def start(self, *argv: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*LIKEOPT, *argv],
+            cwd=self.home,
+            env=self.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *argv: str, code: int = 0) -> str:
+        process = self.start(*argv)
+        out, err = process.communicate()
+        assert process.returncode == code, (out, err)
+        return out
+
+    def json(self, *argv: str, code: int = 0) -> Any:
+        return json.loads(self.run(*argv, "--json", code=code))
+
+
+class Served(Library):
+    """The same with the commands in this process, which saves half a second for each."""
+
+    def __init__(self, library: Library) -> None:
+        self.home = library.home
+        self.files = library.files
+        self.environ = library.environ
+
+    def run(self, *argv: str, code: int = 0) -> str:
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            contextlib.chdir(self.home),
+            mock.patch.dict(os.environ, self.environ),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            ended = main(list(argv))
+        assert ended == code, (out.getvalue(), err.getvalue())
+        return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def library() -> Iterator[Library]:
+    with tempfile.TemporaryDirectory(prefix="lo-cli-") as home:
+        made = Library(Path(home))
+        (made.files / "leave.md").write_text(LEAVE)
+        (made.files / "backup.md").write_text(BACKUP)
+        (made.files / "empty.txt").touch()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def indexed(library: Library) -> Library:
+    """The library after its first `ingest`, which has to report the empty file."""
+    report = library.json("ingest", "files", "--tag", "handbook", code=1)
+    outcomes = {file["name"]: file["outcome"] for file in report["files"]}
+    assert outcomes == {"leave.md": "added", "backup.md": "added", "empty.txt": "failed"}
+    assert "empty" in next(f["problem"] for f in report["files"] if f["name"] == "empty.txt")
+    (library.files / "empty.txt").unlink()
+    return library
+
+
+# -- with nothing running ------------------------------------------------------------------------
+
+
+def test_search_starts_its_own_engine(indexed: Library) -> None:
+    found = indexed.json("search", "백업은 언제 시작하나요?")
+    assert found["hits"][0]["document_name"] == "backup.md"
+    assert found["hits"][0]["similarity"] > 0.8
+    assert found["pending"] == 0
+
+
+def test_ask_starts_its_own_engine_too(indexed: Library) -> None:
+    shown = indexed.run("ask", "How many days of paid leave do employees get?")
+    assert "15 days" in shown
+    assert "[1] leave.md" in shown
+
+
+def test_an_interrupted_ingest_goes_on_later(library: Library) -> None:
+    folder = library.home / "more"
+    folder.mkdir()
+    (folder / "long.md").write_text("\n\n".join(f"Paragraph {i}. {LEAVE * 5}" for i in range(60)))
+    process = library.start("ingest", "more", "--json")
+    wait_until(
+        lambda: process.poll() is not None or _documents(library, "long.md") == 1, "the document"
+    )
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == 130, (out, err)
+    assert json.loads(out)["error"]["code"] == "interrupted"
+    assert "goes on" in err
+    (folder / "long.md").write_text("Short now.")
+    assert library.json("ingest", "more")["counts"] == {"changed": 1}
+
+
+def _documents(library: Library, name: str) -> int:
+    place = library.home / "data" / "likeopt.db"
+    with contextlib.closing(sqlite3.connect(place)) as connection:
+        query = "SELECT count(*) FROM documents WHERE name = ? AND deleted = 0"
+        return int(connection.execute(query, (name,)).fetchone()[0])
+
+
+# -- beside a server -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def served(indexed: Library) -> Iterator[Served]:
+    """The same library while `likeopt serve` runs."""
+    server = indexed.start("serve")
+    said: list[str] = []
+    assert server.stderr is not None
+    assert server.stdout is not None
+    readers = [
+        threading.Thread(target=said.extend, args=(stream,))
+        for stream in (server.stderr, server.stdout)
+    ]
+    for reader in readers:
+        reader.start()
+    try:
+        wait_until(lambda: any("Like-Opt is ready" in line for line in said), "the server")
+        yield Served(indexed)
+    finally:
+        server.terminate()
+        code = server.wait(30)
+        for reader in readers:
+            reader.join()
+        server.stderr.close()
+        server.stdout.close()
+    assert code == 0, "".join(said)
+
+
+def test_ingest_skips_replaces_and_prunes(served: Served) -> None:
+    (served.files / "gone.txt").write_text("Not for long.")
+    (served.files / "leave.md").write_text(LEAVE + "\nAsk Dana in human resources.\n")
+    counts = served.json("ingest", "files", "--wait")["counts"]
+    assert counts == {"added": 1, "changed": 1, "unchanged": 1}
+    (served.files / "gone.txt").unlink()
+    assert sorted(served.run("ingest", "files", "--prune").strip().split(", ")) == [
+        "1 removed",
+        "2 unchanged",
+    ]
+    hit = served.json("search", "Dana")["hits"][0]
+    assert (hit["document_name"], hit["lexical_rank"]) == ("leave.md", 1)
+
+
+def test_ingest_into_a_collection_of_its_own(served: Served) -> None:
+    (served.home / "note.txt").write_text("The coffee machine is on floor four.")
+    assert served.json("ingest", "note.txt", "--collection", "Kitchen")["counts"] == {"added": 1}
+    assert served.json("ingest", "note.txt", "--collection", "Kitchen")["counts"] == {
+        "unchanged": 1
+    }
+    assert served.json("ingest", "nowhere", code=2)["error"]["message"].startswith("There is no")
+
+
+def test_search_for_people_and_for_programs(served: Served) -> None:
+    shown = served.run("search", "holiday for staff", "--mode", "vector", "-k", "1")
+    assert shown.startswith("1. leave.md\n   ")
+    assert "15 days" in shown
+    assert served.json("search", "xyzzy", "--mode", "lexical", code=3)["hits"] == []
+    assert served.json("search", "leave", "--tag", "other", code=3)["hits"] == []
+    assert served.json("search", " ", code=2)["error"]["code"] == "bad_input"
+
+
+def test_ask_goes_on_in_a_conversation(served: Served) -> None:
+    first = served.json("ask", "백업은 언제 시작해요?")
+    assert "3시" in first["content"]
+    assert first["citations"][0]["document_name"] == "backup.md"
+    also = ["--conversation", first["conversation_id"]]
+    again = served.json("ask", "When do unused leave days expire?", *also)
+    assert again["conversation_id"] == first["conversation_id"]
+    assert "March" in again["content"]
+
+
+def test_ask_what_the_documents_do_not_hold(served: Served) -> None:
+    assert served.json("ask", "Who won the chess match?", code=3)["kind"] == "not_found"
+    assert served.json("ask", "x", "--conversation", "0" * 32, code=3)["error"]
+
+
+def test_doctor_sees_the_parts(served: Served) -> None:
+    checks = {check["name"]: check for check in served.json("doctor")["checks"]}
+    assert "passages" in checks["engine"]["detail"]
+    assert checks["worker"]["detail"] == "running"
+
+
+def test_a_second_server_is_refused(served: Served) -> None:
+    _, err = (process := served.start("serve")).communicate()
+    assert process.returncode == 1
+    assert err.startswith("likeopt: Like-Opt already runs")

@@ -1,0 +1,218 @@
+"""Fixtures shared by all tests, and the rules that every test run obeys."""
+
+import ipaddress
+import os
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+from psycopg import sql
+
+from likeopt.config import PREFIX, Config
+from likeopt.storage.db import Database, migrate
+from tests import servers
+from tests.fakes import FakeClock, FakeEmbedder
+
+# -- rules of the house --------------------------------------------------------------------------
+
+
+def pytest_configure() -> None:
+    """Shut the network and forget the settings of whoever runs the tests."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        del os.environ[name]
+    sys.addaudithook(_refuse_outside)
+
+
+def _refuse_outside(event: str, args: tuple[Any, ...]) -> None:
+    """Tests talk to this machine only (libpq, a C library, is not seen here)."""
+    if event in ("socket.connect", "socket.sendto"):
+        address = args[1]
+        if isinstance(address, tuple) and not _is_here(address[0]):
+            raise RuntimeError(f"a test tried to reach {address[0]}")
+    elif event == "socket.getaddrinfo" and not _is_literal_or_here(args[0]):
+        # What a machine without a network says; RFC 6761 keeps these two names for this use.
+        if str(args[0]).endswith((".invalid", ".test")):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        raise RuntimeError(f"a test tried to look up {args[0]}")
+
+
+def _is_here(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_literal_or_here(host: object) -> bool:
+    if host is None:
+        return True
+    name = host.decode() if isinstance(host, bytes) else str(host)
+    if name in ("", "localhost", socket.gethostname()):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A skipped test is a failed one, unless ALLOW_SKIP=1."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _fail_instead(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for modules that skip themselves."""
+    report = yield
+    if report.skipped:
+        _fail_instead(report)
+    return report
+
+
+def _fail_instead(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if os.environ.get("ALLOW_SKIP") != "1":
+        report.outcome = "failed"
+        report.longrepr = f"skipped (ALLOW_SKIP=1 allows it): {report.longrepr}"
+
+
+def _start(server: AbstractContextManager[str]) -> Iterator[str]:
+    try:
+        url = server.__enter__()
+    except servers.MissingServer as missing:
+        pytest.skip(str(missing))
+    try:
+        yield url
+    finally:
+        server.__exit__(None, None, None)
+
+
+# -- time, models, folders -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Time stands still until the test calls `advance`."""
+    return FakeClock()
+
+
+@pytest.fixture
+def embedder() -> FakeEmbedder:
+    """See `FakeEmbedder`."""
+    return FakeEmbedder()
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """An empty data folder with a short name: a Unix socket's path has at most 107 bytes, which
+    pytest's own `tmp_path` often exceeds."""
+    with tempfile.TemporaryDirectory(prefix="lo-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def config(data_dir: Path) -> Config:
+    """Default settings (so SQLite), an empty data folder, a free port, no sample documents."""
+    return Config(data_dir=data_dir, port=0, sample_library=False)
+
+
+# -- databases -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, closed SQLite file: copying it is 50 times faster than migrating again."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    database = Database(f"sqlite:///{path}")
+    migrate(database)
+    database.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def _postgres_server() -> Iterator[str]:
+    yield from _start(servers.postgres())
+
+
+@pytest.fixture(scope="session")
+def _postgres_template(_postgres_server: str) -> str:
+    """Name of a migrated database that is copied for each test."""
+    with psycopg.connect(f"{_postgres_server}/postgres", autocommit=True) as admin:
+        admin.execute("CREATE DATABASE migrated")
+    database = Database(Config(database_url=f"{_postgres_server}/migrated").database)
+    migrate(database)
+    database.close()
+    return "migrated"
+
+
+def _postgres_database(server: str, template: str) -> Iterator[str]:
+    name = f"test_{secrets.token_hex(6)}"
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
+        admin.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+        yield f"{server}/{name}"
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def postgres_url(_postgres_server: str) -> Iterator[str]:
+    """`postgresql://...` of a new, empty database of a real server."""
+    yield from _postgres_database(_postgres_server, "template0")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_config(request: pytest.FixtureRequest, config: Config) -> Iterator[Config]:
+    """`config` with a new, migrated database behind it: the test runs on SQLite and PostgreSQL."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("_sqlite_template"), config.data_dir / "likeopt.db")
+        yield config
+        return
+    server = request.getfixturevalue("_postgres_server")
+    template = request.getfixturevalue("_postgres_template")
+    for url in _postgres_database(server, template):
+        yield msgspec.structs.replace(config, database_url=url)
+
+
+@pytest.fixture
+def database(database_config: Config) -> Iterator[Database]:
+    """A new, migrated database: the test runs on SQLite and PostgreSQL."""
+    opened = Database(database_config.database)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sqlite_database(config: Config, _sqlite_template: Path) -> Iterator[Database]:
+    """A new, migrated SQLite database at `config.database`."""
+    shutil.copy(_sqlite_template, config.data_dir / "likeopt.db")
+    opened = Database(config.database)
+    yield opened
+    opened.close()
+
+
+# -- other servers -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def chroma_url() -> Iterator[str]:
+    """Base URL of a real Chroma server, shared by the session: use your own collection names."""
+    yield from _start(servers.chroma())

@@ -1,0 +1,62 @@
+"""Fusion: pure functions of two rankings."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from likeopt.retrieval.fuse import Ranking, convex, reciprocal_rank
+
+WORDS: Ranking = [(1, 12.0), (2, 6.0), (3, 3.0)]
+MEANING: Ranking = [(2, 0.91), (4, 0.88), (1, 0.81)]
+
+
+def ids(ranking: Ranking) -> list[int]:
+    return [passage for passage, _ in ranking]
+
+
+def test_a_passage_that_both_find_comes_before_one_that_only_one_finds() -> None:
+    assert ids(convex(WORDS, MEANING))[0] == 2
+    assert ids(reciprocal_rank(WORDS, MEANING))[0] == 2
+    assert set(ids(convex(WORDS, MEANING))) == {1, 2, 3, 4}
+
+
+def test_reciprocal_rank_is_the_papers_formula() -> None:
+    scores = dict(reciprocal_rank(WORDS, MEANING, k=60))
+    assert scores[1] == 1 / 61 + 1 / 63
+    assert scores[4] == 1 / 62
+
+
+def test_convex_is_the_weighted_sum_of_scaled_scores() -> None:
+    scores = dict(convex(WORDS, MEANING, weight=0.5))
+    assert scores[1] == 0.5  # best by words, last by meaning
+    assert abs(scores[2] - (0.5 * 0.5 + 0.5)) < 1e-12
+    assert abs(scores[4] - 0.5 * 0.7) < 1e-12
+
+
+def test_one_empty_ranking_leaves_the_order_of_the_other() -> None:
+    for fuse in (convex, reciprocal_rank):
+        assert ids(fuse(WORDS, [])) == ids(WORDS)
+        assert ids(fuse([], MEANING)) == ids(MEANING)
+        assert fuse([], []) == []
+
+
+def test_scale_does_not_matter() -> None:
+    tenfold = [(passage, 10 * score) for passage, score in WORDS]
+    assert ids(convex(tenfold, MEANING)) == ids(convex(WORDS, MEANING))
+
+
+def test_equal_scores_are_ordered_by_id() -> None:
+    assert ids(convex([(9, 1.0)], [(3, 0.5)], weight=0.5)) == [3, 9]
+
+
+rankings = st.lists(
+    st.tuples(st.integers(1, 50), st.floats(0.001, 1000)), unique_by=lambda pair: pair[0]
+).map(lambda pairs: sorted(pairs, key=lambda pair: -pair[1]))
+
+
+@given(rankings, rankings)
+def test_everything_found_is_ranked_once_with_a_score_from_0_to_1(
+    words: Ranking, meaning: Ranking
+) -> None:
+    fused = convex(words, meaning)
+    assert sorted(ids(fused)) == sorted(set(ids(words)) | set(ids(meaning)))
+    assert all(-1e-9 <= score <= 1 + 1e-9 for _, score in fused)

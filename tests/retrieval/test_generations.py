@@ -1,0 +1,62 @@
+"""Indexes that are replaced whole."""
+
+from pathlib import Path
+
+import pytest
+
+from likeopt.errors import IndexDamaged
+from likeopt.retrieval.generations import Generations
+
+
+def published(root: Path, text: str) -> Path:
+    generations = Generations(root)
+    folder = generations.create()
+    (folder / "content").write_text(text)
+    generations.publish(folder)
+    return folder
+
+
+def test_nothing_at_first(tmp_path: Path) -> None:
+    assert Generations(tmp_path / "none").current() is None
+    assert Generations(tmp_path / "none").damage() is None
+
+
+def test_the_published_one_is_in_force_and_the_old_one_goes(tmp_path: Path) -> None:
+    old = published(tmp_path, "old")
+    reading = (old / "content").open()
+    new = published(tmp_path, "new")
+    current = Generations(tmp_path).current()
+    assert current == new
+    assert (new / "content").read_text() == "new"
+    assert not old.exists()
+    with reading:
+        assert reading.read() == "old"  # whoever reads the old one can go on
+
+
+def test_an_unfinished_one_is_never_in_force(tmp_path: Path) -> None:
+    kept = published(tmp_path, "kept")
+    unfinished = Generations(tmp_path).create()
+    assert Generations(tmp_path).current() == kept
+    again = Generations(tmp_path).create()
+    assert again != unfinished
+    assert {kept, again} <= set(tmp_path.iterdir())
+    assert not unfinished.exists()
+
+
+def test_a_damaged_pointer_is_reported(tmp_path: Path) -> None:
+    published(tmp_path, "x")
+    (tmp_path / "CURRENT").write_bytes(b"\xff../..")
+    with pytest.raises(IndexDamaged):
+        Generations(tmp_path).current()
+    assert published(tmp_path, "y") == Generations(tmp_path).current()
+
+
+def test_a_readers_note_is_about_the_generation_that_it_read(tmp_path: Path) -> None:
+    folder = published(tmp_path, "x")
+    generations = Generations(tmp_path)
+    generations.report_damage(folder, "file cut short")
+    assert generations.damage() == "file cut short"
+    published(tmp_path, "y")
+    assert generations.damage() is None
+    generations.report_damage(folder, "too late")
+    assert generations.damage() is None

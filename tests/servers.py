@@ -1,0 +1,162 @@
+"""Real servers for tests, each on a free loopback port and gone when the session ends.
+
+Every pytest-xdist worker starts its own: a second PostgreSQL costs 1.5 s and no coordination.
+"""
+
+import ctypes
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from psycopg.pq import PGconn, Ping
+
+ROOT = Path(__file__).parent.parent
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class MissingServer(Exception):
+    """The program of a server is not installed; the message says how to get it."""
+
+
+def free_port() -> int:
+    """A loopback TCP port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(ready: Callable[[], bool], what: str, *, seconds: float = 60.0) -> None:
+    """Poll `ready` until it is true; raises TimeoutError that names `what`."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {seconds:g} s for {what}")
+        time.sleep(0.02)
+
+
+@contextmanager
+def running(
+    command: list[str],
+    ready: Callable[[], bool],
+    *,
+    user: str | None = None,
+    environ: dict[str, str] | None = None,
+    cwd: Path | None = None,
+    stop: signal.Signals = signal.SIGTERM,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `command` while the block runs; its output is shown only if it fails to start."""
+    libc = ctypes.CDLL(None)
+
+    def die_with_parent() -> None:
+        # A test process that is killed with -9 must not leave servers behind.
+        libc.prctl(PR_SET_PDEATHSIG, stop)
+
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=cwd,
+            env={**os.environ, **(environ or {})},
+            user=user,
+            group=None if user is None else pwd.getpwnam(user).pw_gid,
+            extra_groups=None if user is None else [],
+            preexec_fn=die_with_parent,  # noqa: PLW1509  (tests start servers before any thread)
+        )
+        try:
+            wait_until(lambda: process.poll() is not None or ready(), command[0])
+            if process.poll() is not None:
+                log.seek(0)
+                output = log.read().decode(errors="replace")
+                raise RuntimeError(f"{command[0]} ended at once:\n{output}")
+            yield process
+        finally:
+            process.send_signal(stop)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def answers(url: str) -> bool:
+    """Whether a GET of `url` is answered with 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """A PostgreSQL without durability; yields `postgresql://postgres@127.0.0.1:PORT`."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))
+    on_path = shutil.which("postgres")
+    if not found and not on_path:
+        raise MissingServer("PostgreSQL is not installed: `make test` installs it with apt")
+    binaries = found[-1] if found else Path(str(on_path)).parent
+    # initdb and postgres refuse to run as root.
+    user = "postgres" if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="likeopt-pg-") as folder:
+        if user:
+            shutil.chown(folder, user)
+        data, port = Path(folder, "data"), free_port()
+        initdb = f"{binaries}/initdb -D {data} -U postgres -A trust -E UTF8 --locale=C --no-sync"
+        subprocess.run(
+            initdb.split(),
+            check=True,
+            capture_output=True,
+            cwd=folder,
+            user=user,
+        )
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "fsync": "off",
+            "full_page_writes": "off",
+            "synchronous_commit": "off",
+            "autovacuum": "off",
+            "shared_buffers": "32MB",
+        }
+        command = [str(binaries / "postgres"), "-D", str(data), "-p", str(port)]
+        for name, value in options.items():
+            command += ["-c", f"{name}={value}"]
+        url = f"postgresql://postgres@127.0.0.1:{port}"
+
+        def ready() -> bool:
+            # It accepts connections, and refuses them, before it is ready.
+            return PGconn.ping(f"{url}/postgres".encode()) == Ping.OK
+
+        # SIGINT is PostgreSQL's fast shutdown: it does not wait for clients.
+        with running(command, ready, user=user, cwd=Path(folder), stop=signal.SIGINT):
+            yield url
+
+
+@contextmanager
+def chroma() -> Iterator[str]:
+    """A Chroma server with its own data; yields its base URL."""
+    program = Path(os.environ.get("TEST_CHROMA") or ROOT / ".venv-chroma/bin/chroma")
+    if not program.exists():
+        raise MissingServer("Chroma is not installed: `make test` makes .venv-chroma")
+    with tempfile.TemporaryDirectory(prefix="likeopt-chroma-") as folder:
+        url = f"http://127.0.0.1:{(port := free_port())}"
+        with running(
+            [str(program), "run", "--path", folder, "--host", "127.0.0.1", "--port", str(port)],
+            lambda: answers(f"{url}/api/v2/heartbeat"),
+            environ={"ANONYMIZED_TELEMETRY": "False"},
+            cwd=Path(folder),
+        ):
+            yield url

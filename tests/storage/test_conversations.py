@@ -1,0 +1,352 @@
+"""Conversations, their messages and citations, on SQLite and PostgreSQL."""
+
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from likeopt.errors import BadInput, Conflict, NotFound
+from likeopt.storage import access, conversations, documents, messages
+from likeopt.storage.conversations import Conversation, derive_title
+from likeopt.storage.db import Database
+from likeopt.storage.messages import Citation, Message, Outcome
+from likeopt.storage.reader import Reader
+from tests.fakes import FakeClock
+from tests.storage import library
+
+
+@pytest.fixture
+def reader(database: Database, clock: FakeClock) -> Reader:
+    return library.prepared(database, clock)
+
+
+class Steps:
+    """What a person does, one transaction each."""
+
+    def __init__(self, db: Database, reader: Reader, clock: FakeClock) -> None:
+        self.db, self.reader, self.clock = db, reader, clock
+
+    def ask(self, text: str, conversation: str | None = None) -> tuple[Conversation, Message]:
+        return self.db.write(
+            lambda c: conversations.add_question(c, self.reader, self.clock, conversation, text)
+        )
+
+    def start(self, question: Message) -> Message:
+        return self.db.write(lambda c: messages.start_answer(c, self.clock, question, model="m"))
+
+    def finish(self, answer: Message, content: str, **more: object) -> Message:
+        fields = {"state": "complete", "kind": "generated"} | more
+        outcome = Outcome(content=content, **fields)  # type: ignore[arg-type]
+        return self.db.write(lambda c: messages.finish_answer(c, self.clock, answer.id, outcome))
+
+    def exchange(self, question: str, answer: str, conversation: str | None = None) -> str:
+        found, asked = self.ask(question, conversation)
+        self.finish(self.start(asked), answer)
+        return found.id
+
+    def get(self, conversation: str) -> conversations.Transcript:
+        return self.db.read(lambda c: conversations.get(c, self.reader, conversation))
+
+    def titles(self, query: str | None = None) -> list[str]:
+        page = self.db.read(lambda c: conversations.list_(c, self.reader, query=query))
+        return [item.title for item in page.items]
+
+
+@pytest.fixture
+def me(database: Database, reader: Reader, clock: FakeClock) -> Steps:
+    return Steps(database, reader, clock)
+
+
+@pytest.fixture
+def stranger(database: Database, reader: Reader, clock: FakeClock) -> Steps:
+    return Steps(database, library.member(database, clock, "stranger"), clock)
+
+
+def citation(document: documents.Document, number: int = 1, **changes: object) -> Citation:
+    fields: dict[str, object] = {
+        "number": number,
+        "document_id": document.id,
+        "document_name": document.name,
+        "version_id": 1,
+        "chunk_id": 7,
+        "page": 3,
+        "start": 10,
+        "end": 20,
+        "quote": "Fifteen 😀",
+    }
+    return Citation(**(fields | changes))  # type: ignore[arg-type]
+
+
+# -- conversations -------------------------------------------------------------------------------
+
+
+def test_a_question_begins_a_conversation_named_after_it(me: Steps) -> None:
+    conversation, question = me.ask("연차는 며칠인가요?")
+    assert conversation.title == "연차는 며칠인가요?"
+    assert me.get(conversation.id).messages == [question]
+    assert (question.role, question.state) == ("user", "complete")
+
+
+def test_messages_keep_their_order_though_time_stands_still_or_jumps_back(
+    me: Steps, clock: FakeClock
+) -> None:
+    id_ = me.exchange("one", "1")
+    clock.advance(-3600)
+    me.exchange("two", "2", id_)
+    clock.advance(7200)
+    me.exchange("three", "3", id_)
+    told = [message.content for message in me.get(id_).messages]
+    assert told == ["one", "1", "two", "2", "three", "3"]
+
+
+def test_another_answer_stands_behind_its_question(me: Steps, clock: FakeClock) -> None:
+    conversation, first = me.ask("one")
+    me.finish(me.start(first), "1")
+    clock.advance(1)
+    me.exchange("two", "2", conversation.id)
+    clock.advance(1)
+    again = me.finish(me.start(first), "1 again")
+    found = me.get(conversation.id).messages
+    assert [message.content for message in found] == ["one", "1", "1 again", "two", "2"]
+    assert again.parent_id == first.id
+    assert [message.created_at for message in found] != sorted(m.created_at for m in found)
+
+
+def test_lists_are_last_used_first_and_paged(me: Steps, clock: FakeClock) -> None:
+    ids = []
+    for number in range(5):
+        ids.append(me.exchange(f"question {number}", "answer"))
+        clock.advance(number % 2)  # some within the same millisecond
+    me.ask("and?", ids[0])
+    seen, cursor = [], None
+    while True:
+        page = me.db.read(
+            lambda c, cursor=cursor: conversations.list_(c, me.reader, cursor=cursor, limit=2)  # type: ignore[misc]
+        )
+        assert len(page.items) <= 2
+        seen += [item.id for item in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert sorted(seen) == sorted(ids)
+    whole = me.db.read(lambda c: conversations.list_(c, me.reader)).items
+    assert [item.id for item in whole] == seen
+    assert [item.updated_at for item in whole] == sorted(
+        (item.updated_at for item in whole), reverse=True
+    )
+
+
+@pytest.mark.parametrize("cursor", ["x", "!!", "W10", "AAAA", "é"])
+def test_a_made_up_cursor_is_refused(me: Steps, cursor: str) -> None:
+    with pytest.raises(BadInput):
+        me.db.read(lambda c: conversations.list_(c, me.reader, cursor=cursor))
+    with pytest.raises(BadInput):
+        me.db.read(lambda c: conversations.list_(c, me.reader, limit=0))
+
+
+def test_history_is_searched_in_titles_and_messages_whatever_the_case(me: Steps) -> None:
+    me.exchange("Wie viel Urlaub?", "FÜNFZEHN Tage, 100 % bezahlt")
+    me.exchange("연차는 며칠인가요?", "15일입니다.")
+    assert me.titles("URLAUB") == ["Wie viel Urlaub?"]
+    assert me.titles("fünfzehn") == ["Wie viel Urlaub?"]
+    assert me.titles(unicodedata.normalize("NFD", "연차는")) == ["연차는 며칠인가요?"]
+    assert me.titles("15일") == ["연차는 며칠인가요?"]
+    # No wildcards.
+    assert me.titles("1_0 %") == []
+    assert me.titles("0 %") == ["Wie viel Urlaub?"]
+    assert len(me.titles("  ")) == 2
+
+
+def test_renaming_keeps_the_place_in_the_list(me: Steps, clock: FakeClock) -> None:
+    first = me.exchange("first", "1")
+    clock.advance(1)
+    me.exchange("second", "2")
+    clock.advance(1)
+    renamed = me.db.write(lambda c: conversations.rename(c, me.reader, first, "  휴가\u200b 규정 "))
+    assert renamed.title == "휴가\u200b 규정"
+    assert me.titles() == ["second", renamed.title]
+
+
+@pytest.mark.parametrize("title", ["", " \n ", "x" * 201, "a\x00b", "half \ud83d"])
+def test_unusable_titles_are_refused(me: Steps, title: str) -> None:
+    id_ = me.exchange("first", "1")
+    with pytest.raises(BadInput):
+        me.db.write(lambda c: conversations.rename(c, me.reader, id_, title))
+    assert me.titles() == ["first"]
+
+
+def test_deleting_removes_everything_and_ends_an_answer_in_work(me: Steps) -> None:
+    conversation, question = me.ask("one")
+    answer = me.start(question)
+    me.db.write(lambda c: conversations.delete(c, me.reader, conversation.id))
+    assert me.titles() == []
+    with pytest.raises(NotFound):
+        me.get(conversation.id)
+    assert me.db.read(lambda c: messages.stop_requested(c, answer.id))
+    assert not me.db.write(lambda c: messages.keep_alive(c, me.clock, answer.id, "text"))
+    with pytest.raises(NotFound):
+        me.finish(answer, "text")
+    with pytest.raises(NotFound):
+        me.start(question)
+
+
+def test_for_a_stranger_nothing_of_it_exists(me: Steps, stranger: Steps) -> None:
+    conversation, question = me.ask("secret plans")
+    answer = me.start(question)
+    assert stranger.titles() == stranger.titles("secret") == []
+    who = stranger.reader
+    for attempt in (
+        lambda c: conversations.get(c, who, conversation.id),
+        lambda c: conversations.rename(c, who, conversation.id, "mine"),
+        lambda c: conversations.delete(c, who, conversation.id),
+        lambda c: conversations.add_question(c, who, me.clock, conversation.id, "and?"),
+        lambda c: conversations.question_of(c, who, answer.id),
+        lambda c: messages.get(c, who, question.id),
+        lambda c: messages.request_stop(c, who, answer.id),
+    ):
+        with pytest.raises(NotFound):
+            me.db.write(attempt)
+    assert me.titles() == ["secret plans"]
+    assert not me.db.read(lambda c: messages.stop_requested(c, answer.id))
+
+
+# -- answers -------------------------------------------------------------------------------------
+
+
+def test_an_answer_is_streaming_until_it_is_finished(me: Steps, clock: FakeClock) -> None:
+    conversation, question = me.ask("one")
+    answer = me.start(question)
+    assert (answer.state, answer.model, answer.content) == ("streaming", "m", "")
+    assert me.db.write(lambda c: messages.keep_alive(c, clock, answer.id, "half"))
+    assert me.get(conversation.id).messages[1].content == "half"
+    done = me.finish(answer, "whole", stages={"total": 12.5}, query="one thing", model="m")
+    assert me.db.read(lambda c: messages.get(c, me.reader, answer.id)) == done
+    assert (done.content, done.state, done.stages) == ("whole", "complete", {"total": 12.5})
+    assert (done.query, done.parent_id) == ("one thing", question.id)
+    with pytest.raises(Conflict):
+        me.finish(answer, "twice")
+
+
+def test_asking_again_finds_the_question_of_an_answer(me: Steps) -> None:
+    conversation, question = me.ask("one")
+    answer = me.finish(me.start(question), "1")
+    for id_ in (question.id, answer.id):
+        found = me.db.read(lambda c, id_=id_: conversations.question_of(c, me.reader, id_))  # type: ignore[misc]
+        assert found[0].id == conversation.id
+        assert found[1] == question
+    with pytest.raises(NotFound):
+        me.db.read(lambda c: conversations.question_of(c, me.reader, "0" * 32))
+
+
+def test_a_stop_is_seen_by_the_writer(me: Steps) -> None:
+    _, question = me.ask("one")
+    answer = me.start(question)
+    assert not me.db.read(lambda c: messages.stop_requested(c, answer.id))
+    me.db.write(lambda c: messages.request_stop(c, me.reader, answer.id))
+    assert me.db.read(lambda c: messages.stop_requested(c, answer.id))
+    me.finish(answer, "half", state="stopped")
+    # Stopping what has ended changes nothing; a question cannot be stopped.
+    assert me.db.write(lambda c: messages.request_stop(c, me.reader, answer.id)).state == "stopped"
+    with pytest.raises(NotFound):
+        me.db.write(lambda c: messages.request_stop(c, me.reader, question.id))
+
+
+def test_an_answer_without_its_process_fails_and_keeps_its_text(
+    me: Steps, clock: FakeClock
+) -> None:
+    _, question = me.ask("one")
+    dead, alive = me.start(question), me.start(question)
+    me.db.write(lambda c: messages.keep_alive(c, clock, dead.id, "half an answ"))
+    clock.advance(20)
+    me.db.write(lambda c: messages.keep_alive(c, clock, alive.id, "going on"))
+    assert me.db.write(lambda c: messages.abandon_stale(c, clock, 15_000)) == 1
+    failed = me.db.read(lambda c: messages.get(c, me.reader, dead.id))
+    assert (failed.state, failed.error_code) == ("failed", "interrupted")
+    assert failed.content == "half an answ"
+    with pytest.raises(Conflict):
+        me.finish(dead, "too late")
+    assert me.finish(alive, "done").state == "complete"
+
+
+def test_recent_exchanges_are_the_newest_answers_before_a_question(
+    me: Steps, clock: FakeClock
+) -> None:
+    id_ = me.exchange("one", "1")
+    _, second = me.ask("two", id_)
+    me.finish(me.start(second), "2 bad", query="two of what")
+    me.finish(me.start(second), "2 better", query="two of these")
+    me.ask("never answered", id_)
+    me.exchange("four", "4", id_)
+    _, last = me.ask("five", id_)
+    me.exchange("six", "6", id_)
+    found = me.db.read(lambda c: messages.recent(c, last, limit=2))
+    assert [(one.question, one.answer, one.query) for one in found] == [
+        ("two", "2 better", "two of these"),
+        ("four", "4", "four"),
+    ]
+    everything = me.db.read(lambda c: messages.recent(c, last, limit=10))
+    assert [one.question for one in everything] == ["one", "two", "four"]
+
+
+def test_two_questions_at_once_both_get_a_place(me: Steps) -> None:
+    conversation, _ = me.ask("first")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: me.ask(f"question {n}", conversation.id), range(12)))
+    found = me.get(conversation.id).messages
+    assert len({message.created_at for message in found}) == 13
+
+
+# -- citations -----------------------------------------------------------------------------------
+
+
+def test_citations_are_bound_to_their_passage(me: Steps) -> None:
+    document = library.add(me.db, me.reader, me.clock, "규정.pdf")
+    conversation, question = me.ask("one")
+    cited = [citation(document, 2), citation(document, 1, page=None, quote="“1.5 %” 가각")]
+    done = me.finish(me.start(question), "x [1] y [2]", citations=cited)
+    assert [one.number for one in done.citations] == [1, 2]
+    assert me.get(conversation.id).messages[1].citations == cited[::-1]
+
+
+def test_a_citation_of_a_deleted_document_shows_nothing_of_it(me: Steps) -> None:
+    document = library.add(me.db, me.reader, me.clock, "secret.pdf")
+    conversation, question = me.ask("one")
+    me.finish(me.start(question), "x [1]", citations=[citation(document)])
+    me.db.write(lambda c: documents.delete(c, me.reader, me.clock, document.id))
+    (shown,) = me.get(conversation.id).messages[1].citations
+    assert not shown.available
+    assert (shown.document_name, shown.quote, shown.number) == ("", "", 1)
+
+
+def test_a_citation_out_of_reach_shows_nothing_of_it(me: Steps) -> None:
+    document = library.add(me.db, me.reader, me.clock, "secret.pdf")
+    conversation, question = me.ask("one")
+    me.finish(me.start(question), "x [1]", citations=[citation(document)])
+    blind = Reader(me.reader.user_id, is_admin=True, collections=frozenset())
+    transcript = me.db.read(lambda c: conversations.get(c, blind, conversation.id))
+    (shown,) = transcript.messages[1].citations
+    assert (shown.available, shown.document_name, shown.quote) == (False, "", "")
+    again = me.db.read(access.local_reader)
+    (shown,) = (
+        me.db.read(lambda c: conversations.get(c, again, conversation.id)).messages[1].citations
+    )
+    assert shown.available
+
+
+# -- titles --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("How much leave?", "How much leave?"),
+        ("  two\n\nlines\t here ", "two lines here"),
+        ("word " * 30, "word word word word word word word word word word word word…"),
+        ("가" * 80, "가" * 60 + "…"),
+        ("x" * 59 + "e\u0301" + "x" * 9, "x" * 59 + "…"),
+        ("x" * 59 + "👩\u200d👧", "x" * 59 + "…"),
+        ("x" * 58 + "👩\u200d👧", "x" * 58 + "…"),
+    ],
+)
+def test_titles_are_the_questions_beginning_in_whole_characters(text: str, title: str) -> None:
+    assert derive_title(text) == title

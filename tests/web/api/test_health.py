@@ -1,0 +1,71 @@
+"""/health and /ready."""
+
+from likeopt.config import Config
+from likeopt.errors import StorageUnavailable
+from likeopt.services import Services
+from likeopt.web.api import health
+from likeopt.web.app import create_app
+from tests.fakes import FakeClock
+from tests.web.conftest import Client, Server
+
+
+def test_process_that_lives_says_so(client: Client) -> None:
+    response = client.get("/health")
+    assert (response.status_code, response.json) == (200, {"status": "ok"})
+
+
+def test_whole_server_is_ready(served: Server) -> None:
+    state = served.json("GET", "/ready")
+    assert state["status"] == "ready", state
+    assert {name: part["status"] for name, part in state["parts"].items()} == {
+        "database": "ready",
+        "engine": "ready",
+        "worker": "ready",
+        "model": "ready",
+    }
+
+
+def test_without_an_engine_questions_cannot_be_answered(client: Client) -> None:
+    response = client.get("/ready")
+    assert response.status_code == 503
+    parts = response.json["parts"]
+    assert response.json["status"] == "unavailable"
+    assert parts["database"]["status"] == "ready"
+    assert parts["engine"]["status"] == "unavailable"
+    assert parts["worker"]["status"] == "unavailable"
+    assert "not running" in parts["engine"]["detail"]
+
+
+def test_model_that_is_not_loaded_only_degrades(services: Services) -> None:
+    services.config = Config(data_dir=services.config.data_dir, llm="local-small")
+    state = health.check(services)
+    assert state.parts.model.status == "degraded"
+    assert "own sentences" in state.parts.model.detail
+
+
+def test_parts_are_asked_once_a_second(config: Config) -> None:
+    clock = FakeClock()
+    services = Services(config, clock=clock)
+    asked = []
+
+    class Broken:
+        def read(self, work: object) -> None:
+            asked.append(work)
+            raise StorageUnavailable("The database does not answer.")
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    class Silent:
+        def status(self, *, deadline_ms: int) -> None:
+            raise StorageUnavailable("Not here either.")
+
+    vars(services).update(db=Broken(), engine=Silent())
+    client: Client = create_app(config, services, write=lambda _: None).test_client()
+    for _ in range(3):
+        assert client.get("/ready").status_code == 503
+    assert len(asked) == 1
+    clock.advance(1.1)
+    detail = client.get("/ready").json["parts"]["database"]["detail"]
+    assert detail == "The database does not answer."
+    assert len(asked) == 2

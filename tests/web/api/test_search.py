@@ -1,0 +1,90 @@
+"""/api/v1/search."""
+
+import urllib.parse
+from typing import Any
+
+import pytest
+
+from likeopt.services import Services
+from tests.web.conftest import Client, Server
+
+PATH = "/api/v1/search"
+
+
+@pytest.fixture(scope="module")
+def library(served: Server) -> dict[str, Any]:
+    """Two documents that are found by words of their own."""
+    return {
+        "ko": served.add("quokka-ko.md", "# 쿼카 안내\n\n쿼카는 로트네스트섬에 산다.".encode()),
+        "en": served.add("quokka-en.txt", b"The quokka lives on Rottnest Island."),
+    }
+
+
+def test_search_in_two_languages(served: Server, library: dict[str, Any]) -> None:
+    for language, query in (("ko", "쿼카는 어디에 사나요?"), ("en", "where do quokkas live")):
+        response = served.request("GET", f"{PATH}?q={urllib.parse.quote(query)}")
+        found = response.json()
+        hit = found["hits"][0]
+        assert hit["document_id"] == library[language]["id"]
+        assert hit["lexical_rank"] == 1
+        start, end = hit["highlights"][0]
+        assert hit["text"][start:end]
+        assert found["generation"] > 0
+        assert found["degraded"] == []
+        assert "fuse" in found["stages"]
+        assert "engine-fuse;dur=" in response.headers["Server-Timing"]
+        assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_filters(served: Server, library: dict[str, Any]) -> None:
+    def names(**filters: Any) -> set[str]:
+        body = {"query": "quokka 쿼카", "mode": "lexical", "filters": filters}
+        hits = served.json("POST", PATH, json=body)["hits"]
+        return {hit["document_name"] for hit in hits}
+
+    both = {"quokka-ko.md", "quokka-en.txt"}
+    assert names() == both
+    assert names(documents=[library["en"]["id"]]) == {"quokka-en.txt"}
+    assert names(media_types=["text/markdown"]) == {"quokka-ko.md"}
+    assert names(tags=["none has this"]) == set()
+    assert names(collections=["default"]) == both
+    assert names(updated_after="2020-01-01", updated_before="2099-01-01T00:00:00+09:00") == both
+    assert names(updated_after="2099-01-01T00:00:00Z") == set()
+    query = f"q=quokka&type=text/plain&document={library['en']['id']}&after=2020-01-01&k=3"
+    (hit,) = served.json("GET", f"{PATH}?{query}&mode=lexical")["hits"]
+    assert hit["document_name"] == "quokka-en.txt"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        ({"query": ""}, 400, "empty"),
+        ({"query": "  \n "}, 400, "empty"),
+        ({"query": "x" * 2001}, 400, "2,000"),
+        ({"query": "x", "k": 0}, 400, "k must be"),
+        ({"query": "x", "k": 101}, 400, "k must be"),
+        ({"query": "x", "mode": "magic"}, 400, "in `mode`"),
+        ({"query": "x", "filters": {"tag": []}}, 400, "unknown field `tag`, in `filters`"),
+        (
+            {"query": "x", "filters": {"updated_after": "soon"}},
+            400,
+            "`updated_after` is not a time",
+        ),
+        ({"query": "x" * (1 << 20)}, 413, "256 KiB"),
+    ],
+)
+def test_bad_search(client: Client, body: dict[str, Any], status: int, says: str) -> None:
+    response = client.post(PATH, json=body)
+    assert response.status_code == status
+    assert says in response.json["detail"]
+
+
+def test_search_without_an_engine_is_an_honest_503(client: Client, services: Services) -> None:
+    services.config = type(services.config)(
+        data_dir=services.config.data_dir, search_deadline_ms=50
+    )
+    response = client.get(f"{PATH}?q=hello")
+    assert response.status_code == 503
+    assert response.json["code"] == "engine_unavailable"
+    assert response.json["retryable"] is True
+    assert response.headers["Retry-After"] == "1"

@@ -1,0 +1,238 @@
+"""The application over real SQLite, and the whole server as a user starts it."""
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import urllib3
+from flask import Flask
+
+from likeopt.cli.serve import environment
+from likeopt.cli.supervisor import die_with_parent
+from likeopt.config import Config
+from likeopt.services import Services
+from likeopt.storage import access, bootstrap
+from likeopt.storage.reader import Reader
+from likeopt.storage.tables import users
+from likeopt.web.app import create_app
+from tests.servers import wait_until
+
+LOAD_AND_SERVE = (
+    "import os, sys; from likeopt.cli.serve import serve; from likeopt.config import load;"
+    " sys.exit(serve(load(os.environ)))"
+)
+STRANGER = "stranger"
+
+# Flask's test client. Its type says that a response's JSON may be None, which tests know better.
+Client = Any
+
+
+# -- in this process ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def services(config: Config, _sqlite_template: Path) -> Iterator[Services]:
+    """Services over a new, prepared SQLite database; there is no engine and no worker."""
+    shutil.copy(_sqlite_template, config.data_dir / "likeopt.db")
+    built = Services(config)
+    built.db.write(lambda c: bootstrap.prepare(c, built.clock))
+    yield built
+    built.close()
+
+
+@pytest.fixture
+def access_log() -> list[dict[str, Any]]:
+    """What `app` writes to its access log."""
+    return []
+
+
+@pytest.fixture
+def app(config: Config, services: Services, access_log: list[dict[str, Any]]) -> Flask:
+    """The application, without a server around it."""
+    return create_app(config, services, write=access_log.append)
+
+
+@pytest.fixture
+def client(app: Flask) -> Client:
+    """A client of `app`."""
+    return app.test_client()
+
+
+@pytest.fixture
+def upload(client: Client) -> Callable[..., Any]:
+    """Add one file and return its item of the response."""
+
+    def add(name: str = "notes.md", content: bytes = b"# Notes\n\nHello.", **fields: Any) -> Any:
+        response = client.post(
+            "/api/v1/documents", data={"file": file_part(name, content), **fields}
+        )
+        assert response.status_code == 202, response.text
+        answer: Any = response.json
+        return answer["items"][0]["document"]
+
+    return add
+
+
+def as_stranger(services: Services) -> Reader:
+    """Another member of this server, with what they may read now."""
+
+    def find(c: Any) -> Reader:
+        known = c.execute(users.select().where(users.c.id == STRANGER)).first()
+        if known is None:
+            c.execute(users.insert().values(id=STRANGER, name="S", role="member", created_at=0))
+        return access.reader_for(c, STRANGER)
+
+    return services.db.write(find)
+
+
+def file_part(name: str, content: bytes) -> Any:
+    """A file as Werkzeug's test client takes it."""
+    return (io.BytesIO(content), name)
+
+
+# -- the whole server ------------------------------------------------------------------------------
+
+
+class Line(NamedTuple):
+    """A line that a server wrote, as JSON."""
+
+    text: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.text)
+        return found
+
+
+class Server:
+    """A running `likeopt serve`."""
+
+    def __init__(self, process: "subprocess.Popen[str]", config: Config) -> None:
+        self.process = process
+        self.config = config
+        self.lines: list[str] = []
+        self.said: list[str] = []
+        self.url = ""
+        self.http = urllib3.PoolManager(retries=False, timeout=60)
+        self._readers = [
+            threading.Thread(target=_collect, args=(stream, into), daemon=True)
+            for stream, into in ((process.stdout, self.lines), (process.stderr, self.said))
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def request(self, method: str, path: str, **options: Any) -> urllib3.BaseHTTPResponse:
+        """One request; `json`, `fields`, `headers`, `preload_content` as urllib3 takes them."""
+        return self.http.request(method, self.url + path, **options)
+
+    def json(self, method: str, path: str, *, status: int = 200, **options: Any) -> Any:
+        """The JSON of a response that must have `status`."""
+        response = self.request(method, path, **options)
+        assert response.status == status, f"{response.status}: {response.data.decode()}"
+        return response.json()
+
+    def add(self, name: str, content: bytes) -> Any:
+        """Add one file and wait until it can be found by words."""
+        items = self.json(
+            "POST", "/api/v1/documents", status=202, fields={"file": (name, content)}
+        )["items"]
+        document = items[0]["document"]
+        self.until_found(document["id"])
+        return document
+
+    def until_found(self, document_id: str) -> None:
+        """Wait until a document's state is final and its words are in the index."""
+
+        def ready() -> bool:
+            state = self.json("GET", f"/api/v1/documents/{document_id}")["state"]
+            now = self.json("GET", "/api/v1/indexing")
+            caught_up = now["lexical_revision"] == now["library_revision"]
+            return state in ("ready", "failed") and caught_up
+
+        wait_until(ready, f"document {document_id}", seconds=60)
+
+    def close(self) -> None:
+        """Stop the server, if it still runs, and let go of it."""
+        self.http.clear()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        for reader in self._readers:
+            reader.join(10)
+
+    def log(self) -> list[dict[str, Any]]:
+        """Every line written to standard output so far."""
+        return [json.loads(line) for line in list(self.lines)]
+
+    def pids(self, name: str) -> list[int]:
+        """Processes of a part, newest last, from the supervisor's log."""
+        return [
+            line["pid"]
+            for line in self.log()
+            if line.get("part") == name and line["message"] == "process started"
+        ]
+
+
+def _collect(stream: Any, into: list[str]) -> None:
+    with stream:
+        into.extend(line.rstrip("\n") for line in stream)
+
+
+@contextmanager
+def serving(config: Config, **environ: str) -> Iterator[Server]:
+    """Run `likeopt serve` with `config` while the block runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOAD_AND_SERVE],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(config) | environ,
+        # Tests that are killed leave no servers behind.
+        preexec_fn=die_with_parent(os.getpid()),  # noqa: PLW1509  (one system call)
+    )
+    server = Server(process, config)
+    try:
+        wait_until(lambda: _address(server) or process.poll() is not None, "the server's address")
+        assert process.poll() is None, "\n".join([*server.said, *server.lines])
+        yield server
+    finally:
+        server.close()
+
+
+def _address(server: Server) -> bool:
+    for line in server.said:
+        if "http://" in line:
+            server.url = "http://" + line.partition("http://")[2].split()[0]
+            return True
+    return False
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[Server]:
+    """One server for all tests that need the engine and the worker: add your own documents, and
+    expect those of others."""
+    with tempfile.TemporaryDirectory(prefix="lo-", ignore_cleanup_errors=True) as folder:
+        config = Config(
+            data_dir=Path(folder), port=0, sample_library=False, graceful_timeout=5, max_upload_mb=4
+        )
+        with serving(config) as server:
+            wait_until(
+                lambda: server.request("GET", "/ready").status == 200, "the engine", seconds=60
+            )
+            yield server

@@ -1,0 +1,160 @@
+"""The shell of the page and its files."""
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from likeopt.config import Config
+from likeopt.services import Services
+from likeopt.web.app import create_app
+from likeopt.web.assets import Assets
+from tests.web.conftest import Client
+
+SCRIPT = b"console.log('main');"
+BROWSER = {"Accept": "text/html"}
+
+
+def build(folder: Path, *, main: str = "main.0123456789.js", script: bytes = SCRIPT) -> None:
+    """What the front end's build leaves."""
+    (folder / main).write_bytes(script)
+    (folder / f"{main}.gz").write_bytes(gzip.compress(script))
+    (folder / f"{main}.br").write_bytes(b"brotli bytes")
+    (folder / "main.aaaaaaaaaa.css").write_text("body { margin: 0 }")
+    (folder / "chat.bbbbbbbbbb.js").write_text("// chat")
+    (folder / "library.cccccccccc.js").write_text("// library")
+    (folder / "icon.dddddddddd.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    (folder / "secret.txt").write_text("not in the manifest")
+    assets = [main, "main.aaaaaaaaaa.css", "chat.bbbbbbbbbb.js", "library.cccccccccc.js"]
+    manifest = {
+        "entry": {"js": [main], "css": ["main.aaaaaaaaaa.css"]},
+        "routes": {"chat": ["chat.bbbbbbbbbb.js"], "library": ["library.cccccccccc.js"]},
+        "icon": "icon.dddddddddd.svg",
+        "assets": [*assets, "icon.dddddddddd.svg"],
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    build(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def page(config: Config, services: Services, folder: Path) -> Client:
+    return create_app(config, services, assets=Assets(folder), write=lambda _: None).test_client()
+
+
+@pytest.mark.parametrize(
+    ("path", "preloaded"),
+    [
+        ("/", "chat"),
+        ("/c/" + "a" * 32, "chat"),
+        ("/library", "library"),
+        ("/library/" + "b" * 32, "library"),
+    ],
+)
+def test_shell_loads_what_its_route_needs(page: Client, path: str, preloaded: str) -> None:
+    html = page.get(path).text
+    assert '<script src="/assets/main.0123456789.js" defer></script>' in html
+    assert '<link rel="stylesheet" href="/assets/main.aaaaaaaaaa.css">' in html
+    assert '<link rel="icon" href="/assets/icon.dddddddddd.svg">' in html
+    assert html.count('rel="preload"') == 1
+    assert f'<link rel="preload" href="/assets/{preloaded}.' in html
+    assert '<div id="app"></div>' in html
+
+
+def test_shell_is_asked_about_each_time(page: Client) -> None:
+    first = page.get("/")
+    assert first.headers["Cache-Control"] == "no-cache"
+    policy = first.headers["Content-Security-Policy"]
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
+    again = page.get("/", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["Content-Security-Policy"] == policy
+
+
+def test_shell_speaks_the_visitors_language(page: Client) -> None:
+    asks_korean = {"Accept-Language": "ko"}
+    assert '<html lang="ko">' in page.get("/", headers=asks_korean).text
+    assert '<html lang="en">' in page.get("/").text
+    page.set_cookie("lang", "en")
+    assert '<html lang="en">' in page.get("/", headers=asks_korean).text
+    assert page.get("/").headers["Vary"] == "Accept-Language, Cookie"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding", "body"),
+    [
+        ("gzip, deflate, br", "br", b"brotli bytes"),
+        ("gzip", "gzip", gzip.compress(SCRIPT)),
+        ("br;q=0, gzip", "gzip", gzip.compress(SCRIPT)),
+        ("identity", None, SCRIPT),
+        ("", None, SCRIPT),
+    ],
+)
+def test_asset_in_the_best_encoding(
+    page: Client, accepted: str, encoding: str | None, body: bytes
+) -> None:
+    response = page.get("/assets/main.0123456789.js", headers={"Accept-Encoding": accepted})
+    assert response.headers.get("Content-Encoding") == encoding
+    assert response.data == body if encoding != "gzip" else gzip.decompress(response.data) == SCRIPT
+    assert response.headers["Vary"] == "Accept-Encoding"
+    assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert response.content_type == "text/javascript; charset=utf-8"
+
+
+def test_encodings_have_their_own_tags(page: Client) -> None:
+    path = "/assets/main.0123456789.js"
+    tags = {
+        page.get(path, headers={"Accept-Encoding": one}).headers["ETag"]
+        for one in ("br", "gzip", "identity")
+    }
+    assert len(tags) == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["secret.txt", "manifest.json", "main.0123456789.js.gz", "../app.py", "nothing.js"]
+)
+def test_only_what_the_manifest_lists_is_served(page: Client, name: str) -> None:
+    response = page.get(f"/assets/{name}")
+    assert response.status_code == 404
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_file_without_a_hash_is_not_kept(page: Client, folder: Path) -> None:
+    build(folder, main="main.js")
+    os.utime(folder / "manifest.json", ns=(1, 1))
+    response = page.get("/assets/main.js")
+    assert response.headers["Cache-Control"] == "no-cache"
+    assert response.headers["ETag"]
+
+
+def test_new_build_is_picked_up(page: Client, folder: Path) -> None:
+    build(folder, main="main.ffffffffff.js", script=b"new")
+    os.utime(folder / "manifest.json", ns=(2, 2))
+    assert "main.ffffffffff.js" in page.get("/").text
+    assert page.get("/assets/main.ffffffffff.js").data == b"new"
+
+
+def test_wrong_address_gets_the_shell_and_404(page: Client) -> None:
+    response = page.get("/no/such/page", headers=BROWSER)
+    assert response.status_code == 404
+    assert '<div id="app">' in response.text
+
+
+def test_without_a_build_the_page_says_what_to_do(
+    config: Config, services: Services, tmp_path: Path
+) -> None:
+    client = create_app(config, services, assets=Assets(tmp_path), write=lambda _: None)
+    for language, words in (("ko", "만들어지지 않았습니다"), ("en", "not been built")):
+        response = client.test_client().get("/", headers={"Accept-Language": language})
+        assert response.status_code == 503
+        assert words in response.text
+        assert "npm --prefix frontend run build" in response.text
+        assert response.headers["Cache-Control"] == "no-store"
+    assert client.test_client().get("/health").status_code == 200
