@@ -11,7 +11,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(shell \
 	$(p) -c 'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install --require-hashes
 SAY = @printf '\033[1m==>\033[0m %s\n'
 
 # -- targets -------------------------------------------------------------------------------------
@@ -52,7 +52,7 @@ bench: .venv/.dev .venv/.package .venv-chroma/.installed ## Measure; results go 
 	@$(BIN)/python -m bench
 
 .PHONY: docs
-docs: .venv/.package ## Generate docs/configuration.md, docs/commands.md and .env.example
+docs: .venv/.package ## Generate the settings, commands and endpoints in docs/, and .env.example
 	@$(BIN)/python scripts/generate_docs.py
 
 UV = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -88,7 +88,7 @@ clean: ## Remove everything that make made, but not your data
 	@touch $@
 
 .venv/.package: pyproject.toml hatch_build.py .venv/.runtime
-	@$(BIN)/python -m pip --disable-pip-version-check --quiet install \
+	@$(BIN)/python -m pip --disable-pip-version-check -qq install \
 		--no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -100,7 +100,7 @@ clean: ## Remove everything that make made, but not your data
 .venv-chroma/.installed: requirements-chroma.lock .venv/.created
 	$(SAY) 'Installing the Chroma server into .venv-chroma'
 	@test -x .venv-chroma/bin/python || $(PYTHON) -m venv .venv-chroma
-	@.venv-chroma/bin/python -m pip --disable-pip-version-check --quiet install \
+	@.venv-chroma/bin/python -m pip --disable-pip-version-check -qq install \
 		--require-hashes -r requirements-chroma.lock
 	@touch $@
 

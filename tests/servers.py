@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -85,7 +86,7 @@ def running(
         finally:
             process.send_signal(stop)
             try:
-                process.wait(10)
+                process.wait(20)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -160,3 +161,29 @@ def chroma() -> Iterator[str]:
             cwd=Path(folder),
         ):
             yield url
+
+
+LIKEOPT = [sys.executable, "-c", "from likeopt.cli.main import main; raise SystemExit(main())"]
+
+
+@contextmanager
+def like_opt(home: Path, settings: dict[str, str] | None = None) -> Iterator[str]:
+    """`likeopt serve` with the data folder `home`/data; yields its address.
+
+    It must stop cleanly when asked to.
+    """
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    environ = {
+        "LIKEOPT_DATA_DIR": str(home / "data"),
+        "LIKEOPT_PORT": str(port),
+        "LIKEOPT_WORKERS": "1",
+        "LIKEOPT_SAMPLE_LIBRARY": "false",
+    }
+    with running(
+        [*LIKEOPT, "serve"],
+        lambda: answers(f"{url}/ready"),
+        environ=environ | (settings or {}),
+        cwd=home,
+    ) as server:
+        yield url
+    assert server.returncode == 0

@@ -131,28 +131,53 @@ def test_locks_pin_by_hash_and_record_no_address(lock: Path) -> None:
         assert "--hash=sha256:" in entry, entry.splitlines()[0]
 
 
-def test_locks_agree_with_the_project() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    extras = project["project"]["optional-dependencies"]
-    groups = project["dependency-groups"]
-    wanted = {
-        "requirements.lock": [
-            *project["project"]["dependencies"],
-            *extras["postgres"],
-            *groups["build"],
-        ],
-        "requirements-local.lock": extras["local"],
-        "requirements-dev.lock": [
-            *(requirement for extra in extras.values() for requirement in extra),
-            *(entry for entry in groups["dev"] if isinstance(entry, str)),
-        ],
-    }
-    for name, requirements in wanted.items():
-        locked = pins(ROOT / name)
-        for requirement in map(Requirement, requirements):
-            versions = locked.get(canonicalize_name(requirement.name), [])
-            assert versions, f"{requirement.name} is not in {name}: run `make lock`"
-            assert all(requirement.specifier.contains(version) for version in versions)
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+RUNTIME = PROJECT["project"]["dependencies"]
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+GROUPS = {
+    name: [entry for entry in entries if isinstance(entry, str)]
+    for name, entries in PROJECT["dependency-groups"].items()
+}
+ALL_EXTRAS = [requirement for extra in EXTRAS.values() for requirement in extra]
+
+
+@pytest.mark.parametrize(
+    ("lock", "requirements"),
+    [
+        ("requirements.lock", [*RUNTIME, *EXTRAS["postgres"], *GROUPS["build"]]),
+        ("requirements-local.lock", [*RUNTIME, *EXTRAS["local"]]),
+        ("requirements-dev.lock", [*RUNTIME, *ALL_EXTRAS, *GROUPS["build"], *GROUPS["dev"]]),
+    ],
+)
+def test_locks_agree_with_the_project(lock: str, requirements: list[str]) -> None:
+    locked = pins(ROOT / lock)
+    for requirement in map(Requirement, requirements):
+        versions = locked.get(canonicalize_name(requirement.name), [])
+        assert versions, f"{requirement.name} is not in {lock}: run `make lock`"
+        for version in versions:
+            assert requirement.specifier.contains(version), f"{requirement}: run `make lock`"
+
+
+@pytest.mark.parametrize(
+    ("folders", "requirements"),
+    [
+        (["likeopt"], [*RUNTIME, *ALL_EXTRAS]),
+        (["tests", "bench", "scripts"], [*RUNTIME, *ALL_EXTRAS, *GROUPS["build"], *GROUPS["dev"]]),
+    ],
+)
+def test_what_is_imported_is_declared(folders: list[str], requirements: list[str]) -> None:
+    names = {canonicalize_name(Requirement(requirement).name) for requirement in requirements}
+    distributions = metadata.packages_distributions()
+    for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                imported = [str(node.module)]
+            for module in (name.partition(".")[0] for name in imported):
+                if module in {*sys.stdlib_module_names, "_typeshed"} or (ROOT / module).exists():
+                    continue
+                found = {canonicalize_name(name) for name in distributions.get(module, [])}
+                assert found & names, f"{path.relative_to(ROOT)} imports {module}: declare it"
 
 
 def test_locks_agree_with_each_other() -> None:

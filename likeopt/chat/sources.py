@@ -4,6 +4,7 @@ import re
 
 import msgspec
 
+from likeopt.chat.text import Language, language_of
 from likeopt.llm.extractive import Candidate
 from likeopt.retrieval.types import Hit, Sentence
 from likeopt.storage.messages import Citation
@@ -13,11 +14,24 @@ from likeopt.storage.messages import Citation
 # about 0.78 and answers above 0.84). `likeopt eval` measures them.
 LEAST_COVERAGE = 0.35
 LEAST_SIMILARITY = 0.84
+# Between a Korean question and an English passage, or the other way round, words say nothing and
+# similarity little: answers have 0.74 to 0.82, others up to 0.80. So only a model, which can see
+# for itself, gets them.
+LEAST_SIMILARITY_ACROSS = 0.73
 
 MOST_SOURCES = 6
 # A quote is the best sentence, and its neighbours as far as this.
 QUOTE_CHARS = 300
 
+# Share of a passage's meaning in the scores of its sentences (`likeopt.retrieval.highlight`), and
+# what is taken for it until the passage is embedded: the median of passages that answer.
+_MEANING = 0.3
+_USUAL_SIMILARITY = 0.86
+_HEADING_CHARS = 40
+
+_bullet = re.compile(r"^[-*+•◦▪·]\s+")
+# What a heading has not: an end, a figure, a bullet, several cells or clauses.
+_says = re.compile(r"[.!?。…:;,]|\d|^\s*[-*+•◦▪·]\s| \| |[다요죠까음함됨임]$")
 # [1], [2, 3] and their full-width forms; not [0], an index in code that no source has.
 _marker = re.compile(r"[\[【［](\s*[1-9]\d?(?:\s*[,;–-]\s*[1-9]\d?)*\s*)[\]】］]")
 
@@ -46,22 +60,38 @@ class Source(msgspec.Struct, frozen=True):
         )
 
     def candidates(self) -> list[Candidate]:
-        """Its best sentences, to choose an extractive answer from."""
-        return [
-            Candidate(self.number, one.start, text, one.score)
-            for one in self.sentences
-            if (text := shown(self.hit, one))
-        ]
+        """Its best sentences, to choose an extractive answer from; headings answer nothing."""
+        hit = self.hit
+        headers = {one.start: _header(hit, one) for one in self.sentences}
+        at = {header.start for header in headers.values() if header}
+        scores = {one.start: one.score for one in self.sentences}
+        found = []
+        for one in self.sentences:
+            header = headers[one.start]
+            if one.start in at or (not header and _is_heading(hit.text[one.start : one.end])):
+                continue
+            score = one.score
+            if header and header.start in scores:
+                # The names of its columns say what a row is about.
+                meaning = _MEANING * max(0.0, hit.similarity or 0.0)
+                score = min(1.0, score + max(0.0, scores[header.start] - meaning))
+            if hit.similarity is None:
+                score = (1 - _MEANING) * score + _MEANING * _USUAL_SIMILARITY
+            found.append(Candidate(self.number, one.start, shown(hit, one), score))
+        return found
 
 
-def select(hits: list[Hit]) -> list[Source]:
-    """The passages that may hold the answer, best first, numbered from 1; empty if none may."""
+def select(hits: list[Hit], question: Language | None = None) -> list[Source]:
+    """The passages that may hold the answer, best first, numbered from 1; empty if none may.
+
+    `question` is the question's language if a model will read them: see LEAST_SIMILARITY_ACROSS.
+    """
     sources: list[Source] = []
     taken: list[Hit] = []
     for hit in hits:
         if len(sources) == MOST_SOURCES:
             break
-        if not _relevant(hit):
+        if not _relevant(hit, question):
             continue
         # Neighbouring passages overlap: what an earlier one says is not said again.
         fresh = [one for one in hit.sentences if not _taken(hit, one, taken)]
@@ -75,9 +105,13 @@ def select(hits: list[Hit]) -> list[Source]:
 
 def shown(hit: Hit, sentence: Sentence) -> str:
     """A sentence as an answer shows it: on one line, and without markers of its own, which a
-    reader could not tell from ours. Cells of a table row get their column's name."""
+    reader could not tell from ours. The row `Basic | 10` of a table becomes
+    `Plan: Basic, Users: 10`."""
     text = " ".join(hit.text[sentence.start : sentence.end].split())
-    return neutral(_with_columns(text, hit.context))
+    if header := _header(hit, sentence):
+        pairs = zip(header.names, _cells(text), strict=True)
+        text = ", ".join(f"{name}: {cell}" if name else cell for name, cell in pairs if cell)
+    return neutral(_bullet.sub("", text))
 
 
 def neutral(text: str) -> str:
@@ -85,8 +119,10 @@ def neutral(text: str) -> str:
     return _marker.sub(r"(\1)", text)
 
 
-def _relevant(hit: Hit) -> bool:
-    return hit.coverage >= LEAST_COVERAGE or (hit.similarity or 0.0) >= LEAST_SIMILARITY
+def _relevant(hit: Hit, question: Language | None) -> bool:
+    across = question is not None and language_of(hit.text) != question
+    least = LEAST_SIMILARITY_ACROSS if across else LEAST_SIMILARITY
+    return hit.coverage >= LEAST_COVERAGE or (hit.similarity or 0.0) >= least
 
 
 def _taken(hit: Hit, sentence: Sentence, earlier: list[Hit]) -> bool:
@@ -115,14 +151,39 @@ def _best_span(source: Source) -> tuple[int, int]:
     return start, end
 
 
-def _with_columns(row: str, context: str) -> str:
-    """`Plan: Basic, Users: 10` for the row `Basic | 10` of a table headed `Plan | Users`."""
-    cells = [cell.strip() for cell in row.strip("| ").split(" | ")]
-    if len(cells) < 2:
-        return row
-    for line in reversed(context.splitlines()):
-        names = [name.strip() for name in line.strip("| ").split(" | ")]
-        if len(names) == len(cells) and names != cells:
-            pairs = zip(names, cells, strict=True)
-            return ", ".join(f"{name}: {cell}" if name else cell for name, cell in pairs if cell)
-    return row
+class _Header(msgspec.Struct, frozen=True):
+    """The names of a table's columns; `start` is where they stand in the passage, or -1 if they
+    are only in its context."""
+
+    names: list[str]
+    start: int
+
+
+def _header(hit: Hit, row: Sentence) -> _Header | None:
+    """The header of the table that `row` is a row of; None if it is none, or the header itself."""
+    columns = len(_cells(hit.text[row.start : row.end]))
+    if columns < 2:
+        return None
+    for line in reversed(hit.context.splitlines()):
+        if len(_cells(line)) == columns:
+            # The passage begins inside the table.
+            return _Header(_cells(line), -1)
+    header = None
+    end = row.start - 1
+    while end > 0:
+        start = hit.text.rfind("\n", 0, end) + 1
+        names = _cells(hit.text[start:end])
+        if len(names) != columns:
+            break
+        header = _Header(names, start)
+        end = start - 1
+    return header
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("| ").split(" | ")]
+
+
+def _is_heading(text: str) -> bool:
+    """Whether a line only names what follows: short, without an end, a figure or a bullet."""
+    return len(text) < _HEADING_CHARS and not _says.search(text)

@@ -20,7 +20,7 @@ from likeopt.chat.broadcast import Frames, Stop
 from likeopt.chat.citations import Markers
 from likeopt.chat.events import Event, Queue, Sources
 from likeopt.chat.sources import Source, select
-from likeopt.chat.text import Language
+from likeopt.chat.text import Language, language_of
 from likeopt.clock import Clock
 from likeopt.errors import LikeOptError, ModelUnavailable
 from likeopt.llm import extractive
@@ -35,7 +35,7 @@ from likeopt.storage.reader import Reader
 
 # Passages that are looked at, and sentences marked in each.
 HITS = 10
-SENTENCES = 5
+SENTENCES = 8
 # The engine takes queries up to 2,000 characters; a longer question has its point at its ends.
 _QUERY_CHARS = 2000
 _QUERY_HEAD = 600
@@ -115,7 +115,8 @@ class _Answer:
             )
         for name, millis in found.stages.items():
             self._stages.add(f"search.{name}", millis)
-        self._sources = select(found.hits)
+        asked_in = language_of(self._task.question) if self._writer.model else None
+        self._sources = select(found.hits, asked_in)
         if self._task.stop.event.is_set():
             return self._written("stopped", None)
         if not self._sources:

@@ -18,7 +18,7 @@ from typing import IO
 import msgspec
 
 from likeopt.config import PREFIX, Config, load, settings
-from likeopt.errors import Conflict, LikeOptError
+from likeopt.errors import ConfigError, Conflict, LikeOptError
 from likeopt.monitoring import log
 
 BACKLOG = 2048
@@ -29,12 +29,15 @@ def serve(config: Config) -> int:
 
     Raises Conflict when another server uses the data folder or the port.
     """
-    from likeopt.cli.supervisor import Supervisor
+    from likeopt.cli.supervisor import Supervisor, plan
 
     # The parts must mean the same folder whatever they do with theirs.
     config = msgspec.structs.replace(config, data_dir=config.data_dir.absolute())
     with _alone(config.data_dir), _listen(config.host, config.port) as listener:
-        return Supervisor(config, environment(config), listener).run()
+        parts = plan(config, listener)
+        environ = environment(config)
+        grace = config.graceful_timeout
+        return Supervisor(parts, environ, listener, graceful_timeout=grace).run()
 
 
 def _alone(data_dir: Path) -> IO[str]:
@@ -120,6 +123,16 @@ def run_part(name: str) -> int:
         _watch_parent()
     config = load(os.environ)
     log.configure(name, config.log_level)
+    try:
+        _be(name, config)
+    except LikeOptError as error:
+        # For the supervisor, which tells it to the person at the terminal.
+        print(error.message, file=sys.stderr)
+        return os.EX_CONFIG if isinstance(error, ConfigError) else 1
+    return 0
+
+
+def _be(name: str, config: Config) -> None:
     if name == "engine":
         from likeopt.engine.server import main as engine
 
@@ -135,7 +148,6 @@ def run_part(name: str) -> int:
         model(config, INSTRUCTIONS.values())
     else:
         _prepare(config)
-    return 0
 
 
 def _prepare(config: Config) -> None:

@@ -37,11 +37,17 @@ STOP_SECONDS = 10.0
 class Part:
     """One process, through its lives."""
 
-    def __init__(self, name: str, command: list[str], *, essential: bool = False) -> None:
+    def __init__(
+        self, name: str, command: list[str], *, essential: bool = False, needed: bool = False
+    ) -> None:
+        """Without an `essential` part there is no server; a `needed` one stops after it."""
         self.name = name
         self.command = command
         self.essential = essential
+        self.needed = needed
         self.process: subprocess.Popen[bytes] | None = None
+        # The last line that it wrote to standard error.
+        self.last_words = ""
         self.started = 0.0
         self.failed_starts = 0
         # When to start it next; None while it runs, or after it was given up.
@@ -49,32 +55,44 @@ class Part:
         self.kill_at: float | None = None
 
 
+def plan(config: Config, listener: socket.socket) -> list[Part]:
+    """The parts of a server with these settings."""
+    web = [sys.executable, "-m", "gunicorn", "-c", "python:likeopt.web.gunicorn_conf"]
+    web += ["--bind", f"fd://{listener.fileno()}"]
+    parts = [
+        Part("prepare", _own("prepare")),
+        Part("web", web, essential=True),
+        Part("engine", _own("engine"), needed=True),
+        Part("worker", _own("worker")),
+    ]
+    if config.llm in ("local", "local-small") or config.llm.startswith("gguf:"):
+        parts.append(Part("model", _own("model"), needed=True))
+    return parts
+
+
 class Supervisor:
     """Runs the parts of one server until a signal asks it to stop."""
 
-    def __init__(self, config: Config, environ: dict[str, str], listener: socket.socket) -> None:
-        """`environ` is the parts' environment, with all settings; `listener` the web's socket."""
-        self._config = config
+    def __init__(
+        self,
+        parts: list[Part],
+        environ: dict[str, str],
+        listener: socket.socket,
+        *,
+        graceful_timeout: float,
+    ) -> None:
+        """The first part runs to its end before the others start. `environ` is their environment
+        with all settings, `listener` the web's socket, `graceful_timeout` the seconds that its
+        open streams get when the server stops."""
+        self._first, *self._parts = parts
+        self._graceful_timeout = graceful_timeout
         self._listener = listener
         self._environ = environ
         self._write = log.line_writer("serve")
         self._clock = Clock()
         self._selector = selectors.DefaultSelector()
-        self._parts = self._plan()
         self._stopping = False
         self._exit_code = 0
-
-    def _plan(self) -> list[Part]:
-        web = [sys.executable, "-m", "gunicorn", "-c", "python:likeopt.web.gunicorn_conf"]
-        web += ["--bind", f"fd://{self._listener.fileno()}"]
-        parts = [
-            Part("web", web, essential=True),
-            Part("engine", _own("engine")),
-            Part("worker", _own("worker")),
-        ]
-        if self._config.llm in ("local", "local-small") or self._config.llm.startswith("gguf:"):
-            parts.append(Part("model", _own("model")))
-        return parts
 
     # -- the loop ------------------------------------------------------------------------------
 
@@ -116,7 +134,7 @@ class Supervisor:
     def _on_signal(self, number: int) -> None:
         if number == signal.SIGHUP and not sys.stdin.isatty():
             # gunicorn replaces its workers one after the other; open streams end in peace.
-            self._signal("web", signal.SIGHUP)
+            self._signal(signal.SIGHUP)
         elif number != signal.SIGCHLD:
             if self._stopping:
                 self._say("stopping at once")
@@ -137,7 +155,7 @@ class Supervisor:
 
     def _prepare(self) -> bool:
         """Bring the database up to date, in a process that takes its memory with it."""
-        process = self._spawn("prepare", _own("prepare"))
+        process = self._spawn(self._first)
         while process.poll() is None:
             for key, _ in self._selector.select(None):
                 key.data()
@@ -145,8 +163,12 @@ class Supervisor:
                 process.kill()
                 process.wait()
                 return False
+        # What it said last may still be in the pipe.
+        for key, _ in self._selector.select(0):
+            key.data()
         if process.returncode != 0:
-            self._say("Like-Opt could not prepare its database; the log above says why.")
+            why = self._first.last_words or "the log says why"
+            self._say(f"Like-Opt could not prepare its database: {why}")
         return process.returncode == 0
 
     def _start_due(self) -> None:
@@ -156,16 +178,16 @@ class Supervisor:
                 continue
             part.start_at = None
             part.started = now
-            part.process = self._spawn(part.name, part.command)
+            part.process = self._spawn(part)
             self._log("info", "process started", part, pid=part.process.pid)
 
-    def _spawn(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
+    def _spawn(self, part: Part) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(  # noqa: S603  (no shell, our own arguments)
-            command,
+            part.command,
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=self._environ,
-            pass_fds=(self._listener.fileno(),) if name == "web" else (),
+            pass_fds=(self._listener.fileno(),) if part.essential else (),
             # Ctrl-C reaches the supervisor only, which stops the parts in order.
             process_group=0,
             preexec_fn=die_with_parent(os.getpid()),  # noqa: PLW1509  (one thread)
@@ -173,7 +195,7 @@ class Supervisor:
         assert process.stderr is not None
         pipe = process.stderr
         os.set_blocking(pipe.fileno(), False)
-        relay = _Relay(log.line_writer(name), self._clock)
+        relay = _Relay(log.line_writer(part.name), part, self._clock)
 
         def readable() -> None:
             if not relay.pass_on(pipe.fileno()):
@@ -236,9 +258,10 @@ class Supervisor:
         if now - part.started >= GOOD_START_SECONDS:
             part.failed_starts = 0
         part.failed_starts += 1
-        if part.failed_starts >= FAILED_STARTS:
-            self._log("error", "process given up after repeated failures", part, exit=code)
-            self._say(f"The {part.name} process keeps failing and was given up; see the log.")
+        if part.failed_starts >= FAILED_STARTS or code == os.EX_CONFIG:
+            self._log("error", "process given up", part, exit=code, deaths=part.failed_starts)
+            why = part.last_words or "the log says why"
+            self._say(f"The {part.name} process does not run and was given up: {why}")
             if part.essential:
                 self._exit_code = 1
                 self._stop()
@@ -254,28 +277,27 @@ class Supervisor:
         self._stopping = True
         self._log("info", "stopping")
         self._listener.close()
-        self._end("worker", STOP_SECONDS)
-        if not self._end("web", self._config.graceful_timeout + STOP_SECONDS):
-            self._stop_rest()
+        for part in self._parts:
+            if not part.needed:
+                self._end(part)
+        self._stop_rest()
 
     def _stop_rest(self) -> None:
-        if all(part.process is None for part in self._parts if part.name == "web"):
-            for name in ("engine", "model"):
-                self._end(name, STOP_SECONDS)
-
-    def _end(self, name: str, seconds: float) -> bool:
-        """Ask a part to stop; false if it does not run."""
-        part = next((p for p in self._parts if p.name == name and p.process), None)
-        if part is None:
-            return False
-        if part.kill_at is None:
-            part.kill_at = time.monotonic() + seconds
-            self._signal(name, signal.SIGTERM)
-        return True
-
-    def _signal(self, name: str, number: signal.Signals) -> None:
+        if any(part.process is not None for part in self._parts if part.essential):
+            return
         for part in self._parts:
-            if part.name == name and part.process is not None:
+            self._end(part)
+
+    def _end(self, part: Part) -> None:
+        """Ask a part to stop, once."""
+        if part.process is not None and part.kill_at is None:
+            grace = self._graceful_timeout if part.essential else 0.0
+            part.kill_at = time.monotonic() + grace + STOP_SECONDS
+            part.process.send_signal(signal.SIGTERM)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for part in self._parts:
+            if part.essential and part.process is not None:
                 part.process.send_signal(number)
 
     def _kill_all(self) -> None:
@@ -304,8 +326,9 @@ class _Relay:
 
     LONGEST_LINE = 16_384
 
-    def __init__(self, write: log.Write, clock: Clock) -> None:
+    def __init__(self, write: log.Write, part: Part, clock: Clock) -> None:
         self._write = write
+        self._part = part
         self._clock = clock
         self._rest = b""
 
@@ -322,8 +345,9 @@ class _Relay:
         for line in lines:
             text = line.decode("utf-8", "replace").rstrip()
             if text:
+                self._part.last_words = text
                 now = rfc3339(self._clock.now_ms())
-                self._write({"time": now, "level": "warning", "logger": "stderr", "message": text})
+                self._write({"time": now, "level": "error", "logger": "stderr", "message": text})
         return bool(data)
 
 

@@ -72,14 +72,13 @@ STOP_WORDS = frozenset(_STOP_WORDS.split())
 
 # What makes a Korean sentence a question, as stop words do in an English one. Only taken from
 # queries: its bigrams are rare in documents, so they would count for more than what is asked.
+_ENDINGS = "[인한은는던]가요|[하되있없]?(?:나요|까요)|[입합됩]니까|습니까|해줘|해주세요"
 _asking = re.compile(
-    r"(?<![가-힣])(?:"
-    r"(?:무엇|뭐|뭔|누구|언제|어디|얼마|며칠|몇)(?:이|을|를|은|는|에|에서|나|부터|까지|로|의)?"
-    r"|(?:무엇|뭐|누구|언제|어디|얼마|며칠)(?:인가요?|인지|인데|예요|이에요|입니까|이죠|죠)"
-    r"|무슨|어떤|어떻게|어째서|왜|누가|알려|설명해|말해|줘|주세요|주시겠어요|대해서?|관해서?"
-    r")(?![가-힣])"
-    r"|(?<=[가-힣])(?:(?:인|한|은|는|던)가요?|나요|까요|지요|습니까|[입합됩]니까|해줘|해주세요"
-    r"|하나요|되나요|있나요|없나요)(?![가-힣])"
+    rf"(?<![가-힣])(?:{_ENDINGS}"
+    r"|(?:무엇|뭐|누구|언제|어디|얼마|며칠|몇)(?:이|을|를|은|는|에|에서|나|부터|까지|로|의)?"
+    r"|(?:무엇|뭐|누구|언제|어디|얼마|며칠)(?:인가요?|인지|예요|이에요|입니까|이죠|죠)"
+    r"|무슨|어떤|어떻게|어째서|왜|누가|알려|설명해|말해|줘|주세요|대해서?|관해서?"
+    rf")(?![가-힣])|(?<=[가-힣])(?:{_ENDINGS})(?![가-힣])"
 ).sub
 
 # Kiwi's tags that carry meaning: nouns, verbs, adjectives, adverbs, roots.
@@ -125,7 +124,16 @@ class Analyser:
         A passage of 800 characters takes 50 µs: only words that have a wanted term are cut up.
         """
         folded, offsets = _fold(text)
-        spans = self._dense_spans(folded, wanted)
+        dense = {term for term in wanted if not term.isascii() and _is_dense(term)}
+        spans = self._dense_spans(folded, dense)
+        if len(dense) < len(wanted):
+            spans += self._word_spans(folded, wanted)
+        if offsets is None:
+            return spans
+        return [(term, offsets[start][0], offsets[end - 1][1]) for term, start, end in spans]
+
+    def _word_spans(self, folded: str, wanted: AbstractSet[str]) -> list[Span]:
+        spans: list[Span] = []
         known = self._known
         for match in _words.finditer(folded):
             word = match.group()
@@ -138,17 +146,13 @@ class Analyser:
             for term, first, last in self._pieces(word):
                 if term in wanted:
                     spans.append((term, start + first, start + last))
-        if offsets is None:
-            return spans
-        return [(term, offsets[start][0], offsets[end - 1][1]) for term, start, end in spans]
+        return spans
 
     def _dense_spans(self, folded: str, wanted: AbstractSet[str]) -> list[Span]:
         if self._morphemes:
             return [span for span in self._morphemes(folded) if span[0] in wanted]
         spans: list[Span] = []
         for term in wanted:
-            if term.isascii() or not _is_dense(term):
-                continue
             start = folded.find(term)
             while start >= 0:
                 end = start + len(term)

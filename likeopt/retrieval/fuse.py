@@ -8,23 +8,34 @@ from collections.abc import Sequence
 
 Ranking = Sequence[tuple[int, float]]
 
-# Share of the vector search in the fused score. See `convex`.
-VECTOR_WEIGHT = 0.6
+# Share of the vector search in the fused score: the middle of a plateau from 0.4 to 0.6, on which
+# nDCG@10 is 0.82 on SciFact and 0.98 on XQuAD (words alone 0.79 and 0.97, meaning 0.76 and 0.97).
+VECTOR_WEIGHT = 0.5
 # Damping of ranks, from the paper.
 RRF_K = 60
 
 
-def convex(lexical: Ranking, vector: Ranking, *, weight: float = VECTOR_WEIGHT) -> Ranking:
+def convex(
+    lexical: Ranking,
+    vector: Ranking,
+    *,
+    weight: float = VECTOR_WEIGHT,
+    convincing: float = 0.0,
+    background: float | None = None,
+) -> Ranking:
     """Weighted sum of the scores, each scaled to 0..1 (Bruch, Gai and Ingber 2023, "An Analysis
     of Fusion Functions for Hybrid Retrieval", arXiv:2210.11934).
 
-    A BM25 score is scaled from 0, which is what a passage without any of the words has, and a
-    cosine from the lowest in its list, which stands for "no nearer than any other". `weight` is
-    the vector search's share.
+    Zero is what a passage that has nothing to do with the question has: no BM25 score, and the
+    cosine `background` (by default the lowest in the list). One is the list's best, or the BM25
+    score `convincing` if even the best does not reach it: the few words that a Korean question
+    shares with English passages must not count as much as a good match. `weight` is the vector
+    search's share.
     """
-    scores = _scaled(lexical, floor=0.0, weight=1 - weight)
-    least = vector[-1][1] if vector else 0.0
-    for passage, score in _scaled(vector, floor=least, weight=weight).items():
+    scores = _scaled(lexical, 0.0, convincing, 1 - weight)
+    lowest = vector[-1][1] if vector else 0.0
+    floor = lowest if background is None else min(background, lowest)
+    for passage, score in _scaled(vector, floor, 0.0, weight).items():
         scores[passage] = scores.get(passage, 0.0) + score
     return _ranked(scores)
 
@@ -39,8 +50,8 @@ def reciprocal_rank(lexical: Ranking, vector: Ranking, *, k: int = RRF_K) -> Ran
     return _ranked(scores)
 
 
-def _scaled(ranking: Ranking, *, floor: float, weight: float) -> dict[int, float]:
-    span = ranking[0][1] - floor if ranking else 0.0
+def _scaled(ranking: Ranking, floor: float, top: float, weight: float) -> dict[int, float]:
+    span = max(ranking[0][1], top) - floor if ranking else 0.0
     if span <= 0:
         # One passage, or all alike: each of them is the best of its list.
         return {passage: weight for passage, _ in ranking}

@@ -26,10 +26,17 @@ class Generations:
         self.root = root
         self._current = root / "CURRENT"
         self._damaged = root / "DAMAGED"
+        # The folder in force, and the pointer's inode and time when it was read.
+        self._seen: tuple[Path, tuple[int, int]] | None = None
 
     def current(self) -> Path | None:
-        """The folder in force, or None if there is none. Costs one small read."""
+        """The folder in force, or None if there is none. Costs a stat when it is still the same:
+        every search asks."""
         try:
+            stat = self._current.stat()
+            state = (stat.st_ino, stat.st_mtime_ns)
+            if self._seen and self._seen[1] == state:
+                return self._seen[0]
             name = self._current.read_text(encoding="ascii").strip()
         except FileNotFoundError:
             return None
@@ -37,7 +44,8 @@ class Generations:
             raise IndexDamaged(f"{self._current} cannot be read: {error}") from None
         if not name.isalnum():
             raise IndexDamaged(f"{self._current} does not name a generation")
-        return self.root / name
+        self._seen = self.root / name, state
+        return self._seen[0]
 
     def create(self) -> Path:
         """A new, empty folder for the next generation; leftovers of unfinished ones are removed."""

@@ -204,6 +204,23 @@ def embeddings_after(c: sa.Connection, model: str, after: int, limit: int) -> li
     return [EmbeddingRow(*row) for row in c.execute(query)]
 
 
+def some_vectors(c: sa.Connection, model: str, count: int) -> list[bytes]:
+    """Up to `count` vectors of passages from all over the library."""
+    of_model = embeddings.c.model == model
+    least, most = c.execute(
+        sa.select(sa.func.min(embeddings.c.chunk_id), sa.func.max(embeddings.c.chunk_id)).where(
+            of_model
+        )
+    ).one()
+    if least is None:
+        return []
+    spread = {least + (most - least) * i // count for i in range(count + 1)}
+    query = sa.select(embeddings.c.vector).where(of_model)
+    found = list(c.execute(query.where(embeddings.c.chunk_id.in_(spread))).scalars())
+    # Where passages were removed there are gaps in the ids.
+    return found if len(found) >= count // 4 else list(c.execute(query.limit(count)).scalars())
+
+
 def vectors_of(c: sa.Connection, model: str, chunk_ids: Collection[int]) -> dict[int, bytes]:
     """The vectors of these passages, by passage id; those without one are left out."""
     rows = c.execute(_VECTORS, {"model": model, "chunk_ids": list(chunk_ids)})

@@ -18,7 +18,10 @@ from likeopt.storage import facts, jobs, revisions
 from likeopt.storage.tables import chunks, documents, embeddings, pages, versions
 from likeopt.storage.tables import jobs as jobs_table
 
-GAVE_UP = "Reading this file stopped the indexer five times. It can be tried again."
+GAVE_UP = (
+    f"The indexer was stopped {jobs.MAX_ATTEMPTS} times while it worked on this file."
+    " It can be tried again."
+)
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -189,7 +192,7 @@ def fail(
 
 
 def give_up(c: sa.Connection, clock: Clock) -> int:
-    """Fail the jobs that took five workers with them; returns how many."""
+    """Fail the jobs that too many workers died with; returns how many."""
     revisions.lock(c, "library")
     exhausted = jobs.exhausted(c, clock)
     for job in exhausted:

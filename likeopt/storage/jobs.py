@@ -21,7 +21,11 @@ Kind = Literal["index", "embed", "cleanup"]
 
 PRIORITY: dict[Kind, int] = {"index": 10, "embed": 20, "cleanup": 30}
 ACTIVE = ("queued", "running")
-MAX_ATTEMPTS = 5
+# Tries of a job that fails with a reason, after 1, 4, 16 and 64 s.
+MAX_TRIES = 5
+# Workers that may die with a job. More, since it is seldom the job that killed them: files are
+# read in a process of their own.
+MAX_ATTEMPTS = 20
 # Readers may hold a search result or an index snapshot with a retired version for some seconds.
 CLEANUP_DELAY_MS = 30_000
 
@@ -181,11 +185,28 @@ def renew(c: sa.Connection, clock: Clock, owner: str, lease_ms: int) -> None:
 
 
 def release(c: sa.Connection, clock: Clock, owner_prefix: str) -> int:
-    """End the leases of owners that are known to be dead; returns how many jobs they held."""
+    """Queue what owners held that are known to be dead; returns how many jobs that were.
+
+    A job that more than one worker died with waits a little, and so lets others go first.
+    """
+    now = clock.now_ms()
+    again = sa.case(
+        (jobs.c.attempts <= 1, sa.literal(now, sa.BigInteger)),
+        (jobs.c.attempts == 2, sa.literal(now + 1000, sa.BigInteger)),
+        else_=sa.literal(now + 4000, sa.BigInteger),
+    )
     query = sa.update(jobs).where(
         jobs.c.state == "running", jobs.c.lease_owner.startswith(owner_prefix, autoescape=True)
     )
-    return c.execute(query.values(lease_until=0, updated_at=clock.now_ms())).rowcount
+    return c.execute(
+        query.values(
+            state="queued",
+            run_after=again,
+            lease_owner=None,
+            lease_until=None,
+            updated_at=now,
+        )
+    ).rowcount
 
 
 def put_back(
@@ -239,9 +260,9 @@ def finish(c: sa.Connection, clock: Clock, ids: Collection[int]) -> None:
 def fail(c: sa.Connection, clock: Clock, job: Job, code: str, message: str, *, final: bool) -> bool:
     """Record why an attempt failed, and queue the next one after 1, 4, 16 and 64 s.
 
-    Returns whether the job has failed for good: if `final`, or at the fifth attempt.
+    Returns whether the job has failed for good: if `final`, or at the fifth try.
     """
-    final = final or job.attempts >= MAX_ATTEMPTS
+    final = final or job.attempts >= MAX_TRIES
     now = clock.now_ms()
     c.execute(
         sa.update(jobs)
@@ -260,13 +281,15 @@ def fail(c: sa.Connection, clock: Clock, job: Job, code: str, message: str, *, f
 
 
 def exhausted(c: sa.Connection, clock: Clock) -> list[Job]:
-    """Jobs whose last allowed attempt ended with the death of its worker, locked."""
+    """Jobs that the last allowed number of workers died with, locked."""
     query = (
         sa.select(jobs.c.id, jobs.c.kind, jobs.c.document_id, jobs.c.attempts, jobs.c.error_code)
         .where(
-            jobs.c.state == "running",
-            jobs.c.lease_until < clock.now_ms(),
             jobs.c.attempts >= MAX_ATTEMPTS,
+            sa.or_(
+                jobs.c.state == "queued",
+                sa.and_(jobs.c.state == "running", jobs.c.lease_until < clock.now_ms()),
+            ),
         )
         .with_for_update(skip_locked=True)
     )

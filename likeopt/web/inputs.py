@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 from flask import request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected
 
 from likeopt.errors import BadInput, TooLarge, UnsupportedType
 
@@ -26,14 +26,7 @@ def read_json(kind: type[T]) -> T:
     if request.mimetype != "application/json":
         # A page of another site can make a browser send anything but this without being asked.
         raise UnsupportedType("Send JSON, with the header Content-Type: application/json.")
-    # One byte more, so that what is too large is refused by us and not cut.
-    request.max_content_length = JSON_LIMIT
-    try:
-        raw = request.get_data(cache=False)
-    except RequestEntityTooLarge:
-        raise TooLarge(
-            f"The request is larger than {JSON_LIMIT // 1024} KiB. Ask something shorter."
-        ) from None
+    raw = _read_body()
     if not raw.strip():
         raise BadInput("The request has no body; a JSON object was expected.", code="empty_body")
     try:
@@ -45,6 +38,21 @@ def read_json(kind: type[T]) -> T:
     except msgspec.DecodeError as error:
         raise BadInput(f"The body is not JSON: {error}.", code="invalid_json") from None
     return convert(clean(value), kind, strict=True)
+
+
+def _read_body() -> bytes:
+    """At most JSON_LIMIT bytes. Werkzeug's own limit cuts a body without a length silently."""
+    body = bytearray()
+    too_large = (request.content_length or 0) > JSON_LIMIT
+    try:
+        while not too_large and (piece := request.stream.read(1 << 16)):
+            body += piece
+            too_large = len(body) > JSON_LIMIT
+    except ClientDisconnected:
+        raise BadInput("The request ended too early.", code="incomplete_body") from None
+    if too_large:
+        raise TooLarge(f"The request is larger than {JSON_LIMIT >> 10} KiB. Ask something shorter.")
+    return bytes(body)
 
 
 def read_query(kind: type[T]) -> T:

@@ -75,7 +75,7 @@ class Embedding:
         self._pause = 0.0
         self._turns += 1
         if self._jobs and self._turns >= TURN:
-            self.put_back()
+            self._put_back()
         return True
 
     def _claim(self) -> bool:
@@ -86,11 +86,13 @@ class Embedding:
             self._turns = 0
         return bool(self._jobs)
 
-    def put_back(self) -> None:
-        """Return the held jobs to the end of the queue."""
-        if self._jobs:
-            self._db.write(lambda c: jobs.put_back(c, self._clock, self._owner))
-            self._jobs = []
+    def forget(self) -> None:
+        """The held jobs were returned to the queue."""
+        self._jobs = []
+
+    def _put_back(self) -> None:
+        self._db.write(lambda c: jobs.put_back(c, self._clock, self._owner))
+        self.forget()
 
     def _embed_batch(self) -> None:
         model = self._embedder()
@@ -154,7 +156,7 @@ class Embedding:
         _log.warning("embedding waits %.0f s for its model: %s", pause, error.message)
         reason = (error.instance_code, error.message)
         self._db.write(lambda c: jobs.put_back(c, self._clock, self._owner, error=reason))
-        self._jobs = []
+        self.forget()
 
 
 def text_of(passage: Unembedded) -> str:

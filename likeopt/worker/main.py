@@ -230,3 +230,4 @@ class Worker:
     def _put_back(self, why: LikeOptError | None) -> None:
         error = (why.instance_code, why.message) if why is not None else (None, None)
         self._db.write(lambda c: jobs.put_back(c, self._clock, self._owner, error=error))
+        self._embedding.forget()

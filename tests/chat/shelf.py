@@ -12,7 +12,6 @@ from likeopt.clock import Clock
 from likeopt.errors import LikeOptError
 from likeopt.retrieval import highlight
 from likeopt.retrieval.analyse import Analyser
-from likeopt.retrieval.question import content_words
 from likeopt.retrieval.types import Filters, Hit, SearchResponse
 from likeopt.storage.db import Database
 from likeopt.storage.reader import Reader
@@ -60,7 +59,7 @@ class Shelf:
         self.queries.append(query)
         if self.broken:
             raise self.broken
-        terms = set(_ANALYSER.terms(" ".join(content_words(query))))
+        terms = set(_ANALYSER.query_terms(query))
         known = [set(_ANALYSER.terms(f"{hit.context} {hit.text}")) for hit in self._hits]
         counts = Counter(term for one in known for term in one)
         idf = {term: math.log(1 + (len(known) + 1) / (counts[term] + 0.5)) for term in terms}

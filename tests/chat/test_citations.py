@@ -48,8 +48,8 @@ CASES = [
         {1},
     ),
     (
-        "연차는 입사 1년 후부터 15일이 부여됩니다.\n\n- The cache holds answers\n- Nothing of it\n",
-        "연차는 입사 1년 후부터 15일이 부여됩니다. [2]\n\n- The cache holds answers [3]\n- Nothing of it",
+        "연차는 입사 1년 후부터 15일입니다.\n\n- The cache holds answers\n- Nothing of it\n",
+        "연차는 입사 1년 후부터 15일입니다. [2]\n\n- The cache holds answers [3]\n- Nothing of it",
         {2, 3},
     ),
     ("Moon landings were faked by cats.", "Moon landings were faked by cats.", set()),

@@ -149,8 +149,8 @@ def test_tokens_are_estimated_within_a_fifth() -> None:
     """Counted by Qwen2.5's tokenizer."""
     counted = {
         "The cache keeps answers that were computed once, so that nobody computes them again.": 16,
-        "캐시는 한 번 계산한 답을 보관하여 아무도 다시 계산하지 않게 합니다.": 33,
-        "Set LIKEOPT_PORT=8080 and open http://127.0.0.1:8080/ in a browser.": 36,
+        "캐시는 한 번 계산한 답을 보관하여 아무도 다시 계산하지 않게 합니다.": 23,
+        "Set LIKEOPT_PORT=8080 and open http://127.0.0.1:8080/ in a browser.": 32,
     }
     for text, exact in counted.items():
         assert abs(prompt.tokens(text) - exact) <= max(4, exact * 0.2), (text, prompt.tokens(text))

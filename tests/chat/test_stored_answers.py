@@ -148,12 +148,12 @@ def test_many_questions_at_once(plain: Chat, database: Database, reader: Reader)
     answers = []
     lock = threading.Lock()
 
-    def ask(number: int) -> None:
-        broadcast = plain.ask(reader, f"How many days of annual leave, person {number}?")
+    def ask() -> None:
+        broadcast = plain.ask(reader, "How many days of annual leave?")
         with lock:
             answers.append(broadcast)
 
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(16)]
+    threads = [threading.Thread(target=ask) for _ in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:

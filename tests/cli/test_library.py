@@ -7,9 +7,7 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,13 +16,12 @@ from unittest import mock
 import pytest
 
 from likeopt.cli.main import main
-from tests.servers import wait_until
+from tests.servers import LIKEOPT, like_opt, wait_until
 
 LEAVE = (
     "# Annual leave\n\nEmployees get 15 days of paid leave a year. Unused days expire in March.\n"
 )
 BACKUP = "# 백업\n\n백업은 매일 새벽 3시에 시작합니다. 보관 기간은 30일입니다.\n"
-LIKEOPT = [sys.executable, "-c", "from likeopt.cli.main import main; raise SystemExit(main())"]
 
 
 class Library:
@@ -37,8 +34,6 @@ class Library:
         self.environ = os.environ | {
             "LIKEOPT_DATA_DIR": str(home / "data"),
             "LIKEOPT_SAMPLE_LIBRARY": "false",
-            "LIKEOPT_PORT": "0",
-            "LIKEOPT_WORKERS": "1",
         }
 
     def start(self, *argv: str) -> subprocess.Popen[str]:
@@ -149,27 +144,8 @@ def _documents(library: Library, name: str) -> int:
 @pytest.fixture(scope="module")
 def served(indexed: Library) -> Iterator[Served]:
     """The same library while `likeopt serve` runs."""
-    server = indexed.start("serve")
-    said: list[str] = []
-    assert server.stderr is not None
-    assert server.stdout is not None
-    readers = [
-        threading.Thread(target=said.extend, args=(stream,))
-        for stream in (server.stderr, server.stdout)
-    ]
-    for reader in readers:
-        reader.start()
-    try:
-        wait_until(lambda: any("Like-Opt is ready" in line for line in said), "the server")
+    with like_opt(indexed.home):
         yield Served(indexed)
-    finally:
-        server.terminate()
-        code = server.wait(30)
-        for reader in readers:
-            reader.join()
-        server.stderr.close()
-        server.stdout.close()
-    assert code == 0, "".join(said)
 
 
 def test_ingest_skips_replaces_and_prunes(served: Served) -> None:

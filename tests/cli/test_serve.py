@@ -6,19 +6,17 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import psutil
 import pytest
 
 from likeopt.cli.serve import environment
-from likeopt.cli.supervisor import FAILED_STARTS, Part, Supervisor
+from likeopt.cli.supervisor import FAILED_STARTS
 from likeopt.config import Config, load
-from likeopt.errors import Conflict, LikeOptError
 from tests.servers import free_port, wait_until
 from tests.web.conftest import LOAD_AND_SERVE, Server, serving
 
@@ -70,7 +68,8 @@ def test_life_of_a_server(config: Config) -> None:
         assert server.process.wait(30) == 0
         assert gone(everybody)
         parts = [line for line in server.log() if line["message"] == "process stopped"]
-        assert {line["part"]: line["exit"] for line in parts} == {"web": 0, "worker": 0, "engine": 0}
+        exits = {line["part"]: line["exit"] for line in parts}
+        assert exits == {"web": 0, "worker": 0, "engine": 0}
         # Nothing waits for a server that is gone.
         host, port = server.url.removeprefix("http://").split(":")
         with pytest.raises(ConnectionRefusedError):
@@ -84,8 +83,12 @@ def _finds(server: Server) -> bool:
 
 def _dies_and_comes_back(server: Server, name: str, works: Callable[[], Any]) -> None:
     before = server.pids(name)
+    orphans = psutil.Process(before[-1]).children()
     os.kill(before[-1], signal.SIGKILL)
+    wait_until(lambda: gone(orphans), f"the end of what {name} had started")
     wait_until(lambda: len(server.pids(name)) > len(before), f"a new {name}")
+    # Connections to what has died are of no use.
+    server.http.clear()
     died = [line for line in server.log() if line["message"] == "process died"][-1]
     assert (died["part"], died["exit"], died["level"]) == (name, -9, "error")
     assert works()
@@ -203,48 +206,120 @@ def test_parts_get_exactly_the_settings(
 
 # -- the supervisor with parts of its own ----------------------------------------------------------
 
-
-@pytest.fixture
-def run(config: Config) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """Run a supervisor over small parts: name -> (Python, whether it is essential)."""
-
-    def supervise(
-        parts: dict[str, tuple[str, bool]], stop: float | None = None
-    ) -> "subprocess.CompletedProcess[str]":
-        script = """
+SUPERVISE = """
 import json, os, socket, sys
 from likeopt.cli import supervisor
-from likeopt.config import load
 supervisor.FIRST_DELAY_SECONDS = 0.001
-parts = [
-    supervisor.Part(name, [sys.executable, "-c", code], essential=essential)
-    for name, (code, essential) in json.loads(sys.argv[1]).items()
-]
+supervisor.STOP_SECONDS = 2.0
+def part(name, code, **kind):
+    return supervisor.Part(name, [sys.executable, "-c", code], **kind)
+parts = [part(*one, **kind) for *one, kind in json.loads(sys.argv[1])]
 with socket.create_server(("127.0.0.1", 0)) as listener:
-    sys.exit(supervisor.Supervisor(load(os.environ), dict(os.environ), listener, parts).run())
+    made = supervisor.Supervisor(parts, dict(os.environ), listener, graceful_timeout=1)
+    sys.exit(made.run())
 """
-        config.data_dir.joinpath("run").mkdir(exist_ok=True)
-        return subprocess.run(
-            [sys.executable, "-c", script, json.dumps(parts)],
-            env=environment(config),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-
-    return supervise
-
-
-FAILS = "import sys; print('Traceback: broken', file=sys.stderr); sys.exit(3)"
-# Ends the supervisor once it has seen that the other was given up.
-WAITS = """
-import os, signal, sys, time
-while not os.path.exists(sys.argv[0] + "never"):
-    time.sleep(0.05)
-    if os.environ.get("LIKEOPT_DATA_DIR") and os.path.exists(
-        os.environ["LIKEOPT_DATA_DIR"] + "/run/enough"
-    ):
-        os.kill(os.getppid(), signal.SIGTERM)
-        time.sleep(600)
+READY: tuple[str, str, dict[str, bool]] = ("prepare", "pass", {})
+WEB = {"essential": True}
+SLEEPS = "import time; time.sleep(600)"
+FAILS = "import sys; print('Traceback: it broke', file=sys.stderr); sys.exit(3)"
+# Writes down who it is.
+SIGNS = "import os; open(os.environ['SIGNED'], 'w').write(str(os.getpid()));"
+# Waits until the supervisor has buried who signed, and asks it to stop.
+ENDS = """
+import os, signal, time
+pid = 0
+while not pid or os.path.exists(f"/proc/{pid}"):
+    time.sleep(0.01)
+    if os.path.exists(os.environ["SIGNED"]):
+        pid = open(os.environ["SIGNED"]).read()
+os.kill(os.getppid(), signal.SIGTERM)
+time.sleep(600)
 """
+
+
+class Run(NamedTuple):
+    code: int
+    said: str
+    log: list[dict[str, Any]]
+
+    def messages(self, part: str) -> list[str]:
+        return [line["message"] for line in self.log if line.get("part") == part]
+
+
+def supervise(*parts: tuple[str, str, dict[str, bool]], signed: Path = Path("/nonexistent")) -> Run:
+    """Run a supervisor over small parts: name, Python code, kind."""
+    done = subprocess.run(
+        [sys.executable, "-c", SUPERVISE, json.dumps(parts)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | {"SIGNED": str(signed)},
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return Run(done.returncode, done.stderr, lines)
+
+
+def test_part_that_keeps_failing_is_given_up_and_others_go_on(tmp_path: Path) -> None:
+    tried = tmp_path / "tried"
+    counts = f"open({str(tried)!r}, 'a').write('x')"
+    last = f"len(open({str(tried)!r}).read()) < {FAILED_STARTS} or exec({SIGNS!r})"
+    broken = f"{counts}\n{last}\n{FAILS}"
+    run = supervise(READY, ("web", ENDS, WEB), ("worker", broken, {}), signed=tmp_path / "signed")
+    assert run.code == 0
+    assert len(tried.read_text()) == FAILED_STARTS
+    assert run.messages("worker").count("process died") == FAILED_STARTS - 1
+    assert run.messages("worker")[-1] == "process given up"
+    assert "worker process does not run and was given up: Traceback: it broke" in run.said
+    # The other one lived to its end.
+    assert run.messages("web") == ["process started", "process stopped"]
+    # What the part wrote came out as JSON under its name.
+    wrapped = [line for line in run.log if line["process"] == "worker"]
+    assert {line["message"] for line in wrapped} == {"Traceback: it broke"}
+
+
+def test_wrong_setting_is_not_tried_again(tmp_path: Path) -> None:
+    wrong = (
+        f"{SIGNS} import sys; print('Fetch the model first.', file=sys.stderr);"
+        " sys.exit(os.EX_CONFIG)"
+    )
+    run = supervise(READY, ("web", ENDS, WEB), ("model", wrong, {}), signed=tmp_path / "signed")
+    assert run.messages("model") == ["process started", "process given up"]
+    assert "model process does not run and was given up: Fetch the model first." in run.said
+
+
+def test_without_its_web_processes_the_server_ends() -> None:
+    run = supervise(READY, ("web", FAILS, WEB), ("engine", SLEEPS, {"needed": True}))
+    assert run.code == 1
+    assert run.messages("web")[-1] == "process given up"
+    assert run.messages("engine")[-1] == "process stopped"
+
+
+def test_needed_parts_stop_after_the_web() -> None:
+    slow = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.3), sys.exit(0)))\n"
+        "import os; os.kill(os.getppid(), signal.SIGTERM); time.sleep(600)"
+    )
+    run = supervise(READY, ("engine", SLEEPS, {"needed": True}), ("web", slow, WEB))
+    ends = [line["part"] for line in run.log if line["message"] == "process stopped"]
+    assert ends == ["web", "engine"]
+    assert run.code == 0
+
+
+def test_part_that_does_not_stop_is_killed() -> None:
+    stubborn = (
+        "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        " os.kill(os.getppid(), signal.SIGINT); time.sleep(600)"
+    )
+    run = supervise(READY, ("web", SLEEPS, WEB), ("worker", stubborn, {}))
+    assert "process did not stop in time" in run.messages("worker")
+    assert run.code == 0
+
+
+def test_preparation_that_fails_starts_nothing() -> None:
+    run = supervise(("prepare", FAILS, {}), ("web", SLEEPS, WEB))
+    assert run.code == 1
+    assert run.said.strip() == "Like-Opt could not prepare its database: Traceback: it broke"
+    assert run.messages("web") == []

@@ -11,6 +11,7 @@ from likeopt.config import Config
 from likeopt.retrieval.analyse import Analyser
 from likeopt.retrieval.lexical import LexicalChunk, LexicalWriter
 from likeopt.retrieval.vector import VectorBatch
+from likeopt.retrieval.vector.chroma import ChromaPusher, ChromaState
 from likeopt.retrieval.vector.local import vector_root
 from likeopt.retrieval.vector.local_writer import LocalVectorBuilder
 from likeopt.storage import bootstrap, changes, facts, revisions
@@ -215,17 +216,25 @@ class Shelf:
             model=self.embedder.model,
             dim=self.embedder.dim,
         )
-        rows = self.db.read(lambda c: embeddings_after(c, self.embedder.model, 0, 100_000))
         _, live = self.db.read(changes.visible)
-        batch = VectorBatch(
+        assert builder.merge(
+            self.db.read(lambda c: revisions.current(c, "embeddings")),
+            [self._vectors()],
+            np.array(live, dtype=np.int64),
+            fresh=True,
+        )
+
+    def push_to_chroma(self, url: str) -> None:
+        """Send every vector to a Chroma server."""
+        pusher = ChromaPusher(url, database_id=self.database_id, model=self.embedder.model)
+        pusher.push(ChromaState(1, 1), [self._vectors()], [])
+        pusher.close()
+
+    def _vectors(self) -> VectorBatch:
+        rows = self.db.read(lambda c: embeddings_after(c, self.embedder.model, 0, 100_000))
+        return VectorBatch(
             np.array([row.chunk_id for row in rows], dtype=np.int64),
             np.array([row.version_id for row in rows], dtype=np.int64),
             np.array([row.revision for row in rows], dtype=np.int64),
             np.frombuffer(b"".join(row.vector for row in rows), dtype="<f2").reshape(len(rows), -1),
-        )
-        assert builder.merge(
-            self.db.read(lambda c: revisions.current(c, "embeddings")),
-            [batch],
-            np.array(live, dtype=np.int64),
-            fresh=True,
         )

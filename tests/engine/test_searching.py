@@ -4,10 +4,12 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from likeopt.engine.library import Library
 from likeopt.engine.searching import Searcher
 from likeopt.errors import EngineUnavailable, ModelUnavailable
 from likeopt.retrieval.types import (
@@ -19,6 +21,7 @@ from likeopt.retrieval.types import (
     SearchResponse,
 )
 from tests.engine.shelf import Shelf
+from tests.servers import free_port
 
 Search = Callable[..., SearchResponse]
 
@@ -345,6 +348,41 @@ def test_a_search_by_words_does_not_complain_about_vectors(
     for path in shelf.vector_root.glob("*/*"):
         path.unlink()
     assert search("requests", mode="lexical").degraded == []
+
+
+# -- Chroma ---------------------------------------------------------------------------------------
+
+
+def with_chroma(shelf: Shelf, url: str) -> Searcher:
+    config = msgspec.structs.replace(shelf.config, vector_backend="chroma", chroma_url=url)
+    library = Library(config, shelf.db, shelf.clock, lambda _: shelf.embedder)
+    return Searcher(library, shelf.db, shelf.clock, threads=2)
+
+
+def test_vectors_in_chroma(shelf: Shelf, chroma_url: str) -> None:
+    fill(shelf)
+    searcher = with_chroma(shelf, chroma_url)
+    ask = SearchRequest("requests cached", ["default"], mode="vector")
+    assert searcher.search(ask, shelf.clock.monotonic() + 10).hits == []
+    shelf.push_to_chroma(chroma_url)
+    found = searcher.search(ask, shelf.clock.monotonic() + 10)
+    assert names(found)[0] == "cache"
+    assert found.degraded == []
+    status = searcher.status(shelf.clock.monotonic() + 10)
+    assert (status.vector_backend, status.vectors) == ("chroma", 4)
+    searcher.close()
+
+
+def test_without_chroma_words_serve(shelf: Shelf) -> None:
+    fill(shelf)
+    searcher = with_chroma(shelf, f"http://127.0.0.1:{free_port()}")
+    for _ in range(2):
+        found = searcher.search(
+            SearchRequest("requests cached", ["default"]), shelf.clock.monotonic() + 10
+        )
+        assert names(found) == ["cache"]
+        assert parts(found) == {"vector"}
+    searcher.close()
 
 
 # -- the other requests --------------------------------------------------------------------------

@@ -118,7 +118,8 @@ def test_ten_kills_lose_nothing(database: Database, database_config: Config) -> 
 
     last = crime.start()
     try:
-        wait_until(crime.nothing_is_left, "all documents to be indexed")
+        wait_until(crime.nothing_is_left, "all documents to be indexed", seconds=60)
+        assert {d.state for d in documents_of(crime)} == {"ready"}
         # What was retired becomes due for removal without waiting half a minute.
         database.write(lambda c: c.execute(sa.update(versions).values(retired_at=0)))
         database.write(lambda c: jobs.enqueue_cleanup(c, Clock(), delay_ms=0))

@@ -91,6 +91,7 @@ def test_stop_words_and_spaces_leave_nothing() -> None:
         ("출장비 정산 방법에 대해 알려 주세요", "출장비 정산 방법에"),
         ("서버를 재시작할 수 있나요", "서버를 재시작할 수"),
         ("데이터 왜곡", "데이터 왜곡"),
+        ("요즘 유행하는 가요와 휴가요령", "요즘 유행하는 가요와 휴가요령"),
         ("무엇인가요?", "무엇인가요?"),
         ("How long are requests cached?", "long requests cached"),
     ],

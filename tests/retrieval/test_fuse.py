@@ -32,6 +32,21 @@ def test_convex_is_the_weighted_sum_of_scaled_scores() -> None:
     assert abs(scores[4] - 0.5 * 0.7) < 1e-12
 
 
+def test_a_poor_match_of_words_counts_for_less() -> None:
+    shared = [(9, 2.0)]  # the one English word of a Korean question
+    assert ids(convex(shared, MEANING, weight=0.5))[0] == 2
+    assert 9 in ids(convex(shared, MEANING, weight=0.5))[:2]
+    assert ids(convex(shared, MEANING, weight=0.5, convincing=20.0)) == [2, 4, 9, 1]
+
+
+def test_the_background_is_zero_for_meaning() -> None:
+    scores = dict(convex([], MEANING, weight=1.0, background=0.71))
+    assert abs(scores[4] - 0.17 / 0.20) < 1e-9
+    assert abs(scores[1] - 0.10 / 0.20) < 1e-9
+    # No cosine in the list is below zero, whatever the sample said.
+    assert min(dict(convex([], MEANING, weight=1.0, background=0.9)).values()) == 0
+
+
 def test_one_empty_ranking_leaves_the_order_of_the_other() -> None:
     for fuse in (convex, reciprocal_rank):
         assert ids(fuse(WORDS, [])) == ids(WORDS)

@@ -115,19 +115,36 @@ def test_failures_are_retried_with_growing_pauses_then_final(
     assert (seen.state, seen.error_code, seen.error_message) == ("failed", "x", "why")
 
 
-def test_five_dead_workers_are_enough(database: Database, clock: FakeClock) -> None:
+def test_twenty_dead_workers_are_enough(database: Database, clock: FakeClock) -> None:
     reader = library.prepared(database, clock)
     added = library.add(database, reader, clock, "a.txt")
-    for i in range(5):
+    for i in range(20):
+        assert database.write(lambda c: indexing.give_up(c, clock)) == 0
         assert len(claim(database, clock, f"w{i}")) == 1
         database.write(lambda c: jobs.release(c, clock, "w"))
-    assert claim(database, clock, "w5") == []
+        clock.advance(5)
+    assert claim(database, clock, "w20") == []
     assert database.write(lambda c: indexing.give_up(c, clock)) == 1
     seen = database.read(lambda c: documents.get(c, reader, added.id))
     assert (seen.state, seen.error_code) == ("failed", "gave_up")
     # Adding the same file again is another try.
     again = library.add(database, reader, clock, "a.txt")
     assert (again.id, again.state) == (added.id, "queued")
+
+
+def test_a_job_that_workers_die_with_lets_others_go_first(
+    database: Database, clock: FakeClock
+) -> None:
+    reader = library.prepared(database, clock)
+    killer = library.add(database, reader, clock, "killer.txt", "1")
+    for _ in range(2):
+        (job,) = claim(database, clock, "w")
+        assert job.document_id == killer.id
+        database.write(lambda c: jobs.release(c, clock, "w"))
+    other = library.add(database, reader, clock, "other.txt", "2")
+    assert [job.document_id for job in claim(database, clock, "w")] == [other.id]
+    clock.advance(2)
+    assert [job.document_id for job in claim(database, clock, "w")] == [killer.id]
 
 
 def test_a_stopping_worker_puts_its_jobs_back(database: Database, clock: FakeClock) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -148,19 +149,16 @@ class Server:
             "POST", "/api/v1/documents", status=202, fields={"file": (name, content)}
         )["items"]
         document = items[0]["document"]
-        self.until_found(document["id"])
+        word = max(re.findall(r"\w+", content.decode("utf-8", "replace")), key=len)
+        wait_until(lambda: self._indexed(document["id"], word), name, seconds=60)
         return document
 
-    def until_found(self, document_id: str) -> None:
-        """Wait until a document's state is final and its words are in the index."""
-
-        def ready() -> bool:
-            state = self.json("GET", f"/api/v1/documents/{document_id}")["state"]
-            now = self.json("GET", "/api/v1/indexing")
-            caught_up = now["lexical_revision"] == now["library_revision"]
-            return state in ("ready", "failed") and caught_up
-
-        wait_until(ready, f"document {document_id}", seconds=60)
+    def _indexed(self, document_id: str, word: str) -> bool:
+        """Whether a document failed, or can be found by a word."""
+        state = self.json("GET", f"/api/v1/documents/{document_id}")["state"]
+        body = {"query": word, "mode": "lexical", "filters": {"documents": [document_id]}}
+        found = state == "ready" and self.json("POST", "/api/v1/search", json=body)["hits"]
+        return state == "failed" or bool(found)
 
     def close(self) -> None:
         """Stop the server, if it still runs, and let go of it."""

@@ -26,6 +26,10 @@ _TRAILING = re.compile(r"[ \t]+(?=\n|\Z)")
 _BLANK = re.compile(r"\s+")
 _HOLES = re.compile(r"\n{3,}")
 
+# Parts of Korean laws and rules, which are rarely marked as the headings that they are.
+_CHAPTER = re.compile(r"제\s?\d{1,3}\s?([편장절관])(?:\s[^\n.…]{1,50})?")
+_CHAPTER_LEVELS = "편장절관"
+
 # Titles that programs write when the author wrote none.
 _JUNK_TITLE = re.compile(
     r"(?i)^(untitled.*|제목\s*없음|powerpoint (presentation|프레젠테이션)"
@@ -74,9 +78,14 @@ class Builder:
         self._add("heading", one_line(text), max(1, min(level, 6)))
 
     def paragraph(self, text: str) -> None:
-        """Running text; line breaks inside stay, blank lines begin new paragraphs."""
+        """Running text; line breaks inside stay, blank lines begin new paragraphs, and a line like
+        "제2장 휴가" is a heading."""
         for part in re.split(r"\n[ \t]*\n", _TRAILING.sub("", clean(text)).strip("\n")):
-            self._add("paragraph", part.strip())
+            chapter = _CHAPTER.fullmatch(part.strip())
+            if chapter:
+                self.heading(part, _CHAPTER_LEVELS.index(chapter[1]) + 1)
+            else:
+                self._add("paragraph", part.strip())
 
     def item(self, text: str, depth: int = 0, marker: str = "- ") -> None:
         """One list item; neighbouring items make up one list."""

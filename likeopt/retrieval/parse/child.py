@@ -38,7 +38,10 @@ def main() -> None:
     answers = os.dup(1)
     os.dup2(2, 1)
     _send(answers, b"\0" * LENGTH)  # ready
-    while job := _next_job(idle):
+    # Whoever started it has something to ask, however long that takes on a busy machine.
+    wait: float | None = None
+    while job := _next_job(wait):
+        wait = idle
         # Unlike a handler in Python, the default action also ends native code that hangs.
         signal.alarm(math.ceil(timeout) + _GRACE)
         reply = _answer(job)
@@ -65,9 +68,9 @@ def _resident() -> int:
     return pages * resource.getpagesize()
 
 
-def _next_job(idle: float) -> Job | None:
-    """What is asked next; None when the pipe is closed or nothing comes for `idle` seconds."""
-    if not select.select([0], [], [], idle)[0]:
+def _next_job(wait: float | None) -> Job | None:
+    """What is asked next; None when the pipe is closed or nothing comes for `wait` seconds."""
+    if not select.select([0], [], [], wait)[0]:
         return None
     length = int.from_bytes(_read(LENGTH), "little")
     return msgspec.msgpack.decode(_read(length), type=Job) if length else None

@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import olefile
 
-from likeopt.retrieval.parse.builder import Builder, one_line, real_title
+from likeopt.retrieval.parse.builder import one_line, real_title
 from likeopt.retrieval.parse.failures import Mislabelled, Unreadable
-from likeopt.retrieval.parse.grid import Cell, grid
+from likeopt.retrieval.parse.grid import Cell
+from likeopt.retrieval.parse.hangul import Flow
 from likeopt.retrieval.parse.office import ole_kind, ole_streams
 from likeopt.retrieval.types import Parsed
 
@@ -28,7 +29,8 @@ _SECTION = re.compile(r"(?i)section(\d+)$")
 # One section unpacked; real ones stay below 20 MiB.
 _MAX_SECTION = 64 << 20
 
-_PARA_SHAPE, _PARA_HEADER, _PARA_TEXT, _CTRL_HEADER = 25, 66, 67, 71
+_CHAR_SHAPE, _PARA_SHAPE = 21, 25
+_PARA_HEADER, _PARA_TEXT, _PARA_CHAR_SHAPE, _CTRL_HEADER = 66, 67, 68, 71
 _LIST_HEADER, _TABLE = 72, 77
 # Characters below 32 in a paragraph: these stand for one character, the others take eight.
 _SHORT = {0: "", 10: "\n", 13: "", 24: "-", 30: " ", 31: " "} | dict.fromkeys(range(25, 30), "")
@@ -55,7 +57,7 @@ def read(path: Path, _media_type: str) -> Parsed:
         if flags & _PROTECTED:
             raise Unreadable("encrypted_file")
         packed = bool(flags & _COMPRESSED)
-        reader = _Reader(_outline(_stream(ole, "DocInfo", packed=packed)))
+        reader = _Reader(_stream(ole, "DocInfo", packed=packed))
         found = ((_SECTION.match(entry[-1]), entry) for entry in ole.listdir())
         for _, entry in sorted(
             (int(match[1]), entry)
@@ -63,7 +65,7 @@ def read(path: Path, _media_type: str) -> Parsed:
             if match and entry[0].lower() == "bodytext"
         ):
             reader.section(_stream(ole, "/".join(entry), packed=packed))
-        return reader.out.finish(_title(ole))
+        return reader.flow.build().finish(_title(ole))
 
 
 def _stream(ole: olefile.OleFileIO, name: str, *, packed: bool) -> bytes:
@@ -78,9 +80,20 @@ def _stream(ole: olefile.OleFileIO, name: str, *, packed: bool) -> bytes:
 
 
 def _title(ole: olefile.OleFileIO) -> str | None:
+    """Property 2 of the summary (MS-OLEPS; olefile takes the length of Hangul's texts wrongly)."""
     name = "\x05HwpSummaryInformation"
-    title = ole.getproperties(name).get(2) if ole.exists(name) else None
-    return real_title(title) if isinstance(title, str) else None
+    if not ole.exists(name):
+        return None
+    data: bytes = ole.openstream(name).read()
+    (start,) = struct.unpack_from("<I", data, 44)
+    (count,) = struct.unpack_from("<I", data, start + 4)
+    for at in range(start + 8, start + 8 + 8 * min(count, 100), 8):
+        key, offset = struct.unpack_from("<II", data, at)
+        if key == 2:
+            kind, length = struct.unpack_from("<II", data, start + offset)
+            text = data[start + offset + 8 :][: 2 * length].decode("utf-16-le", "replace")
+            return real_title(text.partition("\0")[0]) if kind == 31 else None
+    return None
 
 
 def _records(data: bytes) -> list[_Record]:
@@ -103,9 +116,10 @@ def _records(data: bytes) -> list[_Record]:
     return roots
 
 
-def _outline(info: bytes) -> list[int]:
-    """Heading depth of each paragraph shape; 0 is body text."""
-    levels = []
+def _shapes(info: bytes) -> tuple[list[int], list[float]]:
+    """Heading depth (0 is body text) of each paragraph shape, font size of each character shape."""
+    levels: list[int] = []
+    sizes: list[float] = []
     stack = _records(info)[::-1]
     while stack:
         record = stack.pop()
@@ -113,8 +127,11 @@ def _outline(info: bytes) -> list[int]:
             properties = int.from_bytes(record.data[:4], "little")
             is_outline = properties >> 23 & 3 == 1
             levels.append((properties >> 25 & 7) + 1 if is_outline else 0)
+        elif record.tag == _CHAR_SHAPE:
+            # After 7 fonts (2 bytes each), and 7 widths, spacings, heights and offsets (1 each).
+            sizes.append(float(int.from_bytes(record.data[42:46], "little")))
         stack.extend(reversed(record.children))
-    return levels
+    return levels, sizes
 
 
 def _paragraphs(records: list[_Record]) -> Iterator[_Record]:
@@ -127,9 +144,9 @@ def _paragraphs(records: list[_Record]) -> Iterator[_Record]:
 
 
 class _Reader:
-    def __init__(self, outline: list[int]) -> None:
-        self.out = Builder()
-        self._outline = outline
+    def __init__(self, info: bytes) -> None:
+        self.flow = Flow()
+        self._outline, self._sizes = _shapes(info)
 
     def section(self, data: bytes) -> None:
         """One stream of BodyText."""
@@ -138,19 +155,23 @@ class _Reader:
 
     def _paragraph(self, paragraph: _Record) -> None:
         """A paragraph, then the tables, boxes and notes anchored in it."""
-        text = _text(paragraph)
         shape = int.from_bytes(paragraph.data[8:10], "little")
         level = self._outline[shape] if shape < len(self._outline) else 0
-        if level and len(text) < 300:
-            self.out.heading(text, level)
-        else:
-            self.out.paragraph(text)
+        self.flow.paragraph(_text(paragraph), level, self._size(paragraph))
         for control in _controls(paragraph):
             if control.data[:4] == b" lbt":
                 self._table(control)
                 continue
             for inner in _paragraphs(control.children):
                 self._paragraph(inner)
+
+    def _size(self, paragraph: _Record) -> float:
+        """The font size that the paragraph begins with."""
+        for record in paragraph.children:
+            if record.tag == _PARA_CHAR_SHAPE:
+                shape = int.from_bytes(record.data[4:8], "little")
+                return self._sizes[shape] if shape < len(self._sizes) else 0
+        return 0
 
     def _table(self, control: _Record) -> None:
         caption, cells = _cells(control)
@@ -160,8 +181,8 @@ class _Reader:
             for paragraph in cells[0][1]:
                 self._paragraph(paragraph)
             return
-        self.out.table(
-            grid([Cell(*place, one_line("\n".join(_all_text(inner)))) for place, inner in cells])
+        self.flow.table(
+            [Cell(*place, one_line("\n".join(_all_text(inner)))) for place, inner in cells]
         )
 
 

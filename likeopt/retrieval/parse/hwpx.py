@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from likeopt.retrieval.parse.archive import Archive
-from likeopt.retrieval.parse.builder import Builder, one_line, real_title
+from likeopt.retrieval.parse.builder import one_line, real_title
 from likeopt.retrieval.parse.failures import Unreadable
-from likeopt.retrieval.parse.grid import Cell, grid
+from likeopt.retrieval.parse.grid import Cell
+from likeopt.retrieval.parse.hangul import Flow
 from likeopt.retrieval.parse.office import open_package
 from likeopt.retrieval.parse.xml import Element, attribute, child, children_of, local, parse_xml
 from likeopt.retrieval.types import Parsed
@@ -25,12 +26,12 @@ def read(path: Path, _media_type: str) -> Parsed:
         _refuse_protected(archive)
         found = ((_SECTION.match(name), name) for name in archive.names)
         sections = sorted((int(match[1]), name) for match, name in found if match)
-        reader = _Reader(_outline(archive))
+        reader = _Reader(*_shapes(archive))
         for _, name in sections:
             with archive.open(name) as stream:
                 for paragraph in children_of(stream, "sec", "p"):
                     reader.paragraph(paragraph)
-        return reader.out.finish(_title(archive))
+        return reader.flow.build().finish(_title(archive))
 
 
 def _refuse_protected(archive: Archive) -> None:
@@ -47,31 +48,32 @@ def _title(archive: Archive) -> str | None:
     return None
 
 
-def _outline(archive: Archive) -> dict[str, int]:
-    """Paragraph shape -> heading depth, for those that are headings."""
-    levels = {}
+def _shapes(archive: Archive) -> tuple[dict[str, int], dict[str, float]]:
+    """Heading depth of the paragraph shapes that have one, font size of each character shape."""
+    levels: dict[str, int] = {}
+    sizes: dict[str, float] = {}
     if "Contents/header.xml" in archive.names:
-        for shape in parse_xml(archive.read("Contents/header.xml")).iter("{*}paraPr"):
+        for shape in parse_xml(archive.read("Contents/header.xml")).iter("{*}paraPr", "{*}charPr"):
+            name = attribute(shape, "id") or ""
             heading = child(shape, "heading")
-            if heading is not None and attribute(heading, "type") == "OUTLINE":
-                level = int(attribute(heading, "level") or 0)
-                levels[attribute(shape, "id") or ""] = level + 1
-    return levels
+            if local(shape) == "charPr":
+                sizes[name] = float(attribute(shape, "height") or 0)
+            elif heading is not None and attribute(heading, "type") == "OUTLINE":
+                levels[name] = int(attribute(heading, "level") or 0) + 1
+    return levels, sizes
 
 
 class _Reader:
-    def __init__(self, outline: dict[str, int]) -> None:
-        self.out = Builder()
-        self._outline = outline
+    def __init__(self, outline: dict[str, int], sizes: dict[str, float]) -> None:
+        self.flow = Flow()
+        self._outline, self._sizes = outline, sizes
 
     def paragraph(self, element: Element) -> None:
         """A paragraph, then the tables, boxes and notes anchored in it."""
-        text = _text(element)
         level = self._outline.get(attribute(element, "paraPrIDRef") or "", 0)
-        if level and len(text) < 300:
-            self.out.heading(text, level)
-        else:
-            self.out.paragraph(text)
+        runs = [run for run in element if child(run, "t") is not None]
+        shape = attribute(runs[0], "charPrIDRef") or "" if runs else ""
+        self.flow.paragraph(_text(element), level, self._sizes.get(shape, 0.0))
         for kind, inner in _anchored(element):
             if kind == "tbl":
                 self._table(inner)
@@ -86,7 +88,7 @@ class _Reader:
             for paragraph in _paragraphs(cells[0]):
                 self.paragraph(paragraph)
             return
-        self.out.table(grid([_cell(cell) for cell in cells]))
+        self.flow.table([_cell(cell) for cell in cells])
 
 
 def _cell(cell: Element) -> Cell:

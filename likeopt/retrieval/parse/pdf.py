@@ -1,6 +1,7 @@
 """PDF: text by page, with headings, paragraphs, lists and tables rebuilt."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pypdfium2 as pdfium
@@ -71,6 +72,7 @@ def _assemble(pages: list[PageText]) -> Builder:
         furnished = {at for line in gone for at in range(line.order, line.last + 1)}
         words = [word for word in page.words if word.order not in furnished]
         laid_out.append(_lay_out(page._replace(words=words), tight=tight))
+    _repeat_headers(laid_out)
     fonts = Fonts([one for page in laid_out for one in page if isinstance(one, Paragraph)])
     out = Builder()
     for pieces in laid_out:
@@ -90,6 +92,18 @@ def _assemble(pages: list[PageText]) -> Builder:
             else:
                 out.paragraph(text)
     return out
+
+
+def _repeat_headers(pages: list[list[Table | Paragraph]]) -> None:
+    """Give a table that goes on on the next page its header row there, as most programs do."""
+    for page, after in pairwise(pages):
+        if not page or not after:
+            continue
+        table, rest = page[-1], after[0]
+        if isinstance(table, Table) and isinstance(rest, Table):
+            header = table.rows[0]
+            if len(header) == len(rest.rows[0]) and header != rest.rows[0]:
+                rest.rows.insert(0, header)
 
 
 def _lay_out(page: PageText, *, tight: bool) -> list[Table | Paragraph]:

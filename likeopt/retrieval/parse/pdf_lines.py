@@ -10,13 +10,14 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
+from likeopt.retrieval.parse.fonts import Sizes
 from likeopt.retrieval.parse.pdf_page import Word
 
 _HANGUL = re.compile("[가-힣]")
 # What can only end a word, so that it belongs to the line above: particles and verb endings.
 _TAILS = re.compile(
-    r"(?:은|는|을|를|의|에|에서|에게|으로|로|와|과|도|만|까지|부터|니다|습니다|합니다|됩니다|입니다|였다|하다"
-    r"|한다|된다|이다)(?:[.,)?!]|\s|$)"
+    r"(?:은|는|을|를|의|에|에서|에게|으로|로|와|과|도|만|까지|부터|니다|습니다|입니다|였다|이다)"
+    r"(?:[.,)?!]|\s|$)"
 )
 _BULLET = re.compile(
     r"(?:[-•‣▪■□●○◦◇◆▶※·∙–*]|\d{1,2}[.)]|\(\d{1,2}\)|[가-하][.)]|[①-⑳]|[a-zA-Z][.)])\s+\S"
@@ -94,7 +95,7 @@ def _line(run: list[Word]) -> Line:
         longest.base,
         longest.size,
         sum(len(word.text) for word in run if word.bold) > 0.9 * length,
-        sum(len(word.text) for word in run if word.mono) > 0.9 * length,
+        sum(len(word.text) for word in run if word.mono) > 0.7 * length,
         run[0].order,
         run[-1].order,
         run[-1].spaced,
@@ -242,12 +243,8 @@ class Fonts:
                 sizes[round(line.size * 2) / 2] += len(line.text)
                 bold += len(line.text) * line.bold
                 total += len(line.text)
-        self._body = sizes.most_common(1)[0][0] if sizes else 0.0
+        self._sizes = Sizes(sizes)
         self._bold_is_rare = bold < 0.4 * total
-        self._levels: list[float] = []
-        for size in sorted((size for size in sizes if size > 1.13 * self._body), reverse=True):
-            if not self._levels or size < 0.93 * self._levels[-1]:
-                self._levels.append(size)
 
     def level(self, paragraph: Paragraph) -> int:
         """Depth of the heading that the paragraph is; 0 for body text."""
@@ -257,13 +254,11 @@ class Fonts:
         if length > 200 or len(paragraph.lines) > 3 or not is_text:
             return 0
         size = round(paragraph.size * 2) / 2
-        for level, least in enumerate(self._levels, 1):
-            if size > 0.93 * least:
-                return min(level, 5)
         bold = self._bold_is_rare and all(line.bold for line in paragraph.lines)
-        if bold and size >= self._body and length <= 100 and not text.endswith((".", ",", ";")):
-            return min(len(self._levels) + 1, 6)
-        return 0
+        is_label = bold and size >= self._sizes.body and length <= 100
+        if is_label and not text.endswith((".", ",", ";")):
+            return self._sizes.level(size) or min(len(self._sizes.levels) + 1, 6)
+        return self._sizes.level(size)
 
 
 def furniture(pages: Sequence[Sequence[Line]]) -> list[list[Line]]:

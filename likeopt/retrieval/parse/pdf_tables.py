@@ -5,6 +5,7 @@ touch make up a grid, and words fall into its cells. Others are found by their g
 that leave the same vertical strips empty.
 """
 
+import re
 import statistics
 from bisect import bisect
 from collections.abc import Callable, Iterable, Sequence
@@ -218,6 +219,10 @@ def _table(rows: list[list[str]], inside: Iterable[list[Word]]) -> Table | None:
 # -- tables without lines --------------------------------------------------------------------------
 
 
+# Dots that lead to a page number.
+_LEADER = re.compile(r"(?:[.·…]\s*){4}")
+
+
 class _Piece(NamedTuple):
     """Words of one row without a wide gap between them."""
 
@@ -226,40 +231,54 @@ class _Piece(NamedTuple):
     words: list[Word]
 
 
+class _Row(NamedTuple):
+    """What stands on one baseline."""
+
+    base: float
+    size: float
+    pieces: list[_Piece]
+
+
 def aligned_tables(words: list[Word], join: Join) -> list[Table]:
     """Tables that only alignment shows; programs, which align their lines too, are left alone."""
-    tables = []
-    block: list[list[_Piece]] = []
-    last_base = last_size = 0.0
+    tables: list[Table] = []
+    block: list[_Row] = []
+    columns: list[_Column] = []
     for row in _rows(words):
-        pieces = [] if all(word.mono for word in row) else _pieces(row)
-        base, size = row[0].base, max(word.size for word in row)
-        far = bool(block) and last_base - base > 3 * max(size, last_size)
-        if far or (len(pieces) < 2 and not _continues(block, pieces)):
+        widened = _widened(columns, row)
+        is_near = bool(block) and block[-1].base - row.base <= 3 * max(row.size, block[-1].size)
+        # A line across the columns, or of their first one's text, is no row.
+        fits = len(widened) > 1 if len(row.pieces) > 1 else len(widened) >= len(columns)
+        if block and not (is_near and row.pieces and fits):
             tables += _block_table(block, join)
-            block = []
-        if len(pieces) >= 2 or (pieces and block):
-            block.append(pieces)
-        last_base, last_size = base, size
+            block, widened = [], _widened([], row)
+        if block or len(row.pieces) > 1:
+            block.append(row)
+            columns = widened
     return tables + _block_table(block, join)
 
 
-def _rows(words: list[Word]) -> list[list[Word]]:
-    """Words that share a baseline, from the top, each row from the left."""
-    rows: list[list[Word]] = []
+def _rows(words: list[Word]) -> list[_Row]:
+    """Words that share a baseline, from the top; lines of programs and of tables of
+    contents have no pieces."""
+    lines: list[list[Word]] = []
     for word in sorted(words, key=lambda word: (-word.base, word.x0)):
-        if rows and rows[-1][0].base - word.base <= 0.4 * min(word.size, rows[-1][0].size):
-            rows[-1].append(word)
+        if lines and lines[-1][0].base - word.base <= 0.4 * min(word.size, lines[-1][0].size):
+            lines[-1].append(word)
         else:
-            rows.append([word])
-    for row in rows:
-        row.sort(key=lambda word: word.x0)
+            lines.append([word])
+    rows = []
+    for line in lines:
+        line.sort(key=lambda word: word.x0)
+        is_other = all(word.mono for word in line) or _LEADER.search(" ".join(w.text for w in line))
+        pieces = [] if is_other else _pieces(line)
+        rows.append(_Row(line[0].base, max(word.size for word in line), pieces))
     return rows
 
 
-def _pieces(row: list[Word]) -> list[_Piece]:
+def _pieces(line: list[Word]) -> list[_Piece]:
     pieces: list[_Piece] = []
-    for word in row:
+    for word in line:
         if pieces and word.x0 - pieces[-1].x1 < 0.9 * word.size:
             last = pieces[-1]
             pieces[-1] = _Piece(last.x0, max(last.x1, word.x1), [*last.words, word])
@@ -268,57 +287,93 @@ def _pieces(row: list[Word]) -> list[_Piece]:
     return pieces
 
 
-def _continues(block: list[list[_Piece]], pieces: list[_Piece]) -> bool:
-    """Whether a row of one piece is the second line of a cell above: it stands under one piece
-    that is not the first, and is no wider."""
-    if not block or not pieces:
-        return False
-    piece = pieces[0]
-    return any(
-        above.x0 - 3 <= piece.x0 and piece.x1 <= max(above.x1, above.x0 + 150) + 3
-        for above in block[-1][1:]
-    )
-
-
-def _block_table(block: list[list[_Piece]], join: Join) -> list[Table]:
-    while block and len(block[-1]) < 2:
+def _block_table(block: list[_Row], join: Join) -> list[Table]:
+    # Single lines below that stand at the left are the text after the table.
+    while block and len(block[-1].pieces) == 1 and block[-1].pieces[0].x0 < _left(block[:-1]):
         block = block[:-1]
-    if len(block) < 2:
-        return []
-    columns = _columns([piece for row in block for piece in row])
-    if len(columns) < 2 or (len(block) < 3 and len(columns) < 3) or _is_prose(block, columns):
-        return []
-    starts = [left for left, _ in columns]
-    rows: list[list[list[Word]]] = []
+    columns: list[_Column] = []
     for row in block:
-        cells: list[list[Word]] = [[] for _ in columns]
-        for piece in row:
-            cells[max(0, bisect(starts, piece.x0 + 0.1) - 1)] += piece.words
-        if len(row) == 1 and rows and not cells[0]:  # the second line of a cell above
-            for column, cell in enumerate(cells):
-                rows[-1][column] += cell
-        else:
-            rows.append(cells)
+        columns = _widened(columns, row)
+    places = [_places(row, columns) for row in block]
+    full = sum(len(row.pieces) > 1 for row in block)
+    if len(columns) < 2 or full < 2 or (full < 3 and len(columns) < 3):
+        return []
+    if _is_prose(block, columns):
+        return []
+    rows: list[list[list[Word]]] = []
+    for at, row in enumerate(block):
+        if not at or not _continues(block, places, at):
+            rows.append([[] for _ in columns])
+        for place, piece in zip(places[at], row.pieces, strict=True):
+            rows[-1][place] += piece.words
+    rows = _without_idle(rows)
     table = _table([[join(cell) for cell in row] for row in rows], [c for row in rows for c in row])
     return [table] if table is not None else []
 
 
-def _columns(pieces: list[_Piece]) -> list[tuple[float, float]]:
-    """Intervals of x that hold all the pieces, with strips between them that none touches."""
-    columns: list[tuple[float, float]] = []
-    for piece in sorted(pieces):
-        gap = 0.6 * piece.words[0].size
-        if columns and piece.x0 - columns[-1][1] < gap:
-            columns[-1] = (columns[-1][0], max(columns[-1][1], piece.x1))
+def _left(block: list[_Row]) -> float:
+    """Where the second column may begin at the earliest."""
+    return min((row.pieces[1].x0 for row in block if len(row.pieces) > 1), default=0.0)
+
+
+_Column = tuple[float, float]
+
+
+def _widened(columns: list[_Column], row: _Row) -> list[_Column]:
+    """Intervals of x that hold all pieces, with strips between them that none touches."""
+    merged: list[_Column] = []
+    for left, right in sorted([*columns, *((piece.x0, piece.x1) for piece in row.pieces)]):
+        if merged and left - merged[-1][1] < 0.6 * row.size:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], right))
         else:
-            columns.append((piece.x0, piece.x1))
-    return columns
+            merged.append((left, right))
+    return merged
 
 
-def _is_prose(block: list[list[_Piece]], columns: list[tuple[float, float]]) -> bool:
+def _places(row: _Row, columns: list[_Column]) -> list[int]:
+    """The column of each piece."""
+    starts = [left for left, _ in columns]
+    return [max(0, bisect(starts, piece.x0 + 0.1) - 1) for piece in row.pieces]
+
+
+def _continues(block: list[_Row], places: list[list[int]], at: int) -> bool:
+    """Whether a row only goes on with cells of the row above, or begins those of this row: text
+    wrapped in a cell stands closer to itself than to the next row's."""
+
+    def gap(above: int, below: int) -> float:
+        shared = set(places[above]) & set(places[below])
+        return block[above].base - block[below].base if shared else float("inf")
+
+    before, after = gap(at - 1, at), gap(at, at + 1) if at + 1 < len(block) else float("inf")
+    if len(places[at]) == 1 or (0 not in places[at] and before < 1.4 * block[at].size):
+        # Two lines of a cell that is wrapped are equally far from each other.
+        return before <= 1.05 * after and before < 2 * block[at].size
+    if len(places[at - 1]) == 1:  # the first lines of a cell that stands higher than its row
+        return before < gap(at - 2, at - 1) if at > 1 else before < 2 * block[at].size
+    return False
+
+
+def _without_idle(rows: list[list[list[Word]]]) -> list[list[list[Word]]]:
+    """Columns that are never filled together put into one: a centred heading stands beside its
+    values, not above them."""
+    merged: list[list[list[Word]]] = [[] for _ in rows]
+    for column in range(len(rows[0])):
+        beside = [
+            not (done and done[-1] and row[column]) for done, row in zip(merged, rows, strict=True)
+        ]
+        if column and all(beside):
+            for done, row in zip(merged, rows, strict=True):
+                done[-1] = done[-1] + row[column]
+        else:
+            for done, row in zip(merged, rows, strict=True):
+                done.append(row[column])
+    return merged
+
+
+def _is_prose(block: list[_Row], columns: list[_Column]) -> bool:
     """Text set in columns: every column is wide and its lines fill it."""
     for left, right in columns:
-        widths = [p.x1 - p.x0 for row in block for p in row if left <= p.x0 <= right]
+        widths = [p.x1 - p.x0 for row in block for p in row.pieces if left <= p.x0 <= right]
         if right - left < 120 or statistics.median(widths) < 0.75 * (right - left):
             return False
     return True

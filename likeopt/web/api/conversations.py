@@ -3,10 +3,13 @@
 from typing import Annotated, Literal
 
 import msgspec
+from flask import Response
 from msgspec import Meta
 
+from likeopt.chat import history
 from likeopt.errors import NotFound
 from likeopt.storage import conversations as stored
+from likeopt.web import language, originals
 from likeopt.web.context import reader, services
 from likeopt.web.endpoint import Endpoints
 from likeopt.web.shapes import Conversation, ConversationList, Transcript
@@ -82,3 +85,31 @@ def rename_conversation(conversation_id: str, body: ConversationTitle) -> Conver
 )
 def delete_conversation(conversation_id: str) -> None:
     services().db.write(lambda c: stored.delete(c, reader(c), conversation_id))
+
+
+@conversations.operation(
+    "GET",
+    "/<id:conversation_id>/export",
+    summary="Write a conversation down",
+    detail="As Markdown with its citations as footnotes, or as JSON.",
+    query=ExportQuery,
+    media={
+        "text/markdown": {"type": "string"},
+        "application/json": {"type": "object"},
+    },
+    errors=(NotFound,),
+    example="-OJ",
+)
+def export_conversation(conversation_id: str, query: ExportQuery) -> Response:
+    held = services().db.read(lambda c: stored.get(c, reader(c), conversation_id))
+    if query.format == "json":
+        response = Response(history.to_json(held), content_type=history.JSON)
+        suffix = "json"
+    else:
+        markdown = history.to_markdown(held, language.of_request())
+        response = Response(markdown, content_type=history.MARKDOWN)
+        response.headers["Vary"] = language.VARY
+        suffix = "md"
+    name = history.file_name(held.conversation.title, suffix)
+    response.headers["Content-Disposition"] = originals.disposition(name, attachment=True)
+    return response

@@ -26,8 +26,8 @@ class Indexing(msgspec.Struct):
     """The state of indexing of what the reader may read.
 
     `queued` and `failed` count documents, `pending_embeddings` passages that cannot be found by
-    meaning yet. When `lexical_revision` has reached `library_revision`, every change can be found
-    by words; it is null while the search engine does not answer.
+    meaning yet. `lexical_revision` is the library's revision that the index of words holds, null
+    while the search engine does not answer; changes that touch no text leave it where it is.
     """
 
     queued: int

@@ -341,9 +341,9 @@ def make_hwpx(content: str, *, encrypted: bool = False) -> bytes:
     )
 
 
-def make_hwp(content: str, *, flags: int = 1) -> bytes:
-    """A Hangul document (HWP 5). `flags` are those of its header: 1 packed, 2 password, 4
-    distribution copy."""
+def make_hwp(content: str, *, title: str = "", outline: bool = True, flags: int = 1) -> bytes:
+    """A Hangul document (HWP 5). Headings have an outline level or, as in most documents, only
+    larger letters. `flags` are those of its header: 1 packed, 2 password, 4 distribution copy."""
 
     def record(tag: int, depth: int, data: bytes) -> bytes:
         if len(data) < 0xFFF:
@@ -353,8 +353,10 @@ def make_hwp(content: str, *, flags: int = 1) -> bytes:
     def paragraph(depth: int, text: str, shape: int = 0, control: bytes = b"") -> bytes:
         anchor = struct.pack("<8H", 11, *b"\x00" * 6, 11) if control else b""
         data = anchor + (text + "\r").encode("utf-16-le")
-        head = struct.pack("<IIHBB", len(data) // 2, 0, shape, 0, 0) + b"\0" * 12
-        return record(66, depth, head) + record(67, depth + 1, data) + control
+        level = shape if outline else 0
+        head = struct.pack("<IIHBB", len(data) // 2, 0, level, 0, 0) + b"\0" * 12
+        size = record(68, depth + 1, struct.pack("<II", 0, shape))
+        return record(66, depth, head) + record(67, depth + 1, data) + size + control
 
     def table(rows: list[list[str]]) -> bytes:
         data = record(71, 1, b" lbt" + b"\0" * 40)
@@ -373,10 +375,18 @@ def make_hwp(content: str, *, flags: int = 1) -> bytes:
             level = int(piece.kind[1]) if piece.kind.startswith("h") else 0
             body += paragraph(0, piece.text, level)
     shapes = [0, *((1 << 23) | (level << 25) for level in range(6))]
-    info = b"".join(record(25, 0, struct.pack("<I", shape) + b"\0" * 50) for shape in shapes)
+    info = record(16, 0, struct.pack("<H", 1) + b"\0" * 24)  # document properties: one section
+    info += b"".join(record(25, 0, struct.pack("<I", shape) + b"\0" * 50) for shape in shapes)
+    letters = [1000, *range(2400, 1200, -200)]
+    info += b"".join(record(21, 0, b"\0" * 42 + struct.pack("<I", size)) for size in letters)
     header = b"HWP Document File".ljust(32, b"\0") + struct.pack("<II", 0x05010100, flags)
+    named = (title + "\0").encode("utf-16-le")
+    named = struct.pack("<II", 31, len(named) // 2) + named
+    properties = struct.pack("<IIII", 16 + len(named), 1, 2, 16) + named
+    summary = b"\xfe\xff\0\0" + b"\0" * 20 + struct.pack("<I16sI", 1, b"", 48) + properties
     return ole.container(
         {
+            "\x05HwpSummaryInformation": summary,
             "FileHeader": header.ljust(256, b"\0"),
             "DocInfo": _deflated(info) if flags & 1 else info,
             "BodyText/Section0": _deflated(body) if flags & 1 else body,

@@ -22,6 +22,19 @@ def test_text_is_cleaned_and_offsets_follow() -> None:
     ]
 
 
+def test_chapters_of_korean_rules_are_headings() -> None:
+    out = Builder()
+    out.paragraph("제2장 휴가")
+    out.paragraph("제1절 연차 휴가")
+    out.paragraph("제3장의 규정은 적용하지 아니한다.")
+    parsed = out.finish()
+    assert [(block.kind, block.level) for block in parsed.blocks] == [
+        ("heading", 2),
+        ("heading", 3),
+        ("paragraph", 0),
+    ]
+
+
 def test_empty_rows_and_columns_of_a_table_are_dropped() -> None:
     out = Builder()
     out.table([["a", "", "b"], ["", "", ""], ["c"], []])

@@ -42,6 +42,15 @@ def test_structure_comes_back(read: Read, data: bytes, name: str) -> None:
     assert [block.level for block in parsed.blocks if block.level] == [1, 2]
 
 
+def test_headings_are_told_by_size_where_they_have_no_outline(read: Read) -> None:
+    parsed = read(make.make_hwp(CONTENT, title="규정집", outline=False), "a.hwp")
+    assert parsed.title == "규정집"
+    assert [(block.kind, block.level) for block in parsed.blocks if block.level] == [
+        ("heading", 1),
+        ("heading", 2),
+    ]
+
+
 @pytest.mark.parametrize("name", ["a.hwp", "a.hwpx"])
 def test_a_table_of_one_cell_is_a_frame_around_text(read: Read, name: str) -> None:
     maker = make.make_hwp if name == "a.hwp" else make.make_hwpx

@@ -54,6 +54,44 @@ def test_a_value_of_a_table_stays_with_its_row(read: Read, *, ruled: bool, sidew
     assert shown(read(data, "a.pdf"))[-1] == ("table", LEAVE_ROWS)
 
 
+def test_a_table_that_goes_on_on_the_next_page_has_its_header_there(read: Read) -> None:
+    rows = [["번호", "이름"], *([str(number), f"직원 {number}"] for number in range(1, 60))]
+    parsed = read(make.make_pdf("직원 명부다.", table=rows), "a.pdf")
+    first, second = (text.split("\n") for kind, text in shown(parsed) if kind == "table")
+    assert first[0] == second[0] == "번호 | 이름"
+    assert first[1:] + second[1:] == [f"{n} | 직원 {n}" for n in range(1, 60)]
+
+
+BETWEEN_SYLLABLES = """\
+모든 직원은 입사한 날부터 일 년이 지나면 연
+차 휴가를 받을 수 있으며 휴가 일수는 근속 연
+수에 따라 달라지므로 자세한 내용은 인사부서
+에 묻는다."""
+BETWEEN_WORDS = """\
+모든 직원은 입사한 날부터 일 년이 지나면
+연차 휴가를 받을 수 있으며 휴가 일수는
+근속 연수에 따라 달라지므로 자세한 내용은
+인사부서에 묻는다."""
+
+
+@pytest.mark.parametrize(("lines", "between"), [(BETWEEN_SYLLABLES, ""), (BETWEEN_WORDS, " ")])
+def test_korean_words_are_mended_as_the_page_breaks_them(
+    read: Read, lines: str, between: str
+) -> None:
+    from reportlab.pdfbase import pdfmetrics
+    from reportlab.pdfbase.cidfonts import UnicodeCIDFont
+    from reportlab.pdfgen.canvas import Canvas
+
+    pdfmetrics.registerFont(UnicodeCIDFont("HYGothic-Medium"))
+    file = io.BytesIO()
+    canvas = Canvas(file)
+    canvas.setFont("HYGothic-Medium", 10)
+    for y, line in enumerate(lines.split("\n")):
+        canvas.drawString(72, 700 - 14 * y, line)
+    canvas.save()
+    assert read(file.getvalue(), "a.pdf").text == lines.replace("\n", between)
+
+
 def test_text_wrapped_in_a_cell_is_one_cell(read: Read) -> None:
     note = "2년마다 1일이 추가되며 최대 25일까지 받을 수 있고 미사용분은 수당으로 지급된다"
     rows = [["직급", "비고"], ["과장", f"{note} {note} {note}"], ["차장", "없음"]]

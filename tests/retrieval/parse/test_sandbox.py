@@ -1,12 +1,11 @@
 """A file that breaks its reader breaks nothing else."""
 
 import io
-import os
 import resource
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -40,12 +39,9 @@ class Reader:
     @property
     def process(self) -> psutil.Process:
         """The process that reads."""
-        [found] = [
-            child
-            for child in psutil.Process().children()
-            if "likeopt.retrieval.parse.child" in child.cmdline()
-        ]
-        return found
+        child = self.sandbox._child
+        assert child is not None
+        return psutil.Process(child._process.pid)
 
 
 @pytest.fixture
@@ -54,9 +50,8 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         yield Reader(sandbox, tmp_path)
 
 
-def until(true: object) -> None:
+def until(true: Callable[[], bool]) -> None:
     """Wait for a condition."""
-    assert callable(true)
     deadline = time.monotonic() + 30
     while not true():
         assert time.monotonic() < deadline
@@ -145,8 +140,7 @@ def test_an_idle_process_ends_and_comes_back(tmp_path: Path) -> None:
         reader = Reader(sandbox, tmp_path)
         for number in range(3):
             assert reader.read(b"text %d" % number, "a.txt").text == f"text {number}"
-            idle = psutil.Process().children()[-1]
-            until(lambda idle=idle: idle.status() == psutil.STATUS_ZOMBIE)
+            until(lambda: reader.process.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_closing_ends_the_process(tmp_path: Path) -> None:
@@ -166,7 +160,6 @@ def test_an_abandoned_process_ends_itself(tmp_path: Path) -> None:
         process = reader.process
         child = sandbox._child
         assert child is not None
-        os.close(os.dup(child._stdin.fileno()))  # the pipe is one that can be closed
         child._stdin.close()
         until(lambda: process.status() == psutil.STATUS_ZOMBIE)
 

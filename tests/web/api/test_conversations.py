@@ -85,7 +85,7 @@ def test_delete(client: Client, mine: str) -> None:
 def test_export(client: Client, mine: str) -> None:
     markdown = client.get(f"{PATH}/{mine}/export")
     assert markdown.content_type == "text/markdown; charset=utf-8"
-    assert "영수증을 제출합니다 [1]." in markdown.text
+    assert "영수증을 제출합니다 [^1-1]." in markdown.text
     assert "출장비는 어떻게 정산하나요?" in markdown.text
     disposition = markdown.headers["Content-Disposition"]
     assert disposition.startswith("attachment;")

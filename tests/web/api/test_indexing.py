@@ -24,7 +24,7 @@ def test_caught_up(served: Server) -> None:
     served.add("caught-up.md", b"# Caught up")
     state = served.json("GET", PATH)
     assert state["queued"] == 0
-    assert state["lexical_revision"] == state["library_revision"] > 0
+    assert 0 < state["lexical_revision"] <= state["library_revision"]
 
 
 def test_someone_elses_documents_do_not_count(client: Client, services: Services) -> None:
