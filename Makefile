@@ -45,7 +45,7 @@ test: .make/servers .venv-chroma/.installed check likeopt/web/static/manifest.js
 	$(SAY) 'Page: tests'
 	@cd frontend && npm test --silent
 	$(SAY) 'Python: tests, with real PostgreSQL, Chroma and Chromium'
-	@$(BIN)/pytest -n 2 --dist worksteal $(PYTEST)
+	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST)
 
 .PHONY: bench
 bench: .venv/.dev .venv/.package .venv-chroma/.installed ## Measure; results go to bench/README.md

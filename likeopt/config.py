@@ -236,8 +236,8 @@ def _check_together(config: Config) -> None:
         config.llm.startswith("gguf:") and len(config.llm) > len("gguf:")
     ):
         raise ConfigError(
-            "LIKEOPT_LLM must be extractive, local, local-small, openai or gguf:/path/to/model.gguf,"
-            f" not {config.llm!r}"
+            "LIKEOPT_LLM must be extractive, local, local-small, openai or"
+            f" gguf:/path/to/model.gguf, not {config.llm!r}"
         )
     if config.llm == "openai" and not (config.llm_url and config.llm_model):
         raise ConfigError("LIKEOPT_LLM=openai needs LIKEOPT_LLM_URL and LIKEOPT_LLM_MODEL")

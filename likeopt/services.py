@@ -14,7 +14,7 @@ from likeopt.config import Config
 from likeopt.retrieval.ingest import Ingest
 from likeopt.retrieval.rerank import Reranker, open_reranker
 from likeopt.retrieval.search import EngineClient, search
-from likeopt.storage import access, bootstrap, revisions
+from likeopt.storage import access, bootstrap, revisions, schema
 from likeopt.storage.db import Database, Runner, migrate, run_here
 from likeopt.storage.files import FileStore
 from likeopt.storage.reader import DEFAULT_COLLECTION
@@ -79,6 +79,8 @@ class Services:
     def prepare(self) -> None:
         """Make the data folder and the database, or bring it up to date."""
         self.config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self.config.database_url and schema.is_prepared(self.config.data_dir / "likeopt.db"):
+            return
         migrate(self.db)
         self.db.write(lambda c: bootstrap.prepare(c, self.clock))
 

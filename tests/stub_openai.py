@@ -14,6 +14,7 @@ import json
 import math
 import select
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -22,6 +23,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Self
 
 DIMENSIONS = 64
@@ -75,7 +77,10 @@ class Request:
 class StubOpenAI:
     """The server. Without a scripted reply it says `default`."""
 
-    def __init__(self, *, key: str = "", model: str = "stub", port: int = 0) -> None:
+    def __init__(
+        self, *, key: str = "", model: str = "stub", port: int = 0, tls: Path | None = None
+    ) -> None:
+        """`tls` is a PEM file with a certificate and its key: then the server speaks HTTPS."""
         self.key = key
         self.model = model
         self.default = "The stub's answer."
@@ -85,11 +90,16 @@ class StubOpenAI:
         self._arrived = threading.Condition()
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.stub = self
+        self._scheme = "https" if tls else "http"
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tls)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
 
     @property
     def url(self) -> str:
         """The base URL to configure."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}/v1"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -327,7 +337,8 @@ def _event(delta: dict[str, str], finish: str | None = None) -> bytes:
 
 def _peek(connection: socket.socket) -> bytes:
     try:
-        return connection.recv(1, socket.MSG_PEEK)
+        # Beneath TLS, which cannot peek.
+        return socket.socket.recv(connection, 1, socket.MSG_PEEK)
     except OSError:
         return b""
 

@@ -117,7 +117,7 @@ class Chat:
         Whoever reads it asks it to stop when the client goes. Errors as `ask`.
         """
         text = clean_question(question)
-        most = min(max_tokens or self._max_tokens, self._max_tokens)
+        most = max(1, min(max_tokens or self._max_tokens, self._max_tokens))
         wish = _Wish(reader, Filters(), None, temperature, most)
         now = self._clock.now_ms()
         answer = Message(new_id(self._clock), "", "assistant", "", "streaming", now, now)
@@ -267,7 +267,11 @@ class Chat:
             if self._clock.monotonic() - heard >= ping:
                 heard = self._clock.monotonic()
                 yield None
-            message = self._db.read(lambda c: messages.get(c, reader, id_))
+            try:
+                message = self._db.read(lambda c: messages.get(c, reader, id_))
+            except NotFound as error:
+                yield Numbered(after + 1, Failed.of(error))
+                return
         conversation, _ = self._db.read(lambda c: conversations.question_of(c, reader, id_))
         replay = _replay(conversation, message)
         if after:

@@ -5,7 +5,7 @@ question that stands alone is left as it is: adding words to it would pull the o
 """
 
 import re
-from threading import Timer
+from threading import Event, Timer
 
 from likeopt.chat.text import language_of
 from likeopt.errors import LikeOptError
@@ -127,7 +127,13 @@ def _ask(model: ChatModel, question: str, exchanges: list[Exchange]) -> str:
         Turn("user", f"{before}\n\nLast question: {question}"),
     ]
     stream = model.stream(Completion(turns, max_tokens=96, stop=["\n"]))
-    timer = Timer(REWRITE_SECONDS, stream.close)
+    late = Event()
+
+    def give_up() -> None:
+        late.set()
+        stream.close()
+
+    timer = Timer(REWRITE_SECONDS, give_up)
     timer.start()
     try:
         text = "".join(stream).strip()
@@ -135,10 +141,9 @@ def _ask(model: ChatModel, question: str, exchanges: list[Exchange]) -> str:
         # The answer itself will show what is wrong with the model; searching can go on.
         return ""
     finally:
-        late = not timer.is_alive()
         timer.cancel()
         stream.close()
-    if late or not text or len(text) > _REWRITTEN_CHARS or "\n" in text:
+    if late.is_set() or not text or len(text) > _REWRITTEN_CHARS or "\n" in text:
         return ""
     return text.strip('"“”')
 

@@ -1,20 +1,22 @@
 """What a model is told: fixed instructions, then numbered passages as data, the question last.
 
-The instructions never change between questions, so a model server keeps them computed. Passages
-are quoted line by line; since every line of theirs begins with `> ` and their own brackets become
-parentheses, nothing in a document can pass for a number, for the end of a passage or for the
-question.
+The beginning never changes between questions, so a model server keeps it computed: the two
+examples in it cost nothing later, and took the 0.5B from 1 to 6 right answers of 8, and from 2 to
+3 of 3 questions that the passages do not answer. Passages are quoted line by line; since every
+line of theirs begins with `> ` and their own brackets become parentheses, nothing in a document
+can pass for a number, for the end of a passage or for the question.
 """
 
 import re
+from itertools import pairwise
 
 import msgspec
 
 from likeopt.chat.sources import Source, neutral
 from likeopt.chat.text import Language
-from likeopt.llm.extractive import NOT_FOUND
+from likeopt.llm.extractive import NOT_FOUND, Candidate
 from likeopt.llm.types import Turn
-from likeopt.retrieval.types import Sentence
+from likeopt.retrieval.types import Hit
 from likeopt.storage.messages import Exchange
 
 # Part of what an answer depends on; raise it with every change of the text or its layout.
@@ -38,11 +40,53 @@ INSTRUCTIONS: dict[Language, str] = {
 _PASSAGES = {"en": "Passages:", "ko": "구절:"}
 _QUESTION = {"en": "Question:", "ko": "질문:"}
 
+# What comes before every question. One that is answered and one that is not.
+PREFIX: dict[Language, list[Turn]] = {
+    "en": [
+        Turn("system", INSTRUCTIONS["en"]),
+        Turn(
+            "user",
+            "Passages:\n\n[1] menu.txt\n> The canteen opens at noon.\n\n"
+            "[2] rules.txt, p. 4\n> Badges are worn visibly. A lost badge costs 12 euros.\n\n"
+            "Question: What does a lost badge cost?",
+        ),
+        Turn("assistant", "A lost badge costs 12 euros [2]."),
+        Turn(
+            "user",
+            "Passages:\n\n[1] menu.txt\n> The canteen opens at noon.\n\n"
+            "Question: Who repairs the printers?",
+        ),
+        Turn("assistant", NOT_FOUND["en"]),
+    ],
+    "ko": [
+        Turn("system", INSTRUCTIONS["ko"]),
+        Turn(
+            "user",
+            "구절:\n\n[1] 식단.txt\n> 식당은 정오에 엽니다.\n\n"
+            "[2] 수칙.txt, p. 4\n> 출입증은 보이게 착용합니다. 잃어버리면 12,000원을 냅니다.\n\n"
+            "질문: 출입증을 잃어버리면 얼마를 내나요?",
+        ),
+        Turn("assistant", "출입증을 잃어버리면 12,000원을 냅니다 [2]."),
+        Turn(
+            "user",
+            "구절:\n\n[1] 식단.txt\n> 식당은 정오에 엽니다.\n\n질문: 프린터는 누가 고치나요?",
+        ),
+        Turn("assistant", NOT_FOUND["ko"]),
+    ],
+}
+
 # Share of a prompt that the conversation before may take, and characters of one turn of it.
 _HISTORY_SHARE = 0.25
 _TURN_CHARS = 600
 # Tokens of "[1]", ", p. 3" and "> " around one passage.
 _AROUND = 8
+# Sentences below this share of the best one's score only distract a small model.
+_LEAST_SHARE = 0.55
+# Budgets from which whole passages go in. A model with less is a small one, which answers better
+# from sentences alone (0.5B: 6 of 8 right and 0.6 s to the first token, instead of 5 and 1.2 s).
+_WHOLE_FROM = 800
+# Characters between two sentences, beyond which something was left out.
+_GAP_CHARS = 4
 
 # What models' own templates mean something by; llama.cpp and others read it inside messages too.
 _special = re.compile(
@@ -72,22 +116,20 @@ def build(
 ) -> Prompt:
     """A prompt of about `budget` tokens beyond the instructions.
 
-    First the best sentences of all sources go in, then whole passages while there is room; of the
+    The best sentences of all sources go in first, then whole passages while there is room; of the
     conversation, as much of its end as fits into a quarter. If nothing of it does, the question is
     asked as it was searched (`query`), which says what it is about.
     """
     history = _history(exchanges, int(budget * _HISTORY_SHARE))
     asked = f"{_QUESTION[language]} {inert(question if history else query)}"
     left = budget - tokens(asked) - sum(tokens(turn.content) for turn in history)
-    passages = _fit(sources, left)
+    texts = _fit(sources, left)
     blocks = [
-        _quoted(source, passages[source.number])
-        for source in sources
-        if passages.get(source.number)
+        _quoted(one.hit, one.number, texts[one.number]) for one in sources if one.number in texts
     ]
     content = "\n\n".join([_PASSAGES[language], *blocks, asked])
-    turns = [Turn("system", INSTRUCTIONS[language]), *history, Turn("user", content)]
-    return Prompt(turns, frozenset(passages))
+    turns = [*PREFIX[language], *history, Turn("user", content)]
+    return Prompt(turns, frozenset(texts))
 
 
 def tokens(text: str) -> int:
@@ -128,54 +170,53 @@ def _history(exchanges: list[Exchange], budget: int) -> list[Turn]:
     return turns
 
 
-def _fit(sources: list[Source], budget: int) -> dict[int, list[Sentence]]:
-    """Which parts of each source go in, by its number."""
-    chosen: dict[int, list[Sentence]] = {}
-    ranked = sorted(
-        ((one, source) for source in sources for one in source.sentences),
-        key=lambda pair: (-pair[0].score, pair[1].number, pair[0].start),
-    )
+def _fit(sources: list[Source], budget: int) -> dict[int, str]:
+    """The text of each source that goes in, by its number."""
+    chosen: dict[int, list[Candidate]] = {}
     left = budget
-    for one, source in ranked:
-        cost = tokens(source.hit.text[one.start : one.end])
-        cost += 0 if source.number in chosen else _around(source)
+    around = {source.number: _around(source.hit) for source in sources}
+    found = [one for source in sources for one in source.candidates()]
+    least = _LEAST_SHARE * max((one.score for one in found), default=0.0)
+    ranked = [one for one in found if one.score >= least]
+    for one in sorted(ranked, key=lambda one: (-one.score, one.number, one.start)):
+        cost = tokens(one.text) + (0 if one.number in chosen else around[one.number])
         # At least one sentence, however little room there is.
         if cost <= left or not chosen:
-            chosen.setdefault(source.number, []).append(one)
+            chosen.setdefault(one.number, []).append(one)
             left -= cost
-    for source in sources:
-        parts = chosen.get(source.number, [])
-        whole = Sentence(0, len(source.hit.text), 0.0)
-        cost = tokens(source.hit.text) - sum(
-            tokens(source.hit.text[one.start : one.end]) for one in parts
-        )
-        cost += 0 if parts else _around(source)
+    texts = {number: _joined(parts) for number, parts in chosen.items()}
+    for source in sources if budget >= _WHOLE_FROM else []:
+        cost = tokens(source.hit.text) - tokens(texts.get(source.number, ""))
+        cost += 0 if source.number in texts else around[source.number]
         if cost <= left:
-            chosen[source.number] = [whole]
+            texts[source.number] = source.hit.text
             left -= cost
-    return chosen
+    if not texts:
+        texts[sources[0].number] = sources[0].citation().quote
+    return texts
 
 
-def _around(source: Source) -> int:
-    return _AROUND + tokens(source.hit.document_name) + tokens(source.hit.context)
+def _joined(parts: list[Candidate]) -> str:
+    """Sentences of one passage in their order, what is between them left out."""
+    ordered = sorted(parts, key=lambda one: one.start)
+    text = ordered[0].text
+    for before, one in pairwise(ordered):
+        near = one.start - before.start - len(before.text) <= _GAP_CHARS
+        text += f" {one.text}" if near else f" … {one.text}"
+    return text
 
 
-def _quoted(source: Source, parts: list[Sentence]) -> str:
-    """A passage with its number and where it stands; left out is marked with an ellipsis."""
-    hit = source.hit
-    text = ""
-    end = 0
-    for one in sorted(parts, key=lambda part: part.start):
-        if one.start > end and hit.text[end : one.start].strip():
-            text += " … " if text else "… "
-        elif text:
-            text += hit.text[end : one.start]
-        text += hit.text[one.start : one.end]
-        end = one.end
-    page = f", p. {hit.page}" if hit.page else ""
-    name = " ".join(inert(neutral(hit.document_name)).split())
-    context = [line for line in hit.context.splitlines() if line.strip()]
-    # str.splitlines knows every kind of line end, so none can hide one.
-    lines = [*context, *text.strip().splitlines()]
+def _around(hit: Hit) -> int:
+    return _AROUND + tokens(hit.document_name) + tokens(hit.context)
+
+
+def _quoted(hit: Hit, number: int, text: str) -> str:
+    """A passage under its number, with where it stands: document, page, path of headings."""
+    path, *rest = hit.context.splitlines() or [""]
+    place = [hit.document_name, f"p. {hit.page}" if hit.page else "", path]
+    head = ", ".join(" ".join(inert(neutral(part)).split()) for part in place if part.strip())
+    # A table's header is in the context of a passage that begins inside the table. str.splitlines
+    # knows every kind of line end, so none can hide one.
+    lines = [line for line in [*rest, *text.splitlines()] if line.strip()]
     quoted = "\n".join(f"> {inert(neutral(line))}" for line in lines)
-    return f"[{source.number}] {name}{page}\n{quoted}"
+    return f"[{number}] {head}\n{quoted}"

@@ -86,20 +86,18 @@ def select(hits: list[Hit], question: Language | None = None) -> list[Source]:
 
     `question` is the question's language if a model will read them: see LEAST_SIMILARITY_ACROSS.
     """
+    relevant = [hit for hit in hits if _relevant(hit)]
+    if not relevant and question is not None:
+        relevant = [hit for hit in hits if _relevant_across(hit, question)]
     sources: list[Source] = []
-    taken: list[Hit] = []
-    for hit in hits:
+    for hit in relevant:
         if len(sources) == MOST_SOURCES:
             break
-        if not _relevant(hit, question):
-            continue
         # Neighbouring passages overlap: what an earlier one says is not said again.
-        fresh = [one for one in hit.sentences if not _taken(hit, one, taken)]
-        if not fresh and hit.sentences:
-            continue
-        taken.append(hit)
-        fresh.sort(key=lambda one: (-one.score, one.start))
-        sources.append(Source(len(sources) + 1, hit, fresh))
+        fresh = [one for one in hit.sentences if not _taken(hit, one, sources)]
+        if fresh or not hit.sentences:
+            fresh.sort(key=lambda one: (-one.score, one.start))
+            sources.append(Source(len(sources) + 1, hit, fresh))
     return sources
 
 
@@ -119,16 +117,19 @@ def neutral(text: str) -> str:
     return _marker.sub(r"(\1)", text)
 
 
-def _relevant(hit: Hit, question: Language | None) -> bool:
-    across = question is not None and language_of(hit.text) != question
-    least = LEAST_SIMILARITY_ACROSS if across else LEAST_SIMILARITY
-    return hit.coverage >= LEAST_COVERAGE or (hit.similarity or 0.0) >= least
+def _relevant(hit: Hit) -> bool:
+    return hit.coverage >= LEAST_COVERAGE or (hit.similarity or 0.0) >= LEAST_SIMILARITY
 
 
-def _taken(hit: Hit, sentence: Sentence, earlier: list[Hit]) -> bool:
+def _relevant_across(hit: Hit, question: Language) -> bool:
+    near = (hit.similarity or 0.0) >= LEAST_SIMILARITY_ACROSS
+    return near and language_of(hit.text) != question
+
+
+def _taken(hit: Hit, sentence: Sentence, earlier: list[Source]) -> bool:
     start, end = hit.start + sentence.start, hit.start + sentence.end
     return any(
-        other.version_id == hit.version_id and other.start <= start and end <= other.end
+        other.hit.version_id == hit.version_id and other.hit.start <= start and end <= other.hit.end
         for other in earlier
     )
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from likeopt.storage.reader import Reader
 
 POLL_SECONDS = 0.25
+# The index of words follows within a second, unless its disk is full or it is being rebuilt.
+BEHIND_SECONDS = 30.0
 Watch = Callable[["Summary"], None]
 
 
@@ -99,14 +101,22 @@ def _wait(
     everything: bool,
 ) -> "Summary":
     """Poll until nothing waits to be indexed or, with `everything`, to be embedded."""
+    from likeopt.cli import parts
     from likeopt.storage import jobs
 
+    words_follow = parts.words_follow(services)
+    behind_since: float | None = None
     while True:
         summary = services.db.read(lambda c: jobs.summary(c, reader))
         show(summary)
         indexing = summary.queued or any(job.kind == "index" for job in summary.running)
         if not indexing and not (everything and summary.embedding):
-            return summary
+            if words_follow():
+                return summary
+            behind_since = behind_since or time.monotonic()
+            if time.monotonic() - behind_since > BEHIND_SECONDS:
+                note("The index of words is behind; the newest documents are found a little later.")
+                return summary
         if not alive():
             raise EngineUnavailable(
                 "The indexing process stopped. What was added stays in the queue;"

@@ -11,7 +11,7 @@ from typing import IO
 from likeopt.cli.output import note
 from likeopt.cli.serve import environment
 from likeopt.config import Config
-from likeopt.errors import EngineUnavailable
+from likeopt.errors import EngineUnavailable, IndexDamaged
 from likeopt.llm import local
 from likeopt.services import Services
 
@@ -68,6 +68,29 @@ def worker(config: Config) -> Iterator[Callable[[], bool]]:
         return
     with _own_part(config, "worker") as process:
         yield lambda: process.poll() is None
+
+
+def words_follow(built: Services) -> Callable[[], bool]:
+    """A function that says whether the index of words holds all that is published."""
+    from likeopt.retrieval.analyse import Analyser
+    from likeopt.retrieval.lexical import LexicalReader
+    from likeopt.storage import changes, facts
+
+    folder = built.config.data_dir / "indexes" / "lexical"
+    index = LexicalReader(folder, Analyser(built.config.analyser))
+    database_id = built.db.read(lambda c: facts.get(c, facts.DATABASE_ID)) or ""
+
+    def follows() -> bool:
+        try:
+            snapshot = index.refresh(database_id)
+        except IndexDamaged:
+            # The worker rebuilds it.
+            return False
+        applied = snapshot.applied if snapshot else 0
+        left = built.db.read(lambda c: changes.since(c, applied, 1))
+        return not (left.published or left.retired)
+
+    return follows
 
 
 @contextmanager

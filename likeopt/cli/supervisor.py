@@ -38,13 +38,21 @@ class Part:
     """One process, through its lives."""
 
     def __init__(
-        self, name: str, command: list[str], *, essential: bool = False, needed: bool = False
+        self,
+        name: str,
+        command: list[str],
+        *,
+        essential: bool = False,
+        needed: bool = False,
+        first: bool = False,
     ) -> None:
-        """Without an `essential` part there is no server; a `needed` one stops after it."""
+        """Without an `essential` part there is no server; a `needed` one stops after it; the
+        `first` one runs to its end before the others start."""
         self.name = name
         self.command = command
         self.essential = essential
         self.needed = needed
+        self.first = first
         self.process: subprocess.Popen[bytes] | None = None
         # The last line that it wrote to standard error.
         self.last_words = ""
@@ -55,19 +63,18 @@ class Part:
         self.kill_at: float | None = None
 
 
-def plan(config: Config, listener: socket.socket) -> list[Part]:
-    """The parts of a server with these settings."""
+def plan(config: Config, listener: socket.socket, *, prepared: bool) -> list[Part]:
+    """The parts of a server with these settings, first what must end before the others start."""
     web = [sys.executable, "-m", "gunicorn", "-c", "python:likeopt.web.gunicorn_conf"]
     web += ["--bind", f"fd://{listener.fileno()}"]
     parts = [
-        Part("prepare", _own("prepare")),
         Part("web", web, essential=True),
         Part("engine", _own("engine"), needed=True),
         Part("worker", _own("worker")),
     ]
     if config.llm in ("local", "local-small") or config.llm.startswith("gguf:"):
         parts.append(Part("model", _own("model"), needed=True))
-    return parts
+    return parts if prepared else [Part("prepare", _own("prepare"), first=True), *parts]
 
 
 class Supervisor:
@@ -81,10 +88,10 @@ class Supervisor:
         *,
         graceful_timeout: float,
     ) -> None:
-        """The first part runs to its end before the others start. `environ` is their environment
-        with all settings, `listener` the web's socket, `graceful_timeout` the seconds that its
-        open streams get when the server stops."""
-        self._first, *self._parts = parts
+        """`environ` is the parts' environment with all settings, `listener` the web's socket,
+        `graceful_timeout` the seconds that its open streams get when the server stops."""
+        self._first = next((part for part in parts if part.first), None)
+        self._parts = [part for part in parts if not part.first]
         self._graceful_timeout = graceful_timeout
         self._listener = listener
         self._environ = environ
@@ -155,6 +162,8 @@ class Supervisor:
 
     def _prepare(self) -> bool:
         """Bring the database up to date, in a process that takes its memory with it."""
+        if self._first is None:
+            return True
         process = self._spawn(self._first)
         while process.poll() is None:
             for key, _ in self._selector.select(None):

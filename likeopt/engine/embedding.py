@@ -63,8 +63,8 @@ class QueryEmbeddings:
             return pending.future
 
     def close(self) -> None:
-        """Let the queries that are being embedded finish, and no others."""
-        self._pool.shutdown(cancel_futures=True)
+        """Give up the queries that wait; those that are being embedded finish on their own."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _embed(self, query: str, pending: _Pending) -> Vector:
         try:

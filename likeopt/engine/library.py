@@ -7,6 +7,7 @@ index is looked at before the counters, so what it shows is never newer than wha
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 
 import msgspec
 import numpy as np
@@ -34,6 +35,8 @@ OpenEmbedder = Callable[[str | None], Embedder]
 EMBED_LOCAL = 2
 EMBED_REMOTE = 8
 
+_log = logging.getLogger(__name__)
+
 _ROWS = 5000
 # The mean of so many cosines is exact to 0.003 (they spread by 0.03 around it).
 _SAMPLE = 256
@@ -43,13 +46,12 @@ _PAUSE = 2.0
 
 
 class Semantic(msgspec.Struct):
-    """Search by meaning with one model. `serves` is the model that the database names.
+    """Search by meaning with one model.
 
     `background` is the mean of some of the library's vectors, None while there are none: a
     question's cosine with it is what any passage has. It was taken when there were `sampled`.
     """
 
-    serves: str | None
     embeddings: QueryEmbeddings
     vectors: VectorIndex
     background: Vector | None = None
@@ -88,21 +90,34 @@ class Library:
         self._lexical = LexicalReader(self._indexes / "lexical", self.analyser)
         self._lock = threading.Lock()
         self._seen: Revisions | None = None
-        self._semantic: Semantic | None = None
+        self._opener = ThreadPoolExecutor(1, "open")
+        self._opening: tuple[tuple[str, str | None], Future[Semantic]] | None = None
         self._broken: tuple[float, Degraded] | None = None
 
     def view(self, deadline: float) -> View:
         """Catch up with everything and say what there is.
 
-        `deadline` is on the clock's monotonic side. Raises StorageUnavailable when the database
-        does not answer, EngineUnavailable while somebody else still reads a large library.
+        `deadline` is on the clock's monotonic side; a model that is still being opened is waited
+        for until then. Raises StorageUnavailable when the database does not answer,
+        EngineUnavailable while somebody else still reads a large library.
         """
         if not self._lock.acquire(timeout=max(0.0, deadline - self._clock.monotonic())):
             raise EngineUnavailable("The library is being opened.", retry_after=1.0)
         try:
-            return self._view()
+            now, lexical, degraded = self._catch_up()
         finally:
             self._lock.release()
+        applied = lexical.applied if lexical else now.library
+        semantic = self._meaning(now, deadline, degraded)
+        return View(now.library, applied, lexical, semantic, degraded)
+
+    def broke(self, part: str, reason: str) -> Degraded:
+        """Search by meaning failed: it is left alone for a moment, and searches go without."""
+        _log.warning("no search by meaning: %s: %s", part, reason)
+        why = Degraded(part, reason)
+        with self._lock:
+            self._broken = self._clock.monotonic() + _PAUSE, why
+        return why
 
     def readable(self, view: View, collections: list[str], filters: Filters) -> Readable:
         """What a search of these collections may return from `view`."""
@@ -110,12 +125,11 @@ class Library:
 
     def close(self) -> None:
         """Release the indexes and the model."""
+        self._opener.shutdown(wait=False, cancel_futures=True)
         with self._lock:
-            if self._semantic:
-                self._semantic.close()
-                self._semantic = None
+            self._forget()
 
-    def _view(self) -> View:
+    def _catch_up(self) -> tuple[Revisions, LexicalSnapshot | None, list[Degraded]]:
         degraded: list[Degraded] = []
         before = self._seen or self._db.read(engine_queries.revisions)
         lexical: LexicalSnapshot | None = None
@@ -128,14 +142,12 @@ class Library:
         if now.database_id != before.database_id or now.library < before.library:
             # Another database, or an older backup of it, in the same place.
             self._forget()
-            lexical, before = None, now
-        applied = lexical.applied if lexical else now.library
-        self._follow_versions(now, applied)
+            lexical = None
+        self._follow_versions(now, lexical.applied if lexical else now.library)
         if lexical is None and not degraded and self.catalogue.passages(now.library):
             degraded.append(Degraded("lexical", "The index of words is being built."))
-        semantic = self._follow_vectors(now, degraded)
         self._seen = now
-        return View(now.library, applied, lexical, semantic, degraded)
+        return now, lexical, degraded
 
     def _follow_versions(self, now: Revisions, applied: int) -> None:
         after = self.catalogue.revision
@@ -154,43 +166,72 @@ class Library:
                 self._db.read(lambda c: engine_queries.embedded_counts(c, models, since))
             )
 
-    def _follow_vectors(self, now: Revisions, degraded: list[Degraded]) -> Semantic | None:
-        if self._broken and self._clock.monotonic() < self._broken[0]:
-            degraded.append(self._broken[1])
-            return None
-        part = "embedding"
-        try:
-            semantic = self._semantic_of(now)
-            part = "vector"
-            if semantic:
-                semantic.vectors.refresh(now.embeddings)
-                self._sample(semantic)
-        except LikeOptError as error:
-            why = Degraded(part, error.message)
-            logging.getLogger(__name__).warning("no search by meaning: %s", error.message)
-            self._broken = self._clock.monotonic() + _PAUSE, why
-            degraded.append(why)
-            return None
-        self._broken = None
-        return semantic
+    def _meaning(
+        self, now: Revisions, deadline: float, degraded: list[Degraded]
+    ) -> Semantic | None:
+        """What searches by meaning, up to date; None, and why in `degraded`, if nothing does.
 
-    def _semantic_of(self, now: Revisions) -> Semantic | None:
-        """Search with the model whose vectors serve: the old one while those of a new model are
-        being made. None before there is a database to search. Raises ModelUnavailable."""
+        Outside the lock: a model's or Chroma's server may let us wait, and searches by words
+        must not wait with us.
+        """
         if not now.database_id:
             return None
-        if self._semantic and self._semantic.serves == now.embedding_model:
-            return self._semantic
-        embedder = self._open_embedder(now.embedding_model)
-        if self._semantic:
-            self._semantic.close()
+        with self._lock:
+            if self._broken:
+                until, why = self._broken
+                if self._clock.monotonic() < until:
+                    degraded.append(why)
+                    return None
+                # One search tries whether it works again; the others go on without.
+                self._broken = self._clock.monotonic() + _PAUSE, why
+            opening = self._open_for(now.database_id, now.embedding_model)
+        try:
+            error = opening.exception(max(0.0, deadline - self._clock.monotonic()))
+        except (TimeoutError, CancelledError):
+            degraded.append(Degraded("embedding", "The model is being opened."))
+            return None
+        if error is not None:
+            if not isinstance(error, LikeOptError):
+                _log.error("the model cannot be opened", exc_info=error)
+            degraded.append(self.broke("embedding", str(error)))
+            return None
+        semantic = opening.result()
+        try:
+            semantic.vectors.refresh(now.embeddings)
+            self._sample(semantic)
+        except LikeOptError as failure:
+            degraded.append(self.broke("vector", failure.message))
+            return None
+        with self._lock:
+            self._broken = None
+        return semantic
+
+    def _open_for(self, database_id: str, model: str | None) -> "Future[Semantic]":
+        """Search with the model whose vectors serve, which is the old one while those of a new
+        model are being made. Called with the lock held."""
+        wanted = (database_id, model)
+        if self._opening:
+            key, opening = self._opening
+            if key == wanted and not (opening.done() and opening.exception()):
+                return opening
+            self._close_semantic()
+        opening = self._opener.submit(self._open, database_id, model)
+        self._opening = wanted, opening
+        return opening
+
+    def _open(self, database_id: str, model: str | None) -> Semantic:
+        embedder = self._open_embedder(model)
         threads = EMBED_REMOTE if self._config.embedder == "openai" else EMBED_LOCAL
-        self._semantic = Semantic(
-            now.embedding_model,
+        return Semantic(
             QueryEmbeddings(embedder, self._clock, threads=threads),
-            self._vectors(now.database_id, embedder),
+            self._vectors(database_id, embedder),
         )
-        return self._semantic
+
+    def _close_semantic(self) -> None:
+        if self._opening:
+            _, opening = self._opening
+            self._opening = None
+            opening.add_done_callback(_close)
 
     def _sample(self, semantic: Semantic) -> None:
         """Take the background anew when there are twice as many vectors as the last time."""
@@ -225,12 +266,15 @@ class Library:
         self.catalogue = Catalogue()
         self._lexical = LexicalReader(self._indexes / "lexical", self.analyser)
         self._seen = None
-        if self._semantic:
-            self._semantic.close()
-            self._semantic = None
+        self._close_semantic()
 
     def _tagged(self, tags: list[str]) -> list[str]:
         return self._db.read(lambda c: engine_queries.documents_with_tags(c, tags))
+
+
+def _close(opening: "Future[Semantic]") -> None:
+    if not opening.cancelled() and not opening.exception():
+        opening.result().close()
 
 
 def _batch(rows: list[EmbeddingRow], dim: int) -> VectorBatch:

@@ -109,6 +109,8 @@ class Server:
             self._searcher.status(self._clock.monotonic() + _TICK)
         except LikeOptError as error:
             _log.debug("not ready: %s", error.message)
+        except Exception:  # noqa: BLE001  (outermost handler: a bug here must not end the engine)
+            _log.exception("the library cannot be followed")
 
     def _accept(self) -> None:
         while True:
@@ -125,10 +127,9 @@ class Server:
                 full = self._stopped.is_set() or len(self._connections) >= CONNECTIONS
                 if not full:
                     self._connections[connection] = thread
+                    thread.start()
             if full:
                 connection.close()
-            else:
-                thread.start()
 
     def _converse(self, connection: socket.socket) -> None:
         """Answer one connection's requests until it closes."""

@@ -32,7 +32,7 @@ from likeopt.errors import ConfigError, ModelUnavailable
 from likeopt.llm import models
 from likeopt.llm.openai import PROMPT_TOKENS, body
 from likeopt.llm.stream import Endpoint, TextStream
-from likeopt.llm.types import Completion
+from likeopt.llm.types import Completion, Turn
 
 # Seconds from the question to the model's first word that a prompt is fitted to. Reading the
 # prompt is what takes them; the rest (search, the first token itself) needs about 0.3.
@@ -123,10 +123,10 @@ def _read_state(config: Config) -> _State:
 # -- the process ---------------------------------------------------------------------------------
 
 
-def main(config: Config, warm: Iterable[str] = ()) -> None:
+def main(config: Config, warm: Iterable[list[Turn]] = ()) -> None:
     """Serve the model until SIGTERM.
 
-    `warm` are system prompts that are computed at once, so that no question waits for them.
+    `warm` are beginnings of prompts that are computed at once, so that no question waits for them.
     Raises ConfigError when llama.cpp or the model's file is missing.
     """
     path = model_file(config)
@@ -139,7 +139,7 @@ def main(config: Config, warm: Iterable[str] = ()) -> None:
     state_path.unlink(missing_ok=True)
     key = secrets.token_urlsafe(24)
     server = xllamacpp.Server(_parameters(xllamacpp, config, path, key))
-    speed = max(_prompt_speed(server, text) for text in [*warm, _SAMPLE])
+    speed = max(_prompt_speed(server, turns) for turns in [*warm, [Turn("system", _SAMPLE)]])
     _write_state(state_path, _State(f"{server.listening_address}/v1", key, path.stem, speed))
     stopping = threading.Event()
     for stop in (signal.SIGTERM, signal.SIGINT):
@@ -203,10 +203,10 @@ _SAMPLE = (
 )
 
 
-def _prompt_speed(server: Any, text: str) -> float:
-    """Let the server read a system prompt; tokens a second."""
-    turns = [{"role": "system", "content": text}, {"role": "user", "content": "?"}]
-    reply = server.handle_chat_completions({"messages": turns, "max_tokens": 1})
+def _prompt_speed(server: Any, turns: list[Turn]) -> float:
+    """Let the server read a prompt; tokens a second."""
+    messages = msgspec.to_builtins([*turns, Turn("user", "?")])
+    reply = server.handle_chat_completions({"messages": messages, "max_tokens": 1})
     return float(reply["timings"]["prompt_per_second"])
 
 

@@ -42,5 +42,5 @@ class ChatModel(Protocol):
 
     def stream(self, request: Completion) -> TextStream:
         """Start writing. Returns at once; the stream raises ModelUnavailable when the model does
-        not answer and Busy when it has no room."""
+        not answer and Busy when it has no room. Raises ModelUnavailable if there is none to ask."""
         ...

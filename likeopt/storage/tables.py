@@ -116,6 +116,7 @@ documents = Table(
     Index(None, "collection_id", "deleted", "updated_at"),
     Index(None, "revision"),
     Index(None, "sha256"),
+    Index(None, "error_code"),
     Index(None, "source", "source_uri"),
 )
 

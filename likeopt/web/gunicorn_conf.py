@@ -11,6 +11,10 @@ from gevent import monkey
 monkey.patch_all()
 
 import gc  # noqa: E402
+
+# Looking for garbage in what is being imported costs a tenth of the time; see `when_ready`.
+gc.disable()
+
 import os  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
@@ -63,3 +67,4 @@ def when_ready(server: Any) -> None:  # noqa: ARG001  (gunicorn's signature)
     """The application is loaded and no worker forked yet."""
     gc.collect()
     gc.freeze()
+    gc.enable()

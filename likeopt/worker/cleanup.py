@@ -87,17 +87,17 @@ class Cleanup:
         )
 
     def _originals(self, stop: Callable[[], bool]) -> bool:
-        while True:
+        while some := self._db.read(lambda c: files.unreferenced(c, FILES)):
             with self._store.alone() as alone:
                 if not alone or stop():
                     return False
-                gone = self._db.write(lambda c: files.take_unreferenced(c, FILES))
-                for sha256 in gone:
-                    self._store.remove(sha256)
-            if len(gone) < FILES:
-                break
+                self._remove_originals(some)
         self._swept = self._swept or self._sweep()
-        return True
+        return self._swept
+
+    def _remove_originals(self, candidates: list[str]) -> None:
+        for sha256 in self._db.write(lambda c: files.forget(c, candidates)):
+            self._store.remove(sha256)
 
     def _sweep(self) -> bool:
         """Once a start: remove what uploads that were killed left behind; False if interrupted."""

@@ -5,6 +5,8 @@ are taken in small groups that go back to the end of the queue after a while: a 
 passages does not keep a note waiting.
 """
 
+import ctypes
+import gc
 import logging
 from collections.abc import Callable
 
@@ -49,6 +51,7 @@ class Embedding:
         self._lease_ms = lease_ms
         self._batch = batch
         self._model: Embedder | None = None
+        self._looked = False
         self._aimed = False
         self._jobs: list[jobs.Job] = []
         self._turns = 0
@@ -56,17 +59,25 @@ class Embedding:
         self._pause = 0.0
         self._not_before = 0.0
 
+    def is_idle(self) -> bool:
+        """Whether `step` has nothing to do as long as no job waits."""
+        return self._looked and not self._jobs and self._model is None
+
     def step(self) -> bool:
         """Embed one batch; False if there is nothing to embed, or no model answers just now."""
         now = self._clock.monotonic()
         if now < self._not_before:
             return False
         try:
-            if not self._aimed and self._db.read(indexing.has_passages):
-                self._aim()
+            if not self._looked:
+                if self._db.read(indexing.has_passages):
+                    self._aim()
+                self._looked = True
             if not self._claim():
                 self._let_go(now)
                 return False
+            if not self._aimed:
+                self._aim()
             self._embed_batch()
         except ModelUnavailable as error:
             self._wait_for_model(error)
@@ -129,8 +140,9 @@ class Embedding:
         return self._model
 
     def _let_go(self, now: float) -> None:
-        if now - self._used > IDLE_SECONDS:
+        if self._model is not None and now - self._used > IDLE_SECONDS:
             self._model = None
+            give_back_memory()
 
     def _aim(self) -> None:
         """Once a start: notice that the settings name another model, or that jobs were lost."""
@@ -157,6 +169,14 @@ class Embedding:
         reason = (error.instance_code, error.message)
         self._db.write(lambda c: jobs.put_back(c, self._clock, self._owner, error=reason))
         self.forget()
+
+
+def give_back_memory() -> None:
+    """Return freed memory to the system: glibc keeps 60 MB of a model's otherwise."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def text_of(passage: Unembedded) -> str:

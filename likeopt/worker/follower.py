@@ -21,7 +21,8 @@ from likeopt.worker.vectors import VectorFollower
 
 # A commit costs 100 to 300 ms, so at most two a second, and one is made at once after a pause.
 COMMIT_SECONDS = 0.5
-POLL_SECONDS = 0.25
+# Without being woken: for what an index's readers report, and for vectors.
+POLL_SECONDS = 2.0
 # Versions in one commit, and passages read from the database at once.
 MOST_VERSIONS = 2000
 READ = 1000
@@ -73,20 +74,21 @@ class Follower:
             while not self._stop.is_set():
                 self._changed.wait(POLL_SECONDS)
                 self._changed.clear()
-                if not self._turn():
-                    self._stop.wait(PAUSE_SECONDS)
+                while pause := self._turn():
+                    self._stop.wait(pause)
         except BaseException as error:  # noqa: BLE001  (outermost: the main thread raises it again)
             self.crash = error
 
-    def _turn(self) -> bool:
+    def _turn(self) -> float:
+        """Follow once; seconds after which to do so again, 0 when there is nothing left to do."""
         try:
-            self.follow_words()
+            pause = self.follow_words()
             self._vectors.follow(self._interrupted)
         except LikeOptError as error:
             _log.warning("indexes cannot follow the library: %s", error.message)
             self._close()
-            return False
-        return True
+            pause = PAUSE_SECONDS
+        return 0.0 if self._stop.is_set() else pause
 
     def _interrupted(self) -> bool:
         """Asked by long work on vectors, which words do not wait for."""
@@ -95,21 +97,22 @@ class Follower:
 
     # -- words -------------------------------------------------------------------------------------
 
-    def follow_words(self) -> None:
-        """Bring the index of words up to the database, if that is due."""
+    def follow_words(self) -> float:
+        """Bring the index of words up to the database; seconds until that is due, or 0."""
         writer = self._writer
         if writer is not None and writer.damage() is not None:
             self._close()
             writer = None
         if writer is None:
             writer = self._open()
-        now = self._clock.monotonic()
-        if now - self._committed < COMMIT_SECONDS:
-            return
         if self._db.read(lambda c: revisions.current(c, "library")) == self._seen:
-            return
+            return 0.0
+        due = self._committed + COMMIT_SECONDS - self._clock.monotonic()
+        if due > 0:
+            return due
         while not self._stop.is_set() and self._apply(writer):
             pass
+        return 0.0
 
     def _apply(self, writer: LexicalWriter) -> bool:
         """One commit; whether more is waiting."""

@@ -36,8 +36,8 @@ from likeopt.worker.vectors import ChromaVectors, LocalVectors
 
 NICE = 10
 POLL_SECONDS = 0.25
-# How often abandoned jobs are looked for that used up their attempts.
-GIVE_UP_SECONDS = 10.0
+# How often jobs of dead workers are looked for.
+TAKE_OVER_SECONDS = 10.0
 PAUSE_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
@@ -134,7 +134,8 @@ class Worker:
         # Renewed when half of it is over, and then it outlasts the slowest file.
         self._lease_ms = 2 * (config.parse_timeout + 60) * 1000
         self._renewed = clock.monotonic()
-        self._given_up = -GIVE_UP_SECONDS
+        self._took_over = clock.monotonic()
+        self._seen: tuple[int, int] | None = None
         self._troubled: LikeOptError | None = None
         self._db = Database(config.database)
         self._sandbox = Sandbox(config)
@@ -188,7 +189,7 @@ class Worker:
 
     def recover(self) -> None:
         """Take up what the worker before held, and remove what it left."""
-        self._db.write(lambda c: jobs.release(c, self._clock, f"{self._machine}:"))
+        self._take_over()
         self._db.write(lambda c: jobs.enqueue_cleanup(c, self._clock, delay_ms=0))
 
     def step(self, stop: Callable[[], bool] = lambda: False) -> bool:
@@ -197,6 +198,12 @@ class Worker:
             self._put_back(self._troubled)
             self._troubled = None
         self._beat()
+        due = self._db.read(lambda c: jobs.due(c, self._clock))
+        if (due.library, due.embeddings) != self._seen:
+            self.follower.wake()
+            self._seen = (due.library, due.embeddings)
+        if not due.waiting and self._embedding.is_idle():
+            return False
         if self._waiting("index"):
             worked = self._indexer.step(self._published, stop)
             self.follower.wake()
@@ -223,9 +230,15 @@ class Worker:
         if now - self._renewed >= self._lease_ms / 2000:
             self._db.write(lambda c: jobs.renew(c, self._clock, self._owner, self._lease_ms))
             self._renewed = now
-        if now - self._given_up >= GIVE_UP_SECONDS:
-            self._db.write(lambda c: indexing.give_up(c, self._clock))
-            self._given_up = now
+        if now - self._took_over >= TAKE_OVER_SECONDS:
+            self._take_over()
+
+    def _take_over(self) -> None:
+        """Queue what dead workers of this machine held. Not only at the start: PostgreSQL may
+        commit what a killed worker sent last after the next one has started."""
+        self._db.write(lambda c: jobs.release(c, self._clock, self._machine, alive=self._owner))
+        self._db.write(lambda c: indexing.give_up(c, self._clock))
+        self._took_over = self._clock.monotonic()
 
     def _put_back(self, why: LikeOptError | None) -> None:
         error = (why.instance_code, why.message) if why is not None else (None, None)

@@ -136,10 +136,12 @@ class ChromaVectors:
 
     def follow(self, interrupted: Callable[[], bool]) -> None:
         now = self._clock.monotonic()
-        model = self._table.model()
-        if now < self._next or model is None:
+        if now < self._next:
             return
         self._next = now + PUSH_SECONDS
+        model = self._table.model()
+        if model is None:
+            return
         upto = ChromaState(
             embeddings=self._table.revision("embeddings"), library=self._table.revision("library")
         )

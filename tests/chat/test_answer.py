@@ -99,7 +99,7 @@ def test_a_model_answers_from_numbered_passages(
     assert [one.document_name for one in message.citations] == ["handbook.pdf"]
     assert {"queue", "first_token", "generate", "search", "total"} <= message.stages.keys()
     assert stored(database, reader, message) == message
-    system, user = stub.requests[0].body["messages"]
+    system, *_, user = stub.requests[0].body["messages"]
     assert "documents" in system["content"]
     assert "[1] handbook.pdf, p. 3\n> Full-time employees get 15 days" in user["content"]
     assert user["content"].endswith("Question: How many days of annual leave?")

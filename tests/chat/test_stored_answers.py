@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from likeopt.chat.answer import Chat
-from likeopt.chat.events import Delta, Done, Sources, Start
+from likeopt.chat.events import Delta, Done, Failed, Sources, Start
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.errors import Busy, NotFound
@@ -83,6 +83,23 @@ def test_another_process_follows_through_the_database(
     assert (end.sequence, end.event) == (3, only(Done, found))
 
 
+def test_whoever_follows_an_answer_learns_that_it_was_deleted(
+    make_chat: Callable[..., Chat], stub: StubOpenAI, database: Database, reader: Reader
+) -> None:
+    here, there = make_chat(), make_chat()
+    stub.say("You get", " 15", hold=1)
+    answer = here.ask(reader, "How many days of annual leave?")
+    stub.wait_for_request()
+    far = there.resume(reader, answer.message_id, ping=0.01)
+    assert next(far) is None
+    start = next(answer.events()).event  # type: ignore[union-attr]
+    assert isinstance(start, Start)
+    database.write(lambda c: conversations.delete(c, reader, start.conversation_id))
+    (end,) = [one.event for one in far if one]
+    assert isinstance(end, Failed)
+    assert end.code == failure(answer).code == "not_found"
+
+
 def test_an_answer_whose_process_died_fails_and_can_be_asked_again(
     chat: Chat, stub: StubOpenAI, database: Database, reader: Reader
 ) -> None:
@@ -126,22 +143,22 @@ def test_for_a_stranger_there_is_no_answer(
 def test_asking_again_gives_another_answer_to_the_same_question(
     chat: Chat, stub: StubOpenAI, database: Database, reader: Reader
 ) -> None:
-    stub.say("Bad [1].")
+    stub.say("Wrong [1].")
     first = last(chat.ask(reader, "How many days of annual leave?"))
     stub.say("Better [1].")
     second = last(chat.regenerate(reader, first.id))
     assert second.parent_id == first.parent_id
     assert stub.requests[1].body["temperature"] > stub.requests[0].body["temperature"]
     # Neither answer is part of the prompt for the other.
-    assert len(stub.requests[1].body["messages"]) == 2
+    assert "Wrong" not in stub.requests[1].prompt
     transcript = database.read(lambda c: conversations.get(c, reader, first.conversation_id))
-    assert [one.content for one in transcript.messages[1:]] == ["Bad [1].", "Better [1]."]
+    assert [one.content for one in transcript.messages[1:]] == ["Wrong [1].", "Better [1]."]
     # The next question builds on the better one.
     stub.say("Twelve months [1].")
     last(chat.ask(reader, "When does unused annual leave expire?", first.conversation_id))
     said = [turn["content"] for turn in stub.requests[2].body["messages"]]
     assert "Better." in said
-    assert not any("Bad" in text for text in said)
+    assert not any("Wrong" in text for text in said)
 
 
 def test_many_questions_at_once(plain: Chat, database: Database, reader: Reader) -> None:

@@ -218,7 +218,7 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
     made = supervisor.Supervisor(parts, dict(os.environ), listener, graceful_timeout=1)
     sys.exit(made.run())
 """
-READY: tuple[str, str, dict[str, bool]] = ("prepare", "pass", {})
+READY: tuple[str, str, dict[str, bool]] = ("prepare", "pass", {"first": True})
 WEB = {"essential": True}
 SLEEPS = "import time; time.sleep(600)"
 FAILS = "import sys; print('Traceback: it broke', file=sys.stderr); sys.exit(3)"
@@ -319,7 +319,7 @@ def test_part_that_does_not_stop_is_killed() -> None:
 
 
 def test_preparation_that_fails_starts_nothing() -> None:
-    run = supervise(("prepare", FAILS, {}), ("web", SLEEPS, WEB))
+    run = supervise(("prepare", FAILS, {"first": True}), ("web", SLEEPS, WEB))
     assert run.code == 1
     assert run.said.strip() == "Like-Opt could not prepare its database: Traceback: it broke"
     assert run.messages("web") == []

@@ -1,6 +1,6 @@
 """A library that a test fills by hand, step by step, as the indexing worker would."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.retrieval.analyse import Analyser
 from likeopt.retrieval.lexical import LexicalChunk, LexicalWriter
+from likeopt.retrieval.types import SearchResponse
 from likeopt.retrieval.vector import VectorBatch
 from likeopt.retrieval.vector.chroma import ChromaPusher, ChromaState
 from likeopt.retrieval.vector.local import vector_root
@@ -238,3 +239,31 @@ class Shelf:
             np.array([row.revision for row in rows], dtype=np.int64),
             np.frombuffer(b"".join(row.vector for row in rows), dtype="<f2").reshape(len(rows), -1),
         )
+
+
+LEAVE = ["연차휴가는 15일이다. 매년 1월에 부여한다.", "남은 휴가는 5일까지 이월된다."]
+TRAVEL = ["출장비는 사후에 정산한다. 영수증을 낸다."]
+CACHE = ["Requests are cached for 60 seconds. A failed layer is a miss."]
+
+
+def fill(shelf: Shelf) -> None:
+    """Three documents, four passages, indexed and embedded."""
+    shelf.put("leave", LEAVE, context="휴가 규정")
+    shelf.put("travel", TRAVEL)
+    shelf.put("cache", CACHE)
+    shelf.index_words()
+    shelf.embed()
+
+
+def names(response: SearchResponse) -> list[str]:
+    """The documents of the hits, best first."""
+    return [hit.document_name for hit in response.hits]
+
+
+def parts(response: SearchResponse) -> set[str]:
+    """The parts that did not work."""
+    return {degraded.part for degraded in response.degraded}
+
+
+# Search as a reader of the default collection.
+Search = Callable[..., SearchResponse]

@@ -1,8 +1,8 @@
 """What a search returns while the library, its indexes and its models come and go."""
 
 import os
-from collections.abc import Callable
-from typing import Any
+import threading
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -14,50 +14,13 @@ from likeopt.engine.searching import Searcher
 from likeopt.errors import EngineUnavailable, ModelUnavailable
 from likeopt.retrieval.types import (
     EmbedRequest,
-    Filters,
-    Hit,
     Mode,
     SearchRequest,
-    SearchResponse,
 )
-from tests.engine.shelf import Shelf
+from likeopt.storage import facts
+from tests.engine.shelf import CACHE, LEAVE, Search, Shelf, fill, names, parts
+from tests.fakes import FakeEmbedder
 from tests.servers import free_port
-
-Search = Callable[..., SearchResponse]
-
-
-@pytest.fixture
-def search(shelf: Shelf, searcher: Searcher) -> Search:
-    """Search as a reader of the default collection."""
-
-    def run(query: str, **more: Any) -> SearchResponse:
-        fields: dict[str, Any] = {"collections": ["default"], **more}
-        deadline = shelf.clock.monotonic() + 10
-        return searcher.search(SearchRequest(query, **fields), deadline)
-
-    return run
-
-
-def names(response: SearchResponse) -> list[str]:
-    return [hit.document_name for hit in response.hits]
-
-
-def parts(response: SearchResponse) -> set[str]:
-    return {degraded.part for degraded in response.degraded}
-
-
-LEAVE = ["연차휴가는 15일이다. 매년 1월에 부여한다.", "남은 휴가는 5일까지 이월된다."]
-TRAVEL = ["출장비는 사후에 정산한다. 영수증을 낸다."]
-CACHE = ["Requests are cached for 60 seconds. A failed layer is a miss."]
-
-
-def fill(shelf: Shelf) -> None:
-    shelf.put("leave", LEAVE, context="휴가 규정")
-    shelf.put("travel", TRAVEL)
-    shelf.put("cache", CACHE)
-    shelf.index_words()
-    shelf.embed()
-
 
 # -- finding -------------------------------------------------------------------------------------
 
@@ -138,136 +101,6 @@ def test_k_is_how_many(shelf: Shelf, search: Search) -> None:
     assert len(search("word", k=30).hits) == 30
 
 
-# -- who may see what ----------------------------------------------------------------------------
-
-
-def test_a_reader_sees_only_their_collections(shelf: Shelf, search: Search) -> None:
-    shelf.collection("secret")
-    shelf.put("open", ["the common word"])
-    shelf.put("closed", ["the common word"], collection="secret")
-    shelf.index_words()
-    shelf.embed()
-    for mode in ("hybrid", "lexical", "vector"):
-        assert names(search("common word", mode=mode)) == ["open"]
-        both = search("common word", mode=mode, collections=["default", "secret"])
-        assert sorted(names(both)) == ["closed", "open"]
-        assert names(search("common word", mode=mode, collections=[])) == []
-        assert names(search("common word", mode=mode, collections=["no such"])) == []
-
-
-def test_a_moved_document_is_seen_where_it_is_now(shelf: Shelf, search: Search) -> None:
-    shelf.collection("other")
-    document = shelf.put("moving", ["the common word"])
-    shelf.index_words()
-    assert names(search("common")) == ["moving"]
-    shelf.move(document, "other")
-    assert names(search("common")) == []
-    assert names(search("common", collections=["other"])) == ["moving"]
-
-
-@pytest.mark.parametrize(
-    ("filters", "expected"),
-    [
-        (Filters(tags=["hr"]), ["a", "b"]),
-        (Filters(tags=["it", "hr"]), ["a", "b", "c"]),
-        (Filters(tags=["none"]), []),
-        (Filters(media_types=["application/pdf"]), ["b"]),
-        (Filters(updated_after=200), ["b", "c"]),
-        (Filters(updated_before=200), ["a"]),
-        (Filters(updated_after=200, updated_before=300), ["b"]),
-        (Filters(tags=["hr"], media_types=["text/plain"]), ["a"]),
-        (Filters(collections=["other"]), []),
-        (Filters(collections=["default"]), ["a", "b", "c"]),
-    ],
-)
-def test_filters(shelf: Shelf, search: Search, filters: Filters, expected: list[str]) -> None:
-    shelf.put("a", ["the common word"], tags=["hr", "kr"], updated_at=100)
-    shelf.put("b", ["the common word"], tags=["hr"], updated_at=200, media_type="application/pdf")
-    shelf.put("c", ["the common word"], tags=["it"], updated_at=300)
-    shelf.index_words()
-    shelf.embed()
-    for mode in ("lexical", "vector", "hybrid"):
-        assert sorted(names(search("common word", filters=filters, mode=mode))) == expected
-
-
-def test_a_filter_by_document(shelf: Shelf, search: Search) -> None:
-    shelf.put("a", ["the common word"])
-    wanted = shelf.put("b", ["the common word"])
-    shelf.index_words()
-    assert names(search("common", filters=Filters(documents=[wanted]))) == ["b"]
-    assert names(search("common", filters=Filters(documents=["0" * 32]))) == []
-
-
-# -- a library that changes ----------------------------------------------------------------------
-
-
-def test_a_new_document_is_found_by_words_then_by_meaning(shelf: Shelf, search: Search) -> None:
-    shelf.put("cache", CACHE)
-    assert names(search("requests")) == []
-    shelf.index_words()
-    found = search("requests cached")
-    assert (names(found), found.pending) == (["cache"], 1)
-    assert names(search("requests cached", mode="vector")) == []
-    shelf.embed()
-    found = search("requests cached", mode="vector")
-    assert (names(found), found.pending) == (["cache"], 0)
-
-
-def test_of_a_changed_document_the_old_or_the_new_is_seen_never_neither(
-    shelf: Shelf, search: Search
-) -> None:
-    shelf.put("doc", ["first edition of the word"])
-    shelf.index_words()
-    shelf.embed()
-    for edition in ("second", "third"):
-        before = [hit.text for hit in search("word").hits]
-        shelf.put("doc", [f"{edition} edition of the word"])
-        assert [hit.text for hit in search("word").hits] == before
-        assert [hit.text for hit in search("word", mode="vector").hits] == before
-        shelf.index_words()
-        assert [hit.text for hit in search("word").hits] == [f"{edition} edition of the word"]
-        shelf.embed()
-        after = search("word", mode="vector")
-        assert [hit.text for hit in after.hits] == [f"{edition} edition of the word"]
-
-
-def test_a_deleted_document_is_gone_at_once(shelf: Shelf, search: Search) -> None:
-    document = shelf.put("doc", ["the word"])
-    shelf.put("other", ["the word"])
-    shelf.index_words()
-    shelf.embed()
-    shelf.merge_vectors()
-    assert sorted(names(search("word"))) == ["doc", "other"]
-    shelf.delete(document)
-    for mode in ("hybrid", "lexical", "vector"):
-        assert names(search("word", mode=mode)) == ["other"]
-
-
-def test_an_engine_that_starts_late_sees_the_same(shelf: Shelf, search: Search) -> None:
-    shelf.put("doc", ["first edition of the word"])
-    gone = shelf.put("gone", ["the word"])
-    shelf.index_words()
-    shelf.put("doc", ["second edition of the word"])
-    shelf.delete(gone)
-    # The index of words still shows the first edition, and the deleted document.
-    assert [hit.text for hit in search("word").hits] == ["first edition of the word"]
-    shelf.index_words()
-    assert [hit.text for hit in search("word").hits] == ["second edition of the word"]
-
-
-def test_a_merged_base_changes_nothing_that_is_seen(shelf: Shelf, search: Search) -> None:
-    fill(shelf)
-    before = search("휴가 이월", mode="vector")
-    shelf.merge_vectors()
-    after = search("휴가 이월", mode="vector")
-    assert [hit.chunk_id for hit in after.hits] == [hit.chunk_id for hit in before.hits]
-    assert np.allclose(similarities(after.hits), similarities(before.hits), atol=1e-3)
-
-
-def similarities(hits: list[Hit]) -> list[float]:
-    return [hit.similarity or 0.0 for hit in hits]
-
-
 # -- parts that do not work ----------------------------------------------------------------------
 
 
@@ -338,6 +171,74 @@ def test_a_model_that_fails_leaves_the_search_by_words(
         search("requests cached", mode="vector")
     monkeypatch.undo()
     assert search("requests cached").degraded == []
+
+
+def test_a_model_that_takes_its_time_holds_up_no_search_by_words(
+    shelf: Shelf, search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(shelf)
+    release = threading.Event()
+    real = shelf.embedder.queries
+
+    def slow(texts: list[str]) -> NDArray[np.float32]:
+        release.wait(10)
+        return real(texts)
+
+    monkeypatch.setattr(shelf.embedder, "queries", slow)
+    found = search("requests cached", within=0.2)
+    assert names(found) == ["cache"]
+    assert parts(found) == {"embedding"}
+    assert search("requests cached", within=0.2, mode="lexical").degraded == []
+    release.set()
+
+
+def test_a_model_that_cannot_be_opened_is_tried_again(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("likeopt.engine.library._PAUSE", 0.0)
+    fill(shelf)
+    errors: list[Exception] = [ModelUnavailable("No answer."), RuntimeError("a bug")]
+
+    def open_embedder(_: str | None) -> FakeEmbedder:
+        if errors:
+            raise errors.pop(0)
+        return shelf.embedder
+
+    library = Library(shelf.config, shelf.db, shelf.clock, open_embedder)
+    searcher = Searcher(library, shelf.db, shelf.clock, threads=2)
+    ask = SearchRequest("requests cached", ["default"])
+    outcomes = [searcher.search(ask, shelf.clock.monotonic() + 10) for _ in range(3)]
+    assert [parts(found) for found in outcomes] == [{"embedding"}, {"embedding"}, set()]
+    assert all(names(found)[0] == "cache" for found in outcomes)
+    assert "a bug" in caplog.text
+    searcher.close()
+    library.close()
+
+
+def test_the_model_in_force_is_followed(shelf: Shelf) -> None:
+    """While another model's vectors are being made, the old one is asked."""
+    fill(shelf)
+    asked: list[str | None] = []
+
+    def open_embedder(model: str | None) -> FakeEmbedder:
+        asked.append(model)
+        return shelf.embedder
+
+    library = Library(shelf.config, shelf.db, shelf.clock, open_embedder)
+    for model in ("fake", "other", "other"):
+        shelf.db.write(partial(facts.put, name=facts.EMBEDDING_MODEL, value=model))
+        assert library.view(shelf.clock.monotonic() + 10).semantic
+    assert asked == ["fake", "other"]
+    library.close()
+
+
+def test_another_database_in_the_same_place_starts_afresh(shelf: Shelf, search: Search) -> None:
+    fill(shelf)
+    assert search("requests").hits
+    shelf.db.write(lambda c: facts.put(c, facts.DATABASE_ID, "f" * 32))
+    found = search("requests")
+    assert names(found)[0] == "cache"
+    assert parts(found) == {"lexical"}
 
 
 def test_a_search_by_words_does_not_complain_about_vectors(

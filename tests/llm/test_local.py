@@ -14,6 +14,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from likeopt.chat.answer import open_chat
+from likeopt.chat.events import Done
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.errors import ConfigError, Conflict, ModelUnavailable
@@ -21,15 +23,23 @@ from likeopt.llm import local, models
 from likeopt.llm.local import LEAST_PROMPT_TOKENS, LocalChat
 from likeopt.llm.openai import PROMPT_TOKENS
 from likeopt.llm.types import Completion, Turn
+from likeopt.storage.db import Database
+from tests.chat.shelf import Shelf
 from tests.servers import wait_until
+from tests.storage import library
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".make" / "models"
 SYSTEM = "You are a careful assistant who answers in one short sentence."
 
 _SCRIPT = """
-import sys; from pathlib import Path; from likeopt.config import Config; from likeopt.llm import local
-local.main(Config(data_dir=Path(sys.argv[1]), llm=sys.argv[2], llm_threads=2), warm=[sys.argv[3]])
+import sys
+from pathlib import Path
+from likeopt.config import Config
+from likeopt.llm import local
+from likeopt.llm.types import Turn
+config = Config(data_dir=Path(sys.argv[1]), llm=sys.argv[2], llm_threads=2)
+local.main(config, warm=[[Turn("system", sys.argv[3])]])
 """
 
 
@@ -114,6 +124,25 @@ def test_nobody_without_the_key_gets_in(running: tuple[Config, object]) -> None:
     path = running[0].data_dir / "run" / "model.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert found["url"].startswith("http://127.0.0.1:")
+
+
+def test_a_question_is_answered_by_a_real_model(
+    running: tuple[Config, object], sqlite_database: Database
+) -> None:
+    """From the settings to the stored answer; what so small a model says is not looked at."""
+    clock = Clock()
+    reader = library.prepared(sqlite_database, clock)
+    shelf = Shelf(sqlite_database, reader, clock)
+    shelf.add("handbook.pdf", "Full-time employees get 15 days of annual leave.")
+    config = msgspec.structs.replace(running[0], llm_max_tokens=24)
+    chat = open_chat(config, sqlite_database, clock, shelf.search)
+    broadcast = chat.ask(reader, "How many days of annual leave?")
+    *_, last = (one.event for one in broadcast.events() if one)
+    assert isinstance(last, Done)
+    assert last.message.content
+    assert last.message.error_code is None
+    assert last.message.model == "smollm2-135m-instruct-q4_1"
+    assert {"queue", "first_token", "generate"} <= last.message.stages.keys()
 
 
 def test_a_signal_ends_it_and_it_is_no_longer_ready(

@@ -10,6 +10,7 @@ import pytest
 from likeopt.clock import Clock
 from likeopt.errors import Busy, LikeOptError, ModelUnavailable
 from likeopt.llm.openai import OpenAIChat
+from likeopt.llm.stream import _trusted
 from likeopt.llm.types import Completion, Turn
 from tests.servers import free_port
 from tests.stub_openai import StubOpenAI
@@ -206,6 +207,42 @@ def test_a_stream_that_was_closed_first_asks_nothing(stub: StubOpenAI) -> None:
     assert stub.requests == []
 
 
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for 127.0.0.1 that nobody trusts, and its key."""
+    pem = tmp_path / "loopback.pem"
+    options = "-x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=loopback"
+    command = ["openssl", "req", *options.split(), "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(pem), "-out", str(tmp_path / "cert.pem")]
+    subprocess.run(command, check=True, capture_output=True)
+    pem.write_bytes(pem.read_bytes() + (tmp_path / "cert.pem").read_bytes())
+    return pem
+
+
+def test_over_tls(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """Streams, and stops under a blocked read, as in plain text; the certificate is checked."""
+    _trusted.cache_clear()
+    request.addfinalizer(_trusted.cache_clear)
+    with StubOpenAI(tls=certificate) as stub:
+        with pytest.raises(ModelUnavailable, match="SSLCertVerificationError"):
+            list(chat(stub).stream(QUESTION))
+        _trusted.cache_clear()
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        stub.say("연차는 ", "15일")
+        assert list(chat(stub).stream(QUESTION)) == ["연차는 ", "15일"]
+        stub.say("one", " two", hold=1)
+        stream = chat(stub, timeout=60).stream(QUESTION)
+        assert next(stream) == "one"
+        thread = threading.Thread(target=list, args=(stream,))
+        thread.start()
+        stream.close()
+        thread.join(10)
+        assert not thread.is_alive()
+        assert stub.wait_for_request(2).gone.wait(10)
+
+
 def test_under_gevent_a_slow_model_holds_nobody_up(stub: StubOpenAI) -> None:
     """In a process of its own, patched as web workers are."""
     stub.say("late", hold=0)
@@ -216,10 +253,11 @@ def test_under_gevent_a_slow_model_holds_nobody_up(stub: StubOpenAI) -> None:
         from likeopt.llm.openai import OpenAIChat
         from likeopt.llm.types import Completion, Turn
         ask = Completion([Turn("user", "?")])
-        def stream(url): return OpenAIChat(url, "", "stub", clock=Clock()).stream(ask)
-        slow, quick = map(stream, sys.argv[1:])
+        slow, quick = [
+            OpenAIChat(url, "", "stub", clock=Clock()).stream(ask) for url in sys.argv[1:]
+        ]
         reading = gevent.spawn(list, slow)
-        while not slow._connection:
+        while not slow._socket:
             gevent.sleep(0.01)
         print(list(quick), reading.ready(), flush=True)
         gevent.spawn(slow.close)

@@ -1,18 +1,19 @@
 """Indexes that are replaced whole."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
-from likeopt.errors import IndexDamaged
+from likeopt.errors import IndexDamaged, StorageFull, StorageUnavailable
 from likeopt.retrieval.generations import Generations
 
 
 def published(root: Path, text: str) -> Path:
     generations = Generations(root)
-    folder = generations.create()
-    (folder / "content").write_text(text)
-    generations.publish(folder)
+    with generations.create("it") as folder:
+        (folder / "content").write_text(text)
+        generations.publish(folder)
     return folder
 
 
@@ -33,14 +34,31 @@ def test_the_published_one_is_in_force_and_the_old_one_goes(tmp_path: Path) -> N
         assert reading.read() == "old"  # whoever reads the old one can go on
 
 
-def test_an_unfinished_one_is_never_in_force(tmp_path: Path) -> None:
+def test_an_unfinished_one_is_never_in_force_and_is_removed(tmp_path: Path) -> None:
     kept = published(tmp_path, "kept")
-    unfinished = Generations(tmp_path).create()
+    with Generations(tmp_path).create("it") as unfinished:
+        assert Generations(tmp_path).current() == kept
+    with pytest.raises(ZeroDivisionError), Generations(tmp_path).create("it"):
+        raise ZeroDivisionError
+    (tmp_path / "killed").mkdir()
+    with Generations(tmp_path).create("it") as again:
+        assert again != unfinished
+        assert {path for path in tmp_path.iterdir() if path.is_dir()} == {kept, again}
     assert Generations(tmp_path).current() == kept
-    again = Generations(tmp_path).create()
-    assert again != unfinished
-    assert {kept, again} <= set(tmp_path.iterdir())
-    assert not unfinished.exists()
+
+
+def test_what_goes_wrong_on_the_disk_is_said(tmp_path: Path) -> None:
+    with (
+        pytest.raises(StorageFull, match="disk is full: the index"),
+        Generations(tmp_path).create("the index"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with (
+        pytest.raises(StorageUnavailable, match="Cannot write the index"),
+        Generations(tmp_path).create("the index"),
+    ):
+        raise PermissionError(errno.EACCES, "Permission denied")
+    assert [path for path in tmp_path.iterdir() if path.is_dir()] == []
 
 
 def test_a_damaged_pointer_is_reported(tmp_path: Path) -> None:

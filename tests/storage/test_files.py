@@ -92,7 +92,9 @@ def test_putting_and_collecting_the_same_content_never_loses_it(
         while not done.is_set():
             with store.alone() as alone:
                 if alone:
-                    for sha256 in database.write(lambda c: files.take_unreferenced(c, 9)):
+                    for sha256 in database.write(
+                        lambda c: files.forget(c, files.unreferenced(c, 9))
+                    ):
                         store.remove(sha256)
                         collected.append(sha256)
 

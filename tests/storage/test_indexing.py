@@ -258,13 +258,13 @@ def test_a_deleted_document_is_removed_from_disk_after_a_while(
     clock.advance(31)
     assert removable(upto - 1) == []
     assert removable(upto) == [1]
-    assert database.write(lambda c: files.take_unreferenced(c, 9)) == []
+    assert database.write(lambda c: files.forget(c, files.unreferenced(c, 9))) == []
     assert database.write(lambda c: purge.remove_some(c, 1, 100))
     assert not database.read(purge.waiting)
     assert removable(upto) == []
     for table in (chunks, pages, embeddings):
         assert count(database, table) == 0
-    gone = database.write(lambda c: files.take_unreferenced(c, 9))
+    gone = database.write(lambda c: files.forget(c, files.unreferenced(c, 9)))
     assert gone == [library.file_of("text").sha256]
 
 
@@ -275,6 +275,6 @@ def test_an_original_stays_while_anything_refers_to_it(
     one = library.add(database, reader, clock, "a.txt", "same")
     two = library.add(database, reader, clock, "b.txt", "same")
     database.write(lambda c: documents.delete(c, reader, clock, one.id))
-    assert database.write(lambda c: files.take_unreferenced(c, 9)) == []
+    assert database.write(lambda c: files.forget(c, files.unreferenced(c, 9))) == []
     database.write(lambda c: documents.delete(c, reader, clock, two.id))
-    assert len(database.write(lambda c: files.take_unreferenced(c, 9))) == 1
+    assert len(database.write(lambda c: files.forget(c, files.unreferenced(c, 9)))) == 1

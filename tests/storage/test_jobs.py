@@ -80,16 +80,17 @@ def test_a_known_dead_owner_is_released_at_once(database: Database, clock: FakeC
     library.add(database, reader, clock, "b.txt", "2")
     claim(database, clock, "machine1:a")
     claim(database, clock, "machine2:a")
-    assert database.write(lambda c: jobs.release(c, clock, "machine1:")) == 1
+    assert database.write(lambda c: jobs.release(c, clock, "machine1")) == 1
     assert len(claim(database, clock, "machine1:b", limit=9)) == 1
+    assert database.write(lambda c: jobs.release(c, clock, "machine1", alive="machine1:b")) == 0
 
 
 def test_a_job_that_was_tried_before_is_claimed_alone(database: Database, clock: FakeClock) -> None:
     reader = library.prepared(database, clock)
     for i in range(4):
         library.add(database, reader, clock, f"{i}.txt", str(i))
-    assert len(claim(database, clock, "dead", limit=3)) == 3
-    database.write(lambda c: jobs.release(c, clock, "dead"))
+    assert len(claim(database, clock, "m:dead", limit=3)) == 3
+    database.write(lambda c: jobs.release(c, clock, "m"))
     sizes = [len(claim(database, clock, "new", limit=10)) for _ in range(5)]
     assert sizes == [1, 1, 1, 1, 0]
 
@@ -120,10 +121,10 @@ def test_twenty_dead_workers_are_enough(database: Database, clock: FakeClock) ->
     added = library.add(database, reader, clock, "a.txt")
     for i in range(20):
         assert database.write(lambda c: indexing.give_up(c, clock)) == 0
-        assert len(claim(database, clock, f"w{i}")) == 1
-        database.write(lambda c: jobs.release(c, clock, "w"))
+        assert len(claim(database, clock, f"m:{i}")) == 1
+        database.write(lambda c: jobs.release(c, clock, "m"))
         clock.advance(5)
-    assert claim(database, clock, "w20") == []
+    assert claim(database, clock, "m:20") == []
     assert database.write(lambda c: indexing.give_up(c, clock)) == 1
     seen = database.read(lambda c: documents.get(c, reader, added.id))
     assert (seen.state, seen.error_code) == ("failed", "gave_up")
@@ -138,13 +139,13 @@ def test_a_job_that_workers_die_with_lets_others_go_first(
     reader = library.prepared(database, clock)
     killer = library.add(database, reader, clock, "killer.txt", "1")
     for _ in range(2):
-        (job,) = claim(database, clock, "w")
+        (job,) = claim(database, clock, "m:1")
         assert job.document_id == killer.id
-        database.write(lambda c: jobs.release(c, clock, "w"))
+        database.write(lambda c: jobs.release(c, clock, "m"))
     other = library.add(database, reader, clock, "other.txt", "2")
-    assert [job.document_id for job in claim(database, clock, "w")] == [other.id]
+    assert [job.document_id for job in claim(database, clock, "m:1")] == [other.id]
     clock.advance(2)
-    assert [job.document_id for job in claim(database, clock, "w")] == [killer.id]
+    assert [job.document_id for job in claim(database, clock, "m:1")] == [killer.id]
 
 
 def test_a_stopping_worker_puts_its_jobs_back(database: Database, clock: FakeClock) -> None:

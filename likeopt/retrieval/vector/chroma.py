@@ -170,20 +170,25 @@ class ChromaVectors:
         self._server = _Server(url, database_id=database_id, model=model, timeout=timeout)
         self._lock = threading.Lock()
         self._collection: str | None = None
+        self._refreshing = False
         self._revision = -1
         self._count = 0
 
     def refresh(self, revision: int) -> None:
         with self._lock:
-            if self._collection and revision == self._revision:
+            if (self._collection and revision == self._revision) or self._refreshing:
                 return
-        collection = self._server.find()
-        count = 0
-        if collection:
-            count = _decode(self._server.ask("GET", f"/{collection.id}/count"), int)
-        with self._lock:
-            self._collection = collection.id if collection else None
-            self._revision, self._count = revision, count
+            self._refreshing = True
+        try:
+            collection = self._server.find()
+            count = 0
+            if collection:
+                count = _decode(self._server.ask("GET", f"/{collection.id}/count"), int)
+            with self._lock:
+                self._collection = collection.id if collection else None
+                self._revision, self._count = revision, count
+        finally:
+            self._refreshing = False
 
     def search(self, query: Vector, k: int, scope: Scope) -> Found:
         with self._lock:

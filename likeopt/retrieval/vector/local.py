@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-import numkong
 import numpy as np
 from numpy.typing import NDArray
 from usearch.index import Index
+from usearch.index import search as exact_search
 
 from likeopt.errors import IndexDamaged
 from likeopt.retrieval.generations import Generations, checksum
@@ -283,19 +283,19 @@ def open_graph(base: Base, *, view: bool) -> Index:
 def best(query: Vector, vectors: Matrix, rows: Ids, k: int) -> tuple[Ids, Vector]:
     """The `k` of `rows` that are nearest to `query`, best first, with their cosines.
 
-    Many are first thinned out with NumKong, which computes with the CPU's own float16: 1.7 ms for
-    20,000 x 384, for which numpy, widening the matrix to float32, takes 17 ms. Rounding the query
+    Many are first thinned out by usearch, which computes with the CPU's own float16: 1.2 ms for
+    20,000 x 384, for which numpy, widening the matrix to float32, takes 14 ms. Rounding the query
     as well, that mixes up about one in a hundred at the edge, hence the margin.
     """
     if len(rows) > 4 * (k + _MARGIN):
-        half = query.astype(np.float16)[np.newaxis]
-        rough = np.concatenate(
-            [
-                np.asarray(numkong.cdist(half, vectors[rows[i : i + _BLOCK]], "dot"))[0]
-                for i in range(0, len(rows), _BLOCK)
-            ]
-        )
-        rows = rows[np.argpartition(-rough, k + _MARGIN)[: k + _MARGIN]]
+        half = query.astype(np.float16)
+        kept = []
+        for start in range(0, len(rows), _BLOCK):
+            block = rows[start : start + _BLOCK]
+            count = min(k + _MARGIN, len(block))
+            nearest = exact_search(vectors[block], half, count, "ip", exact=True, threads=1)
+            kept.append(block[nearest.keys.astype(np.int64)])
+        rows = np.concatenate(kept)
     similarities: Vector = vectors[rows].astype(np.float32) @ query
     order = np.lexsort((rows, -similarities))[:k]
     return rows[order], similarities[order]

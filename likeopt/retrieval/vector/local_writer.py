@@ -12,6 +12,7 @@ finds 0.74 of the ten nearest where vectors lie in a narrow cone, as those of e5
 candidates scored again it finds 0.996, as a graph over float16 does, in 58 % of its size.
 """
 
+import errno
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -91,35 +92,38 @@ class LocalVectorBuilder:
         base = None if fresh else self._open()
         if base:
             base.verify()
-        folder = self._generations.create()
-        spool = _Spool(folder / "spool", self._dim)
-        for batch in batches:
-            spool.append(batch)
-            if stop():
-                return False
-        rows = _Rows(base, spool, live)
-        index, removed = _graph(base, rows, self._dim)
-        # Graph nodes are passages, so those that the old graph has are not added again.
-        for chunk_ids, vectors in rows.blocks(only_new=len(index) > 0):
-            index.add(chunk_ids, vectors, threads=1)
-            if stop():
-                return False
-        index.save(str(folder / GRAPH))
-        rows.write(folder)
-        spool.remove()
+        with self._generations.create("the vector index") as folder:
+            spool = _Spool(folder / "spool", self._dim)
+            for batch in batches:
+                spool.append(batch)
+                if stop():
+                    return False
+            rows = _Rows(base, spool, live)
+            graph, removed = _graph(base, rows, self._dim)
+            # Graph nodes are passages, so those that the old graph has are not added again.
+            for chunk_ids, vectors in rows.blocks(only_new=len(graph) > 0):
+                graph.add(chunk_ids, vectors, threads=1)
+                if stop():
+                    return False
+            rows.write(folder)
+            _save(graph, folder / GRAPH)
+            spool.remove()
+            self._describe(folder, revision, len(rows.chunk_ids), removed)
+            self._generations.publish(folder)
+        return True
+
+    def _describe(self, folder: Path, revision: int, rows: int, removed: int) -> None:
         about = About(
             schema=SCHEMA,
             database=self._database_id,
             model=self._model,
             dim=self._dim,
             revision=revision,
-            rows=len(rows.chunk_ids),
+            rows=rows,
             removed=removed,
             checksums={name: checksum(folder / name) for name in (VECTORS, IDS, GRAPH)},
         )
         (folder / ABOUT).write_bytes(msgspec.json.encode(about))
-        self._generations.publish(folder)
-        return True
 
     def _open(self) -> Base | None:
         if reason := self._generations.damage():
@@ -204,3 +208,11 @@ def _graph(base: Base | None, rows: _Rows, dim: int) -> tuple[Index, int]:
             return index, removed
     index = Index(ndim=dim, metric="cos", dtype="i8", connectivity=_EDGES, expansion_add=_EFFORT)
     return index, 0
+
+
+def _save(graph: Index, path: Path) -> None:
+    try:
+        graph.save(str(path))
+    except RuntimeError as error:
+        # usearch does not say why, and a full disk is what happens.
+        raise OSError(errno.ENOSPC, str(error)) from None

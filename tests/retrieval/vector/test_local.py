@@ -103,6 +103,17 @@ def test_a_later_vector_of_a_passage_replaces_the_earlier_one(backend: LocalBack
     assert found.similarities[0] > 0.999
 
 
+def test_an_exact_scan_in_blocks(backend: LocalBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("likeopt.retrieval.vector.local._BLOCK", 300)
+    vectors = cone(1501, DIM, seed=1)
+    rows = numbers(0, 1501)
+    backend.fill(batch(rows + 1, rows + 1, vectors), rows + 1, NONE)
+    index = backend.index()
+    index.refresh(1)
+    assert recall(index, vectors, rows) == 1.0
+    assert recall(index, vectors, rows[::2]) == 1.0
+
+
 def test_a_merge_that_is_stopped_publishes_nothing(backend: LocalBackend) -> None:
     vectors = cone(5000, DIM, seed=1)
     added = batch(numbers(1, 5000), numbers(1, 5000), vectors)

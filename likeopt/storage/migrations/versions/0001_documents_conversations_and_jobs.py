@@ -94,6 +94,7 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(op.f("ix_documents_revision"), "documents", ["revision"], unique=False)
+    op.create_index(op.f("ix_documents_error_code"), "documents", ["error_code"], unique=False)
     op.create_index(op.f("ix_documents_sha256"), "documents", ["sha256"], unique=False)
     op.create_index(
         op.f("ix_documents_source_source_uri"), "documents", ["source", "source_uri"], unique=False
