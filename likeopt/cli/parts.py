@@ -1,6 +1,7 @@
 """Parts of the server that a command borrows when `likeopt serve` does not run."""
 
 import fcntl
+import os
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from typing import IO
 
 from likeopt.cli.output import note
 from likeopt.cli.serve import environment
+from likeopt.cli.supervisor import die_with_parent
 from likeopt.config import Config
 from likeopt.errors import EngineUnavailable, IndexDamaged
 from likeopt.llm import local
@@ -130,6 +132,8 @@ def _own_part(config: Config, name: str) -> Iterator[subprocess.Popen[bytes]]:
             env=environment(config),
             # Ctrl-C is ours: we stop the part in order.
             process_group=0,
+            # And a command that is killed leaves nothing behind.
+            preexec_fn=die_with_parent(os.getpid()),  # noqa: PLW1509  (one thread)
         )
         try:
             yield process

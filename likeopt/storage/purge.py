@@ -9,21 +9,26 @@ from likeopt.storage.tables import jobs as jobs_table
 
 
 def retired(c: sa.Connection, clock: Clock, applied: int) -> list[int]:
-    """Versions that nobody needs: retired for 30 s, and gone from the index whose revision is
-    `applied`; or begun by a job that is no more."""
+    """Versions that nobody needs: retired for 30 s, gone from the index whose revision is
+    `applied`, and without a successor that may take over vectors; or begun by a job that is no
+    more."""
+
+    def active(kind: jobs.Kind) -> sa.ColumnElement[bool]:
+        return sa.exists().where(
+            jobs_table.c.document_id == versions.c.document_id,
+            jobs_table.c.kind == kind,
+            jobs_table.c.state.in_(jobs.ACTIVE),
+        )
+
     old = sa.and_(
         versions.c.state == "retired",
         # Null: removed before; the row stays, for followers that were away.
         versions.c.sha256.is_not(None),
         versions.c.retired_at <= clock.now_ms() - jobs.CLEANUP_DELAY_MS,
         versions.c.retired_revision <= applied,
+        ~active("embed"),
     )
-    active = sa.exists().where(
-        jobs_table.c.document_id == versions.c.document_id,
-        jobs_table.c.kind == "index",
-        jobs_table.c.state.in_(jobs.ACTIVE),
-    )
-    orphan = sa.and_(versions.c.state == "building", ~active)
+    orphan = sa.and_(versions.c.state == "building", ~active("index"))
     return list(c.execute(sa.select(versions.c.id).where(sa.or_(old, orphan))).scalars())
 
 

@@ -48,6 +48,19 @@ def test_a_citation_is_bound_to_characters_of_the_document() -> None:
     assert (used.page, used.chunk_id, used.version_id, used.number) == (7, 1, 1, 1)
 
 
+def test_a_quote_leaves_headings_and_what_is_beside_the_point_out() -> None:
+    found = hit("Handbook\n\nLeave\n\nLeave is 15 days. It ends in March. Lunch is at noon.")
+    scores = {"Handbook": 0.5, "Leave\n": 0.9, "15 days": 0.9, "March": 0.6, "Lunch": 0.2}
+    spans = {needle: found.text.index(needle) for needle in scores}
+    found.sentences = [
+        Sentence(start, end, score)
+        for start, end in split(found.text)
+        for needle, score in scores.items()
+        if start <= spans[needle] < end
+    ]
+    assert select([found])[0].citation().quote == "Leave is 15 days. It ends in March."
+
+
 def test_a_quote_stays_short_and_holds_the_best_sentence() -> None:
     long = "Filler sentence number one. " * 20 + "The answer is 42. " + "More filler text. " * 20
     found = hit(long)

@@ -87,7 +87,7 @@ def test_indexing_waits_for_space(
     sqlite_database: Database, config: Config, clock: FakeClock, embedder: FakeEmbedder
 ) -> None:
     stage = Stage(sqlite_database, config, clock, embedder)
-    text = "\n\n".join(f"{i} " + "words " * 120 for i in range(2000))
+    text = "\n\n".join(f"{i} " + "words " * 120 for i in range(500))
     stage.upload("large.txt", text)
     pauses: list[float] = []
 
@@ -100,7 +100,7 @@ def test_indexing_waits_for_space(
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, hard))
 
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-    with full_disk(1 << 20):
+    with full_disk(512 << 10):
         stage.worker.run(stop, wait)
     assert pauses
     document = stage.document("large.txt")

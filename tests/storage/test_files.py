@@ -58,6 +58,16 @@ def test_too_large_leaves_nothing(store: FileStore) -> None:
     assert everything(store) == {stored.sha256}
 
 
+def test_files_of_a_batch_fail_apart(store: FileStore) -> None:
+    with store.putting(limit=3) as batch:
+        kept = [batch.write(b"one"), batch.write(b"two")]
+        with pytest.raises(TooLarge):
+            batch.write(b"three")
+        batch.keep()
+        batch.write(b"six")  # written, and not kept
+    assert everything(store) == {file.sha256 for file in kept}
+
+
 def test_a_source_that_breaks_leaves_nothing(store: FileStore) -> None:
     class Broken(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:

@@ -206,7 +206,11 @@ def serving(config: Config, **environ: str) -> Iterator[Server]:
     )
     server = Server(process, config)
     try:
-        wait_until(lambda: _address(server) or process.poll() is not None, "the server's address")
+        wait_until(
+            lambda: _address(server) or process.poll() is not None,
+            "the server's address",
+            seconds=60,
+        )
         assert process.poll() is None, "\n".join([*server.said, *server.lines])
         yield server
     finally:

