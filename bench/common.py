@@ -24,8 +24,8 @@ WORK = BENCH / ".work"
 
 
 def data_dir() -> Path:
-    """The folder with the data sets (BEIR layout): LIKEOPT_BENCH_DATA, or beside the checkout."""
-    return Path(os.environ.get("LIKEOPT_BENCH_DATA", BENCH.parent.parent / "shared" / "data"))
+    """The folder with the data sets (BEIR layout): BENCH_DATA, or beside the checkout."""
+    return Path(os.environ.get("BENCH_DATA", BENCH.parent.parent / "shared" / "data"))
 
 
 def data_set(name: str) -> evaluate.DataSet:

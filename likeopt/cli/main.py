@@ -43,13 +43,11 @@ def cli(context: click.Context, data_dir: Path | None) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 picks one.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Web worker processes.")
 @click.pass_obj
-def serve(
-    environment: Environment, host: str | None, port: int | None, workers: int | None
-) -> None:
+def serve(environment: Environment, host: str | None, port: int | None, workers: int | None) -> int:
     """Start everything, print the address, stop on Ctrl-C."""
     from likeopt.cli import serve as supervisor
 
-    supervisor.serve(environment.config(host=host, port=port, workers=workers))
+    return supervisor.serve(environment.config(host=host, port=port, workers=workers))
 
 
 for command in (ingest, ask, search, doctor, evaluate_command, model, config):

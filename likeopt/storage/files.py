@@ -106,7 +106,7 @@ class FileStore:
 
     @contextmanager
     def _locked(self, mode: int) -> Iterator[None]:
-        self.root.mkdir(parents=True, exist_ok=True)
+        (self.root / "tmp").mkdir(parents=True, exist_ok=True)
         # The lock belongs to the open file, so it may be let go by another thread, and goes away
         # with a killed process.
         descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -132,7 +132,6 @@ class Batch:
         temporary = self._root / "tmp" / secrets.token_hex(16)
         try:
             with _naming_a_full_disk():
-                temporary.parent.mkdir(exist_ok=True)
                 with temporary.open("xb", buffering=0) as out:
                     size = _copy(source, out.fileno(), self._limit, digest.update)
         except BaseException:

@@ -19,7 +19,7 @@ from likeopt.storage.tables import counters, documents, jobs, versions
 
 Kind = Literal["index", "embed", "cleanup"]
 
-PRIORITY: dict[Kind, int] = {"index": 10, "embed": 20, "cleanup": 30}
+PRIORITY: dict[Kind, int] = {"index": 10, "cleanup": 20, "embed": 30}
 ACTIVE = ("queued", "running")
 # Tries of a job that fails with a reason, after 1, 4, 16 and 64 s.
 MAX_TRIES = 5

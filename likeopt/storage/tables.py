@@ -204,7 +204,7 @@ jobs = Table(
     Column("kind", String(16), nullable=False),
     Column("document_id", Id, ForeignKey("documents.id", ondelete="CASCADE"), nullable=True),
     Column("state", String(16), nullable=False),
-    # Smaller runs first: words (10) before vectors (20) before clean-up (30).
+    # Smaller runs first: words (10) before clean-up (20) before vectors (30).
     Column("priority", Integer, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("lease_owner", String(64), nullable=True),

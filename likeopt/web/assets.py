@@ -7,7 +7,6 @@ precompressed; see docs/architecture.md).
 """
 
 import hashlib
-import mimetypes
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +17,16 @@ STATIC = Path(__file__).parent / "static"
 
 # Tokens of Accept-Encoding in our order of preference, with the suffix of the copy.
 ENCODINGS = {"br": ".br", "gzip": ".gz"}
+# Not `mimetypes`, which knows what the machine's own tables say.
+MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".webp": "image/webp",
+    ".woff2": "font/woff2",
+}
 _HASHED = re.compile(r"\.[0-9a-f]{8,}\.")
 
 
@@ -86,8 +95,6 @@ def _read(folder: Path, name: str) -> Asset:
         copy = path.with_name(path.name + suffix)
         if copy.exists():
             copies[encoding] = copy.read_bytes()
-    media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    if media_type.startswith("text/") or media_type.endswith("javascript"):
-        media_type += "; charset=utf-8"
+    media_type = MEDIA_TYPES.get(path.suffix, "application/octet-stream")
     digest = hashlib.sha256(copies["identity"]).hexdigest()[:16]
     return Asset(media_type, digest, _HASHED.search(name) is not None, copies)

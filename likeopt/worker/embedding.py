@@ -5,8 +5,6 @@ are taken in small groups that go back to the end of the queue after a while: a 
 passages does not keep a note waiting.
 """
 
-import ctypes
-import gc
 import logging
 from collections.abc import Callable
 
@@ -140,9 +138,8 @@ class Embedding:
         return self._model
 
     def _let_go(self, now: float) -> None:
-        if self._model is not None and now - self._used > IDLE_SECONDS:
+        if now - self._used > IDLE_SECONDS:
             self._model = None
-            give_back_memory()
 
     def _aim(self) -> None:
         """Once a start: notice that the settings name another model, or that jobs were lost."""
@@ -169,14 +166,6 @@ class Embedding:
         reason = (error.instance_code, error.message)
         self._db.write(lambda c: jobs.put_back(c, self._clock, self._owner, error=reason))
         self.forget()
-
-
-def give_back_memory() -> None:
-    """Return freed memory to the system: glibc keeps 60 MB of a model's otherwise."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def text_of(passage: Unembedded) -> str:

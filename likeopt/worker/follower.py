@@ -105,17 +105,17 @@ class Follower:
             writer = None
         if writer is None:
             writer = self._open()
-        if self._db.read(lambda c: revisions.current(c, "library")) == self._seen:
-            return 0.0
         due = self._committed + COMMIT_SECONDS - self._clock.monotonic()
-        if due > 0:
-            return due
-        while not self._stop.is_set() and self._apply(writer):
-            pass
-        return 0.0
+        if self._is_behind() and due <= 0:
+            self._apply(writer)
+            due = COMMIT_SECONDS
+        return due if self._is_behind() else 0.0
 
-    def _apply(self, writer: LexicalWriter) -> bool:
-        """One commit; whether more is waiting."""
+    def _is_behind(self) -> bool:
+        return self._db.read(lambda c: revisions.current(c, "library")) != self._seen
+
+    def _apply(self, writer: LexicalWriter) -> None:
+        """One commit, with everything that is waiting or the first portion of it."""
         after = writer.applied
         found = self._db.read(lambda c: changes.since(c, after, MOST_VERSIONS))
         if found.published or found.retired:
@@ -129,7 +129,6 @@ class Follower:
             self._committed = self._clock.monotonic()
         # A change without passages, such as a rename, needs no commit to be followed.
         self._seen = self.applied = found.upto
-        return self._db.read(lambda c: revisions.current(c, "library")) > found.upto
 
     def _open(self) -> LexicalWriter:
         database_id = self._db.read(lambda c: facts.get(c, facts.DATABASE_ID)) or ""

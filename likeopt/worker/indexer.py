@@ -32,6 +32,7 @@ GROUP = 32
 GROUP_SECONDS = 0.25
 # A file over this size may take a while to read: what is finished is published first.
 SMALL_BYTES = 256 << 10
+PLAIN = frozenset({"application/json", "application/x-ndjson"})
 # Parts of a text without pages, in characters.
 PART = 16_000
 # Failures that may be the machine's fault: a second one is the file's.
@@ -97,7 +98,8 @@ class Indexer:
         return True
 
     def _is_slow(self, target: Target) -> bool:
-        return target.size > SMALL_BYTES or not target.media_type.startswith("text/")
+        plain = target.media_type.startswith("text/") or target.media_type in PLAIN
+        return target.size > SMALL_BYTES or not plain
 
     def _discard_unfinished(self, claimed: list[jobs.Job]) -> None:
         """What a dead worker wrote for these jobs: chunks are numbered anew, never continued."""

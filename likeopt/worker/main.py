@@ -7,7 +7,9 @@ tells that the one before is dead, so that nobody waits for its leases.
 """
 
 import contextlib
+import ctypes
 import fcntl
+import gc
 import logging
 import os
 import secrets
@@ -137,6 +139,7 @@ class Worker:
         self._took_over = clock.monotonic()
         self._seen: tuple[int, int] | None = None
         self._troubled: LikeOptError | None = None
+        self._rested = False
         self._db = Database(config.database)
         self._sandbox = Sandbox(config)
         store = FileStore(config.data_dir / "files")
@@ -177,7 +180,10 @@ class Worker:
             if self.follower.crash is not None:
                 raise self.follower.crash
             try:
-                if not self.step(stop):
+                if self.step(stop):
+                    self._rested = False
+                else:
+                    self._rest()
                     wait(POLL_SECONDS)
             except LikeOptError as error:
                 if not (error.retryable or isinstance(error, StorageFull)):
@@ -185,7 +191,9 @@ class Worker:
                 _log.warning("indexing pauses: %s", error.message)
                 self._troubled = error
                 wait(PAUSE_SECONDS)
-        self._put_back(None)
+        # Without a database, the next worker takes over what is held.
+        with contextlib.suppress(LikeOptError):
+            self._put_back(None)
 
     def recover(self) -> None:
         """Take up what the worker before held, and remove what it left."""
@@ -212,6 +220,15 @@ class Worker:
         if self._cleanup.step(lambda: stop() or self._waiting("index")):
             return True
         return self._embedding.step()
+
+    def _rest(self) -> None:
+        """Return freed memory to the system, once after work: glibc would keep 50 MB of it."""
+        if not self._rested:
+            gc.collect()
+            trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+            if trim is not None:
+                trim(0)
+        self._rested = True
 
     def close(self) -> None:
         """Stop the follower and the reader of files."""

@@ -76,6 +76,7 @@ def test_page_for_people(client: Client, document: Any) -> None:
     for name in document["components"]["schemas"]:
         assert f'id="schema-{name}"' in page
     assert "<script" not in page
+    assert "give <code>next_cursor</code> back" in page
     assert "http://localhost/api/v1/search" in page
     # Nothing from elsewhere, and no style but this one.
     assert re.search(r"style-src 'sha256-[^']+'", response.headers["Content-Security-Policy"])

@@ -52,7 +52,8 @@ WORDS = {
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
 body { max-width: 60rem; margin: 0 auto; padding: 1rem }
-nav ul { columns: 2; padding-left: 1rem } @media (max-width: 40rem) { nav ul { columns: 1 } }
+nav ul { columns: 2; column-gap: 3rem; padding-left: 1rem }
+@media (max-width: 40rem) { nav ul { columns: 1 } }
 nav li { break-inside: avoid; overflow-wrap: anywhere }
 section { border-top: 1px solid #8886; margin-top: 2rem }
 code, pre { font: .875rem/1.4 ui-monospace, monospace }
