@@ -1,6 +1,6 @@
 """How well search finds the right passage, on every data set at hand.
 
-Words alone on the whole sets; words, meaning and both on at most 1,500 passages of each (a seeded
+Words alone on the whole sets; words, meaning and both on at most 5,000 passages of each (a seeded
 sample that holds every passage that answers a sampled question), because embedding all of them
 would take half a day. One configuration for all sets; what was tuned, was tuned on scifact and
 xquad only.
@@ -14,7 +14,7 @@ from likeopt.config import Config
 from likeopt.retrieval import evaluate
 
 SETS = ("xquad_en", "scifact_dev", "boolq_en", "msdocs_en", "msdocs_ko")
-PASSAGES = 1500
+PASSAGES = 5000
 QUESTIONS = 300
 
 

@@ -196,7 +196,7 @@ class Ingest:
                 yield FileResult(found.name, "failed", problem=looked)
                 continue
             batch.append((found, looked))
-            if len(batch) == BATCH_FILES or sum(seen.size for _, seen in batch) >= BATCH_BYTES:
+            if len(batch) == BATCH_FILES or sum(one.size for _, one in batch) >= BATCH_BYTES:
                 yield from self._add_batch(task, batch)
                 batch = []
         yield from self._add_batch(task, batch)

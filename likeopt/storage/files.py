@@ -106,10 +106,11 @@ class FileStore:
 
     @contextmanager
     def _locked(self, mode: int) -> Iterator[None]:
-        (self.root / "tmp").mkdir(parents=True, exist_ok=True)
         # The lock belongs to the open file, so it may be let go by another thread, and goes away
         # with a killed process.
-        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        with _naming_a_full_disk():
+            (self.root / "tmp").mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, mode)
             yield
@@ -131,9 +132,8 @@ class Batch:
         digest = hashlib.sha256()
         temporary = self._root / "tmp" / secrets.token_hex(16)
         try:
-            with _naming_a_full_disk():
-                with temporary.open("xb", buffering=0) as out:
-                    size = _copy(source, out.fileno(), self._limit, digest.update)
+            with _naming_a_full_disk(), temporary.open("xb", buffering=0) as out:
+                size = _copy(source, out.fileno(), self._limit, digest.update)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
