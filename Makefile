@@ -32,11 +32,12 @@ local: .venv/.package ## Also install what runs a language model on this machine
 
 .PHONY: check
 check: .venv/.dev .venv/.package frontend/node_modules/.installed ## Lint, types, import rules, docs
-	$(SAY) 'Python: format, lint, types, import rules'
+	$(SAY) 'Python: format, lint, types, import rules, generated docs'
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python scripts/generate_docs.py --check
 	$(SAY) 'Page: types and lint'
 	@cd frontend && npm run --silent check
 
@@ -44,7 +45,7 @@ check: .venv/.dev .venv/.package frontend/node_modules/.installed ## Lint, types
 test: .make/servers .venv-chroma/.installed check likeopt/web/static/manifest.json ## Everything CI runs
 	$(SAY) 'Page: tests'
 	@cd frontend && npm test --silent
-	$(SAY) 'Python: tests, with real PostgreSQL, Chroma and Chromium'
+	$(SAY) 'Python: tests, with real PostgreSQL and Chroma'
 	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST)
 
 .PHONY: bench

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -41,8 +41,6 @@ QUEUE = 128
 CONNECTIONS = 512
 # Between looks at the database and the indexes when nobody searches, in seconds.
 _TICK = 1.0
-# Beyond a request's deadline, for its answer, in seconds.
-_GRACE = 0.2
 # What a connection gets for its last answer when the engine stops, in seconds.
 _LAST_ANSWERS = 5.0
 
@@ -132,11 +130,18 @@ class Server:
                 connection.close()
 
     def _converse(self, connection: socket.socket) -> None:
-        """Answer one connection's requests until it closes."""
+        """Read one connection's requests until it closes. Whoever computes an answer sends it,
+        which spares a change of threads; the next request is read after that."""
         try:
             while True:
-                body = receive(connection, MAX_REQUEST)
-                connection.sendall(frame(self._answer(_requests.decode(body))))
+                request = _requests.decode(receive(connection, MAX_REQUEST))
+                if not self._room.acquire(blocking=False):
+                    busy = Failure("busy", "The search engine has too much to do.", retry_after=1.0)
+                    connection.sendall(frame(busy))
+                    continue
+                self._pool.submit(
+                    self._answer, request, self._deadline(request), connection
+                ).result()
         except (EOFError, OSError):
             pass  # The client is gone, and nobody waits for the answer.
         except ValueError as error:
@@ -148,27 +153,21 @@ class Server:
                 self._connections.pop(connection, None)
             connection.close()
 
-    def _answer(self, request: Request) -> Response:
+    def _deadline(self, request: Request) -> float:
         milliseconds = 1000 if isinstance(request, StatusRequest) else request.deadline_ms
-        deadline = self._clock.monotonic() + milliseconds / 1000
-        if not self._room.acquire(blocking=False):
-            return Failure("busy", "The search engine has too much to do.", retry_after=1.0)
-        future = self._pool.submit(self._compute, request, deadline)
-        future.add_done_callback(lambda _: self._room.release())
-        return self._outcome(future, milliseconds / 1000 + _GRACE)
+        return self._clock.monotonic() + milliseconds / 1000
 
-    def _outcome(self, future: "Future[Response]", seconds: float) -> Response:
+    def _answer(self, request: Request, deadline: float, connection: socket.socket) -> None:
         try:
-            error = future.exception(seconds)
-        except TimeoutError:
-            return Failure("busy", "The search took longer than its deadline.", retry_after=1.0)
-        if error is None:
-            return future.result()
-        if isinstance(error, LikeOptError):
-            return Failure(error.instance_code, error.message, error.retry_after)
-        # The outermost handler: whatever goes wrong in one request ends there.
-        _log.error("request failed", exc_info=error)
-        return Failure("internal_error", "The search failed; the engine's log says why.")
+            answer = self._compute(request, deadline)
+        except LikeOptError as error:
+            answer = Failure(error.instance_code, error.message, error.retry_after)
+        except BaseException:  # noqa: BLE001  (outermost handler: a panic in Rust is no Exception)
+            _log.exception("request failed")
+            answer = Failure("internal_error", "The search failed; the engine's log says why.")
+        finally:
+            self._room.release()
+        _send(connection, answer)
 
     def _compute(self, request: Request, deadline: float) -> Response:
         if self._clock.monotonic() > deadline:
