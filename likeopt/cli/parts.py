@@ -1,5 +1,6 @@
 """Parts of the server that a command borrows when `likeopt serve` does not run."""
 
+import contextlib
 import fcntl
 import os
 import subprocess
@@ -120,10 +121,12 @@ def _own_part(config: Config, name: str) -> Iterator[subprocess.Popen[bytes]]:
     """
     run = config.data_dir / "run"
     run.mkdir(exist_ok=True, mode=0o700)
-    with (run / f"{name}.lock").open("a") as lock, (run / f"{name}.log").open("wb") as output:
+    with contextlib.ExitStack() as opened:
+        lock = opened.enter_context((run / f"{name}.lock").open("a"))
         if not _take(lock):
             note("Waiting for another likeopt command to finish.")
             fcntl.flock(lock, fcntl.LOCK_EX)
+        output = opened.enter_context((run / f"{name}.log").open("wb"))
         process = subprocess.Popen(  # noqa: S603  (no shell, our own arguments)
             [sys.executable, "-m", "likeopt.cli.serve", name],
             stdin=subprocess.DEVNULL,

@@ -9,8 +9,9 @@ import logging
 import os
 import signal
 import socket
+import struct
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -41,10 +42,13 @@ QUEUE = 128
 CONNECTIONS = 512
 # Between looks at the database and the indexes when nobody searches, in seconds.
 _TICK = 1.0
-# What a connection gets for its last answer when the engine stops, in seconds.
+# For the last answers when the engine stops, in seconds.
 _LAST_ANSWERS = 5.0
+# A client that does not read its answer for so many seconds is given up.
+_SEND = 5
 
 _log = logging.getLogger(__name__)
+_TIMEVAL = struct.Struct("ll")
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
 
 
@@ -93,8 +97,9 @@ class Server:
         for connection in open_:
             # Its thread waits for a request that will not come; its answer can still be written.
             _shut(connection, socket.SHUT_RD)
+        end = self._clock.monotonic() + _LAST_ANSWERS
         for thread in open_.values():
-            thread.join(_LAST_ANSWERS)
+            thread.join(max(0.0, end - self._clock.monotonic()))
         self._pool.shutdown(cancel_futures=True)
 
     def stop(self) -> None:
@@ -120,6 +125,7 @@ class Server:
                 _log.exception("accept failed")
                 self._stopped.wait(0.1)
                 continue
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(_SEND, 0))
             thread = threading.Thread(target=self._converse, args=(connection,), daemon=True)
             with self._lock:
                 full = self._stopped.is_set() or len(self._connections) >= CONNECTIONS
@@ -135,15 +141,17 @@ class Server:
         try:
             while True:
                 request = _requests.decode(receive(connection, MAX_REQUEST))
+                if self._stopped.is_set():
+                    return
                 if not self._room.acquire(blocking=False):
                     busy = Failure("busy", "The search engine has too much to do.", retry_after=1.0)
-                    connection.sendall(frame(busy))
+                    _send(connection, busy)
                     continue
                 self._pool.submit(
                     self._answer, request, self._deadline(request), connection
                 ).result()
-        except (EOFError, OSError):
-            pass  # The client is gone, and nobody waits for the answer.
+        except (EOFError, OSError, CancelledError):
+            pass  # The client is gone, or the engine stops: nobody waits for an answer.
         except ValueError as error:
             # Not a message of ours: where the next one begins is anyone's guess.
             _log.warning("malformed request: %s", error)
@@ -221,7 +229,8 @@ def _send(connection: socket.socket, message: Response) -> None:
     try:
         connection.sendall(frame(message))
     except OSError:
-        return
+        # Gone, or in the middle of a message that it did not read: no other can follow.
+        _shut(connection, socket.SHUT_RDWR)
 
 
 def _shut(connection: socket.socket, how: int) -> None:

@@ -116,7 +116,7 @@ def test_ask_starts_its_own_engine_too(indexed: Library) -> None:
 def test_an_interrupted_ingest_goes_on_later(library: Library) -> None:
     folder = library.home / "more"
     folder.mkdir()
-    (folder / "long.md").write_text("\n\n".join(f"Paragraph {i}. {LEAVE * 5}" for i in range(60)))
+    (folder / "long.md").write_text("\n\n".join(f"Paragraph {i}. {LEAVE * 5}" for i in range(3000)))
     process = library.start("ingest", "more", "--json")
     # Not earlier: Python loses an interrupt that comes while it forks.
     worker = library.home / "data" / "run" / "worker.sock"

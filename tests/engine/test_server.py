@@ -124,6 +124,21 @@ def test_who_leaves_in_the_middle_hurts_nobody(client: EngineClient, path: Path)
     assert client.search(ASK).hits
 
 
+def test_who_does_not_read_its_answer_is_given_up(
+    client: EngineClient, path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two threads that compute, two are not held by clients that are stuck."""
+    monkeypatch.setattr("likeopt.engine.server._SEND", 1)
+    shelf.put("long", [f"requests {'long ' * 2000}{number}" for number in range(100)])
+    shelf.index_words()
+    stuck = [connect(path) for _ in range(2)]
+    for connection in stuck:
+        connection.sendall(frame(SearchRequest("requests", ["default"], k=100)))
+    assert client.search(SearchRequest("requests", ["default"], k=1)).hits
+    for connection in stuck:
+        connection.close()
+
+
 class Kaboom(BaseException):
     """As a panic in Rust arrives: not an Exception."""
 

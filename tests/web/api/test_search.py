@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from likeopt.services import Services
+from tests.servers import wait_until
 from tests.web.conftest import Client, Server
 
 PATH = "/api/v1/search"
@@ -13,11 +14,13 @@ PATH = "/api/v1/search"
 
 @pytest.fixture(scope="module")
 def library(served: Server) -> dict[str, Any]:
-    """Two documents that are found by words of their own."""
-    return {
+    """Two documents that are found by words of their own, and by meaning."""
+    added = {
         "ko": served.add("quokka-ko.md", "# 쿼카 안내\n\n쿼카는 로트네스트섬에 산다.".encode()),
         "en": served.add("quokka-en.txt", b"The quokka lives on Rottnest Island."),
     }
+    wait_until(lambda: served.json("GET", "/api/v1/indexing")["pending_embeddings"] == 0, "vectors")
+    return added
 
 
 def test_search_in_two_languages(served: Server, library: dict[str, Any]) -> None:
