@@ -4,6 +4,7 @@ import ipaddress
 import os
 import secrets
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -27,6 +28,9 @@ from tests.fakes import FakeClock, FakeEmbedder
 
 def pytest_configure() -> None:
     """Shut the network and forget the settings of whoever runs the tests."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A background job ignores Ctrl-C, and so would every command that a test interrupts.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
     sys.addaudithook(_refuse_outside)
