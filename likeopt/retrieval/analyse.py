@@ -135,10 +135,14 @@ class Analyser:
     def _word_spans(self, folded: str, wanted: AbstractSet[str]) -> list[Span]:
         spans: list[Span] = []
         known = self._known
+        initials = {term[0] for term in wanted}
         for match in _words.finditer(folded):
             word = match.group()
             terms = known.get(word)
             if terms is None:
+                # A stem begins as its word does; most new words need not be looked at further.
+                if word[0] not in initials and word.islower() and word.isascii() and word.isalpha():
+                    continue
                 terms = self._learn(word)
             if wanted.isdisjoint(terms):
                 continue

@@ -165,15 +165,19 @@ def test_a_request_that_fails_is_an_error_of_its_own(
 
 
 def test_a_search_by_words_that_panics_degrades(
-    client: EngineClient, searcher: Searcher, monkeypatch: pytest.MonkeyPatch
+    client: EngineClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object) -> None:
         raise Kaboom("panic")
 
-    monkeypatch.setattr(searcher, "_by_words", fail)
+    monkeypatch.setattr("likeopt.retrieval.lexical.LexicalSnapshot.search", fail)
     found = client.search(ASK)
     assert [part.part for part in found.degraded] == ["lexical"]
     assert found.hits
+    monkeypatch.setattr("likeopt.retrieval.vector.local.LocalVectors.search", fail)
+    with pytest.raises(EngineUnavailable, match="does not work"):
+        client.search(ASK)
+    assert caplog.text.count("panic") >= 2
 
 
 def test_the_database_going_away_is_said(
