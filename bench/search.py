@@ -152,10 +152,10 @@ def _settle(services: Services, passages: int) -> dict[str, Any]:
     """Wait for both indexes; how long the words took."""
     start = time.perf_counter()
     words = None
+    words_follow = parts.words_follow(services)
     while True:
         state = services.engine.status(deadline_ms=10_000)
-        behind = _behind(services, state.lexical_revision)
-        if words is None and not behind:
+        if words is None and words_follow():
             words = time.perf_counter() - start
         if words is not None and state.delta <= max(2000, state.vectors // 10):
             break
@@ -166,11 +166,6 @@ def _settle(services: Services, passages: int) -> dict[str, Any]:
         "vector_merge_s": round(merged - words, 1),
         "delta": state.delta,
     }
-
-
-def _behind(services: Services, revision: int) -> int:
-    """How many versions the index of words does not have yet."""
-    return len(services.db.read(lambda c: changes.since(c, revision, 1)).published)
 
 
 def _exact(services: Services) -> Iterator[tuple[NDArray[np.int64], Floats]]:

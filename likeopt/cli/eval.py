@@ -176,27 +176,20 @@ def _reading(target: "Target", passages: list[evaluate.Passage]) -> "Reading":
 
 def _wait(services: "Services", name: str, *, words_only: bool) -> None:
     """Until every passage can be found by words and, unless `words_only`, by meaning."""
+    from likeopt.cli import parts
     from likeopt.storage import access, jobs
 
     reader = services.db.read(access.local_reader)
+    words_follow = parts.words_follow(services)
     shown = -1
     while True:
-        behind = _behind(services)
         pending = services.db.read(lambda c: jobs.summary(c, reader)).pending_embeddings
-        if not behind and (words_only or not pending):
+        if words_follow() and (words_only or not pending):
             return
         if is_terminal() and pending != shown:
             shown = pending
             note(f"{name}: {pending:,} passages left to embed")
         time.sleep(0.5)
-
-
-def _behind(services: "Services") -> bool:
-    """Whether the index of words lacks a version that the database has."""
-    from likeopt.storage import changes
-
-    at = services.engine.status(deadline_ms=5000).lexical_revision
-    return bool(services.db.read(lambda c: changes.since(c, at, 1)).published)
 
 
 def _ask_all(
