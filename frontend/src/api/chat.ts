@@ -20,7 +20,6 @@ export type ChatEvent =
   | { type: "queue"; position: number }
   | { type: "sources"; query: string; citations: Citation[] }
   | { type: "delta"; text: string }
-  | { type: "restart" }
   | { type: "done"; message: Message }
   | { type: "error"; problem: Problem }
   | { type: "connection"; lost: boolean };
@@ -95,7 +94,7 @@ async function* follow(
   }
 }
 
-const TYPES = new Set(["start", "queue", "sources", "delta", "restart", "done", "error"]);
+const TYPES = new Set(["start", "queue", "sources", "delta", "done", "error"]);
 
 function decode(frame: Frame): ChatEvent | undefined {
   if (!TYPES.has(frame.event)) return undefined; // from a newer server

@@ -58,6 +58,12 @@ export class Answer {
     });
   }
 
+  /** Drops the text that the server had saved: its stream begins with the first word again. */
+  rewind(): void {
+    this.#forget();
+    this.text.value = "";
+  }
+
   fail(error: ApiError): void {
     this.#flush();
     batch(() => {
@@ -88,10 +94,6 @@ export class Answer {
         break;
       case "delta":
         this.#append(event.text);
-        break;
-      case "restart":
-        this.#forget();
-        this.text.value = "";
         break;
       case "connection":
         this.lost.value = event.lost;

@@ -78,7 +78,7 @@ export class Chat {
     for (const turn of this.turns.peek()) {
       const answer = turn.answer.peek();
       if (answer?.live.peek()) {
-        answer.take({ type: "restart" });
+        answer.rewind();
         this.#follow(answer, resume(answer.id.peek(), this.#leave.signal));
       }
     }
