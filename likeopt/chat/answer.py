@@ -37,8 +37,6 @@ from likeopt.storage.reader import Reader
 # How often a stop from another process is looked for, and the text so far is saved.
 POLL_SECONDS = 0.25
 SAVE_SECONDS = 2.0
-# An answer that nobody saved for this long has lost its process.
-STALE_MS = 15_000
 # What is asked again should not be answered with the same words.
 _AGAIN_TEMPERATURE = 0.7
 # An endpoint schedules by itself; this only bounds what one machine of ours sends to it.
@@ -250,18 +248,14 @@ class Chat:
         if broadcast is not None:
             broadcast.stop.request()
 
-    def abandon_stale(self) -> int:
-        """Fail the answers whose process died, so that they can be asked again; how many."""
-        return self._db.write(lambda c: messages.abandon_stale(c, self._clock, STALE_MS))
-
     def _follow(
         self, reader: Reader, message: Message, after: int, ping: float
     ) -> Iterator[Numbered | None]:
         id_ = message.id
         heard = self._clock.monotonic()
         while message.state == "streaming":
-            if self._clock.now_ms() - message.updated_at > STALE_MS:
-                self.abandon_stale()
+            if self._clock.now_ms() - message.updated_at > messages.STALE_MS:
+                self._db.write(lambda c: messages.abandon_stale(c, self._clock))
             else:
                 time.sleep(POLL_SECONDS)
             if self._clock.monotonic() - heard >= ping:

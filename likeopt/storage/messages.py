@@ -16,6 +16,9 @@ from likeopt.storage.ids import new_id
 from likeopt.storage.reader import Reader
 from likeopt.storage.tables import citations, conversations, documents, messages
 
+# An answer that nobody saved for this long has lost its process, which saves every two seconds.
+STALE_MS = 15_000
+
 State = Literal["streaming", "complete", "stopped", "failed"]
 Kind = Literal["generated", "extractive", "not_found"]
 
@@ -261,15 +264,15 @@ def request_stop(c: sa.Connection, reader: Reader, message_id: str) -> Message:
     return found
 
 
-def abandon_stale(c: sa.Connection, clock: Clock, older_than_ms: int) -> int:
-    """Fail answers that nobody kept alive for `older_than_ms`; their text so far stays.
+def abandon_stale(c: sa.Connection, clock: Clock) -> int:
+    """Fail answers that nobody kept alive for STALE_MS; their text so far stays.
 
     Returns how many. Their questions can be asked again.
     """
     now = clock.now_ms()
     done = c.execute(
         messages.update()
-        .where(messages.c.state == "streaming", messages.c.updated_at < now - older_than_ms)
+        .where(messages.c.state == "streaming", messages.c.updated_at < now - STALE_MS)
         .values(state="failed", error_code="interrupted", updated_at=now)
     )
     return int(done.rowcount)

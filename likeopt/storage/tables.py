@@ -22,6 +22,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData(
@@ -267,6 +268,13 @@ messages = Table(
     CheckConstraint("state IN ('streaming', 'complete', 'stopped', 'failed')", name="state"),
     Index(None, "conversation_id", "created_at"),
     Index(None, "parent_id"),
+    # Answers being written: a handful among all there are, looked through every ten seconds.
+    Index(
+        "ix_messages_streaming",
+        "updated_at",
+        sqlite_where=text("state = 'streaming'"),
+        postgresql_where=text("state = 'streaming'"),
+    ),
 )
 
 citations = Table(

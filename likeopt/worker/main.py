@@ -27,7 +27,7 @@ from likeopt.errors import LikeOptError, StorageFull
 from likeopt.retrieval.embed import Embedder, open_embedder
 from likeopt.retrieval.ingest import wake_socket
 from likeopt.retrieval.parse.sandbox import Sandbox
-from likeopt.storage import indexing, jobs
+from likeopt.storage import indexing, jobs, messages
 from likeopt.storage.db import Database
 from likeopt.storage.files import FileStore
 from likeopt.worker.cleanup import Cleanup
@@ -252,10 +252,12 @@ class Worker:
             self._take_over()
 
     def _take_over(self) -> None:
-        """Queue what dead workers of this machine held. Not only at the start: PostgreSQL may
-        commit what a killed worker sent last after the next one has started."""
+        """Queue what dead workers of this machine held, and fail the answers of dead processes. Not
+        only at the start: PostgreSQL may commit what a killed worker sent last after the next one
+        has started, and an answer counts as dead some seconds after its process."""
         self._db.write(lambda c: jobs.release(c, self._clock, self._machine, alive=self._owner))
         self._db.write(lambda c: indexing.give_up(c, self._clock))
+        self._db.write(lambda c: messages.abandon_stale(c, self._clock))
         self._took_over = self._clock.monotonic()
 
     def _put_back(self, why: LikeOptError | None) -> None:

@@ -117,7 +117,7 @@ def test_an_answer_whose_process_died_fails_and_can_be_asked_again(
     assert failed.code == "interrupted"  # type: ignore[union-attr]
     assert text_of(found) == "You get"
     begin()
-    assert chat.abandon_stale() == 1
+    assert database.write(lambda c: messages.abandon_stale(c, Clock())) == 1
     stub.say("You get 15 days [1].")
     assert last(chat.regenerate(reader, found[0].message_id)).state == "complete"  # type: ignore[union-attr]
 

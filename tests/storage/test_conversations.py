@@ -259,7 +259,7 @@ def test_an_answer_without_its_process_fails_and_keeps_its_text(
     me.db.write(lambda c: messages.keep_alive(c, clock, dead.id, "half an answ"))
     clock.advance(20)
     me.db.write(lambda c: messages.keep_alive(c, clock, alive.id, "going on"))
-    assert me.db.write(lambda c: messages.abandon_stale(c, clock, 15_000)) == 1
+    assert me.db.write(lambda c: messages.abandon_stale(c, clock)) == 1
     failed = me.db.read(lambda c: messages.get(c, me.reader, dead.id))
     assert (failed.state, failed.error_code) == ("failed", "interrupted")
     assert failed.content == "half an answ"

@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 
 from likeopt.errors import ModelUnavailable, NotFound, UnreadableFile
 from likeopt.retrieval.types import Parsed
-from likeopt.storage import documents, facts, indexing, jobs, passages
+from likeopt.storage import (
+    conversations,
+    documents,
+    facts,
+    indexing,
+    jobs,
+    messages,
+    passages,
+)
+from likeopt.storage.messages import Message
 from likeopt.storage.tables import chunks, embeddings, files, pages, versions
 from likeopt.storage.tables import jobs as jobs_table
 from likeopt.worker.indexer import SLICE
@@ -284,6 +293,32 @@ def test_a_restart_takes_up_what_was_held(stage: Stage) -> None:
     stage.restart()
     stage.settle()
     assert {d.state for d in stage.all()} == {"ready"}
+
+
+def test_an_answer_whose_process_was_killed_fails_without_anybody_looking(stage: Stage) -> None:
+    def begin() -> Message:
+        _, question = stage.db.write(
+            lambda c: conversations.add_question(c, stage.reader, stage.clock, None, "How much?")
+        )
+        return stage.db.write(lambda c: messages.start_answer(c, stage.clock, question))
+
+    def states() -> list[str]:
+        found = (
+            stage.db.read(lambda c, id_=one.id: messages.get(c, stage.reader, id_))
+            for one in (dead, alive)
+        )
+        return [one.state for one in found]
+
+    dead, alive = begin(), begin()
+    stage.restart()
+    assert states() == ["streaming", "streaming"]
+    stage.clock.advance(20)
+    stage.db.write(lambda c: messages.keep_alive(c, stage.clock, alive.id, "You get"))
+    stage.worker.step()
+    assert states() == ["failed", "streaming"]
+    stage.clock.advance(20)
+    stage.restart()
+    assert states() == ["failed", "failed"]
 
 
 def test_half_a_version_is_discarded(stage: Stage) -> None:
