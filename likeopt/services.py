@@ -91,7 +91,13 @@ class Services:
         reader = self.db.read(access.local_reader)
         for folder in _sample_folders():
             adding = self.ingest.folder(
-                reader, DEFAULT_COLLECTION, folder, tags=[folder.name], source="sample"
+                reader,
+                DEFAULT_COLLECTION,
+                folder,
+                tags=[folder.name],
+                source="sample",
+                # Where this version is installed says nothing to a reader, nor to the next version.
+                address=f"likeopt:docs/{folder.name}",
             )
             for result in adding:
                 if result.problem is not None:

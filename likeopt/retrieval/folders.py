@@ -21,7 +21,7 @@ LOCK_PREFIX = "~$"
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A file under a root: `name` is its path from there, `uri` its absolute path.
+    """A file under a root: `name` is its path from there, `uri` its address (see `walk`).
 
     `problem` says why it cannot be added; `folder` that it is a folder that cannot be listed.
     """
@@ -41,25 +41,27 @@ class Look(msgspec.Struct, frozen=True):
     size: int
 
 
-def walk(root: Path) -> Iterator[Found]:
+def walk(root: Path, base: str) -> Iterator[Found]:
     """Every file under `root` in order of name, or `root` itself if it is a file.
+
+    `base` is the address of `root`: its path, or a name that does not change where it moves.
 
     Hidden files and folders are left out. Symbolic links are not followed: what lies inside the
     root is found where it is, and what lies outside is reported.
     """
     if not root.is_dir():
-        yield _found(root, root.name)
+        yield _found(root, root.name, base)
         return
-    yield from _walk(root, root)
+    yield from _walk(root, root, base)
 
 
-def _walk(root: Path, folder: Path) -> Iterator[Found]:
+def _walk(root: Path, folder: Path, base: str) -> Iterator[Found]:
     try:
         with os.scandir(folder) as scan:
             entries = sorted(scan, key=lambda entry: entry.name)
     except OSError as error:
         name = _shown(folder.relative_to(root))
-        yield Found(folder, name, str(folder), unreadable(name, error), folder=True)
+        yield Found(folder, name, f"{base}/{name}", unreadable(name, error), folder=True)
         return
     for entry in entries:
         path = folder / entry.name
@@ -72,18 +74,19 @@ def _walk(root: Path, folder: Path) -> Iterator[Found]:
                     f"{name} is a link that leads out of the folder, so it was not followed.",
                     code="link_outside",
                 )
-                yield Found(path, name, str(path), problem)
+                yield Found(path, name, f"{base}/{name}", problem)
         elif entry.is_dir(follow_symlinks=False):
-            yield from _walk(root, path)
+            yield from _walk(root, path, base)
         else:
-            yield _found(path, str(path.relative_to(root)))
+            name = str(path.relative_to(root))
+            yield _found(path, name, f"{base}/{name}")
 
 
-def _found(path: Path, name: str) -> Found:
+def _found(path: Path, name: str, uri: str) -> Found:
     try:
         # A long path would not fit the name of a document; its end says most.
         clean = clean_line(name[-NAME_LIMIT:], what="The name", limit=NAME_LIMIT)
-        return Found(path, clean, clean_line(str(path), what="The path", limit=URI_LIMIT))
+        return Found(path, clean, clean_line(uri, what="The path", limit=URI_LIMIT))
     except BadInput:
         shown = _shown(Path(name))
         problem = BadInput(f"{shown} has a name that cannot be used; rename it.", code="bad_name")

@@ -171,22 +171,25 @@ class Ingest:
         tags: list[str] | None = None,
         prune: bool = False,
         source: Source = "folder",
+        address: str | None = None,
     ) -> Iterator[FileResult]:
         """Add every file under `path` (or the one file `path`), and say of each what became of it.
 
         Unchanged files cost a read and no more. Hidden files are left out, symbolic links are not
         followed. With `prune`, documents whose file is gone from the folder are deleted at the
-        end. Raises BadInput if there is no such path, StorageFull when the disk is full; what was
-        yielded before is in the library.
+        end. `address` is how the documents' sources call the folder, if not by its path. Raises
+        BadInput if there is no such path, StorageFull when the disk is full; what was yielded
+        before is in the library.
         """
         root = path.resolve()
+        base = address or str(root)
         if not root.exists():
             raise BadInput(f"There is no file or folder {path}.")
         task = _Task(reader, collection_id, source, tags)
         seen: set[str] = set()
         complete = True
         batch: list[tuple[Found, Look]] = []
-        for found in walk(root):
+        for found in walk(root, base):
             complete = complete and not found.folder
             looked = self._look(found)
             if found.uri in seen:
@@ -202,7 +205,7 @@ class Ingest:
         yield from self._add_batch(task, batch)
         # A folder that could not be listed may hold the files that seem to be gone.
         if prune and complete and root.is_dir():
-            yield from self._prune(task, root, seen)
+            yield from self._prune(task, base, seen)
 
     def _look(self, found: Found) -> Look | LikeOptError:
         if found.problem is not None:
@@ -255,8 +258,8 @@ class Ingest:
             return unreadable(found.name, error)
         return file
 
-    def _prune(self, task: _Task, root: Path, seen: set[str]) -> Iterator[FileResult]:
-        prefix = f"{root}/"
+    def _prune(self, task: _Task, base: str, seen: set[str]) -> Iterator[FileResult]:
+        prefix = f"{base}/"
         known = self._db.read(
             lambda c: documents.under(c, task.reader, task.collection_id, task.source, prefix)
         )

@@ -140,6 +140,12 @@ def test_sample_library_of_a_first_start(config: Config) -> None:
         assert items
         assert {item["source"] for item in items} == {"sample"}
         assert {tag for item in items for tag in item["tags"]} == {"ko", "en"}
+        # Where this copy of Like-Opt is installed is nobody's business.
+        assert {item["source_uri"] for item in items} == {
+            f"likeopt:docs/{language}/{page.name}"
+            for language in ("ko", "en")
+            for page in (Path(__file__).parents[2] / "docs" / language).glob("*.md")
+        }
 
 
 # -- what is refused before anything starts --------------------------------------------------------

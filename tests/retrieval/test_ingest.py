@@ -217,6 +217,25 @@ def test_pruning_removes_documents_of_vanished_files_only_when_asked(
     assert len(library.all()) == 4
 
 
+def test_a_folder_with_an_address_may_move(library: Library, tmp_path: Path) -> None:
+    def add(root: Path, *, prune: bool = False) -> dict[str, str]:
+        adding = library.ingest.folder(
+            library.reader, "default", root, prune=prune, source="sample", address="likeopt:docs/en"
+        )
+        return outcomes(list(adding))
+
+    here, there = tmp_path / "1.0" / "en", tmp_path / "1.1" / "en"
+    for root in (here, there):
+        (root / "more").mkdir(parents=True)
+        (root / "more" / "a.md").write_text("a")
+        (root / "b.md").write_text("b")
+    add(here)
+    sources = {document.source_uri for document in library.all()}
+    assert sources == {"likeopt:docs/en/b.md", "likeopt:docs/en/more/a.md"}
+    (there / "b.md").unlink()
+    assert add(there, prune=True) == {"more/a.md": "unchanged", "b.md": "removed"}
+
+
 def test_a_missing_folder_prunes_nothing(library: Library, tmp_path: Path) -> None:
     root = tmp_path / "docs"
     root.mkdir()
