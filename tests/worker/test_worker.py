@@ -303,13 +303,11 @@ def test_an_answer_whose_process_was_killed_fails_without_anybody_looking(stage:
         return stage.db.write(lambda c: messages.start_answer(c, stage.clock, question))
 
     def states() -> list[str]:
-        found = (
-            stage.db.read(lambda c, id_=one.id: messages.get(c, stage.reader, id_))
-            for one in (dead, alive)
-        )
+        found = stage.db.read(lambda c: [messages.get(c, stage.reader, id_) for id_ in both])
         return [one.state for one in found]
 
     dead, alive = begin(), begin()
+    both = [dead.id, alive.id]
     stage.restart()
     assert states() == ["streaming", "streaming"]
     stage.clock.advance(20)
