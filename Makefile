@@ -49,7 +49,7 @@ test: .make/servers .venv-chroma/.installed check likeopt/web/static/manifest.js
 	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST)
 
 .PHONY: bench
-bench: .venv/.dev .venv/.package .venv-chroma/.installed ## Measure; results go to bench/README.md
+bench: .venv/.dev .venv/.package .venv-chroma/.installed .venv-bench/.installed ## Measure; results go to bench/README.md
 	@$(BIN)/python -m bench
 
 .PHONY: docs
@@ -66,12 +66,13 @@ lock: .venv/.dev ## Rewrite the lock files (UPGRADE=--upgrade takes the newest v
 	@$(UV) pyproject.toml --extra local -c requirements.lock -o requirements-local.lock
 	@$(UV) pyproject.toml --all-extras --group dev -c requirements.lock -o requirements-dev.lock
 	@echo 'chromadb==1.5.9' | $(UV) - -o requirements-chroma.lock
+	@$(UV) --group bench -c requirements.lock -o requirements-bench.lock
 	$(SAY) 'Locking npm packages'
 	@cd frontend && npm install --package-lock-only --silent
 
 .PHONY: clean
 clean: ## Remove everything that make made, but not your data
-	rm -rf .venv .venv-chroma .make frontend/node_modules likeopt/web/static build dist
+	rm -rf .venv .venv-chroma .venv-bench .make frontend/node_modules likeopt/web/static build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis test-results
 
 # -- set-up --------------------------------------------------------------------------------------
@@ -103,6 +104,13 @@ clean: ## Remove everything that make made, but not your data
 	@test -x .venv-chroma/bin/python || $(PYTHON) -m venv .venv-chroma
 	@.venv-chroma/bin/python -m pip --disable-pip-version-check -qq install \
 		--require-hashes -r requirements-chroma.lock
+	@touch $@
+
+.venv-bench/.installed: requirements-bench.lock .venv/.created
+	$(SAY) 'Installing what the benches compare with into .venv-bench (800 MB)'
+	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip --disable-pip-version-check -qq install \
+		--require-hashes -r requirements-bench.lock
 	@touch $@
 
 frontend/node_modules/.installed: frontend/package-lock.json
