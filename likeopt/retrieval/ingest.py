@@ -7,6 +7,7 @@ import contextlib
 import io
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, Literal
@@ -15,10 +16,19 @@ import msgspec
 
 from likeopt.clock import Clock
 from likeopt.config import Config
-from likeopt.errors import BadInput, Forbidden, LikeOptError, NotFound, TooLarge, UnreadableFile
+from likeopt.errors import (
+    BadInput,
+    Forbidden,
+    LikeOptError,
+    NotFound,
+    TooLarge,
+    UnreadableFile,
+    UnsupportedType,
+)
 from likeopt.retrieval.fetch import Fetcher, check_url, suffix_for
 from likeopt.retrieval.folders import Found, Look, empty, look, open_regular, unreadable, walk
-from likeopt.retrieval.parse import HEAD_BYTES, MEDIA_TYPES, detect
+from likeopt.retrieval.parse import HEAD_BYTES, MEDIA_TYPES, detect, examine
+from likeopt.retrieval.parse.sandbox import opens
 from likeopt.storage import documents, files
 from likeopt.storage.db import Database, Runner, run_here
 from likeopt.storage.documents import Added, Document, NewDocument, Source
@@ -81,6 +91,8 @@ class Ingest:
         self._bell = wake_socket(config.data_dir)
         self._limit = config.max_upload_mb << 20
         self._roots = [Path(root).resolve() for root in config.folder_roots.split(":") if root]
+        self._config = config
+        self._opening = threading.Lock()
         self._allow_private = config.url_allow_private
         self._run = runner
 
@@ -99,7 +111,8 @@ class Ingest:
         """Add an uploaded file; `content` must be seekable and is read to its end.
 
         A file of the same name and collection replaces the one before. Raises BadInput for a name
-        that is none, UnsupportedType, UnreadableFile for an empty file, TooLarge, StorageFull.
+        that is none, UnsupportedType, UnreadableFile for a file that is empty, damaged, protected
+        or a bomb, TooLarge, StorageFull; then nothing is changed.
         """
         name = clean_name(name)
         stream = io.BytesIO(content) if isinstance(content, bytes) else content
@@ -135,6 +148,7 @@ class Ingest:
         with contextlib.ExitStack() as putting:
             originals = self._originals(putting)
             file: StoredFile = self._run(lambda: originals.write(stream))
+            self._examine(originals, media_type, name)
             self._run(originals.keep)
             return self._add(task.reader, [task.document(name, uri, media_type, file)])[0]
 
@@ -142,6 +156,14 @@ class Ingest:
         added = self._db.write(lambda c: documents.add_all(c, reader, self._clock, new))
         ring(self._bell)
         return added
+
+    def _examine(self, originals: files.Batch, media_type: str, name: str) -> None:
+        """Refuse the file written last, if it will not open."""
+        path = originals.newest
+        if not self._run(lambda: examine(path, media_type, name)):
+            # Its process may take as much memory as is allowed, so there is one at a time.
+            with self._opening:
+                opens(self._config, path, media_type, name, run=self._run)
 
     def _originals(self, putting: contextlib.ExitStack) -> files.Batch:
         # Entering may wait some milliseconds for a clean-up.
@@ -232,7 +254,7 @@ class Ingest:
             for found, looked in batch:
                 if found.uri in same:
                     continue
-                file = self._write(originals, found)
+                file = self._write(originals, found, looked.media_type)
                 if isinstance(file, LikeOptError):
                     results.append(FileResult(found.name, "failed", problem=file))
                 else:
@@ -245,7 +267,9 @@ class Ingest:
                 ]
         return iter(results)
 
-    def _write(self, originals: files.Batch, found: Found) -> StoredFile | LikeOptError:
+    def _write(
+        self, originals: files.Batch, found: Found, media_type: str
+    ) -> StoredFile | LikeOptError:
         def write() -> StoredFile:
             with open_regular(found) as stream:
                 return originals.write(stream)
@@ -256,6 +280,11 @@ class Ingest:
             return problem
         except OSError as error:
             return unreadable(found.name, error)
+        try:
+            self._examine(originals, media_type, found.name)
+        except (UnreadableFile, UnsupportedType) as problem:
+            self._run(originals.drop)
+            return problem
         return file
 
     def _prune(self, task: _Task, base: str, seen: set[str]) -> Iterator[FileResult]:

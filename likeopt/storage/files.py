@@ -141,6 +141,15 @@ class Batch:
         self._files.append((stored, temporary))
         return stored
 
+    @property
+    def newest(self) -> Path:
+        """Where the file written last waits to be kept."""
+        return self._files[-1][1]
+
+    def drop(self) -> None:
+        """Remove the file written last."""
+        self._files.pop()[1].unlink()
+
     def keep(self) -> None:
         """Put on disk what was written, under its final name."""
         targets = [self._root / file.sha256[:2] / file.sha256 for file, _ in self._files]

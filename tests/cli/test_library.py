@@ -15,6 +15,7 @@ from unittest import mock
 import pytest
 
 from likeopt.cli.main import main
+from tests.retrieval.parse.bad_files import BAD_FILES
 from tests.servers import LIKEOPT, like_opt, wait_until
 
 LEAVE = (
@@ -128,6 +129,20 @@ def test_an_interrupted_ingest_goes_on_later(library: Library) -> None:
     assert "goes on" in err
     (folder / "long.md").write_text("Short now.")
     assert library.json("ingest", "more")["counts"] == {"changed": 1}
+
+
+def test_files_that_will_not_open_are_reported_and_left_out(indexed: Library) -> None:
+    folder = indexed.home / "bad"
+    folder.mkdir()
+    for name, (content, _, _) in BAD_FILES.items():
+        (folder / name).write_bytes(content)
+    (folder / "good.md").write_text("The printer is on floor two.")
+    report = indexed.json("ingest", "bad", "--collection", "Bad", code=1)
+    assert report["counts"] == {"failed": len(BAD_FILES), "added": 1}
+    for file in report["files"]:
+        if file["name"] != "good.md":
+            assert file["problem"].startswith(f"{file['name']} ")
+            assert file["id"] is None  # there is no document
 
 
 # -- beside a server -----------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from likeopt.storage.documents import Document, Wanted
 from likeopt.storage.files import FileStore
 from likeopt.storage.reader import Reader
 from tests.fakes import FakeClock
+from tests.retrieval.parse.make_files import make_encrypted_pdf
 
 
 class Library:
@@ -359,6 +360,7 @@ class Site(http.server.BaseHTTPRequestHandler):
             "/image": (200, "image/png", b"\x89PNG\r\n\x1a\n", {}),
             "/large": (200, "text/plain", b"x" * (2 << 20), {}),
             "/bomb": (200, "text/plain", gzipped(50 << 20), {"Content-Encoding": "gzip"}),
+            "/password": (200, "application/pdf", make_encrypted_pdf(), {}),
             "/empty": (200, "text/plain", b"", {}),
         }.get(self.path, (404, "text/plain", b"missing", {}))
         self.send_response(status)
@@ -446,6 +448,7 @@ def test_a_page_is_added(
         ("/large", TooLarge, "too_large"),
         ("/bomb", TooLarge, "too_large"),
         ("/empty", UnreadableFile, "empty_file"),
+        ("/password", UnreadableFile, "encrypted_file"),
     ],
 )
 def test_a_page_that_cannot_be_added(
@@ -454,7 +457,7 @@ def test_a_page_that_cannot_be_added(
     with pytest.raises(error) as caught:
         intranet.fetch(url + path)
     assert caught.value.instance_code == code
-    assert intranet.all() == []
+    assert (intranet.all(), intranet.originals()) == ([], 0)
 
 
 def test_private_addresses_are_refused_before_anything_is_sent(library: Library, url: str) -> None:

@@ -122,6 +122,14 @@ class Builder:
         """Lines that are shown as they are, indentation included."""
         self._add("code", _TRAILING.sub("", clean(text)).strip("\n"))
 
+    def first_heading(self) -> str | None:
+        """What a file without properties is called: its first heading of level 1, else its first."""
+        headings = [block for block in self._blocks if block.kind == "heading"]
+        if not headings:
+            return None
+        first = next((block for block in headings if block.level == 1), headings[0])
+        return "".join(self._parts)[first.start : first.end]
+
     def finish(self, title: str | None = None) -> Parsed:
         """All of it. Raises Unreadable (no_text) when there is nothing but white space."""
         text = "".join(self._parts)

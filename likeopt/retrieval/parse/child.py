@@ -19,7 +19,7 @@ import msgspec
 from likeopt.errors import UnreadableFile, UnsupportedType
 from likeopt.retrieval.parse.failures import unreadable
 from likeopt.retrieval.parse.protocol import LENGTH, Done, Job, Refused, Reply, frame
-from likeopt.retrieval.parse.read import parse
+from likeopt.retrieval.parse.read import open_only, parse
 
 # Seconds after which the process ends itself, should nobody be left to kill it.
 _GRACE = 5
@@ -87,8 +87,12 @@ def _read(count: int) -> bytes:
 
 
 def _answer(job: Job) -> Reply:
+    path = Path(job.path)
     try:
-        return Done(parse(Path(job.path), job.media_type, job.name))
+        if job.only_open:
+            open_only(path, job.media_type, job.name)
+            return Done(None)
+        return Done(parse(path, job.media_type, job.name))
     except UnreadableFile as error:
         return Refused("unreadable", error.instance_code, error.message)
     except UnsupportedType as error:

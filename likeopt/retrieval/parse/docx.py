@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from likeopt.retrieval.parse.archive import Archive
 from likeopt.retrieval.parse.builder import Builder, one_line
-from likeopt.retrieval.parse.office import main_part, open_package, relations, title_of
+from likeopt.retrieval.parse.office import main_part, relations, title_of
 from likeopt.retrieval.parse.xml import Element, attribute, child, children_of, local, parse_xml
 from likeopt.retrieval.types import Parsed
 
@@ -31,7 +31,7 @@ class _Style(NamedTuple):
 
 def read(path: Path, _media_type: str) -> Parsed:
     """See `read.Parser`."""
-    with open_package(path, "word") as archive:
+    with Archive(path) as archive:
         main = main_part(archive)
         parts = dict(relations(archive, main).values())
         reader = _Reader(_styles(archive, parts.get("styles")))

@@ -31,13 +31,13 @@ _ENTER, _LEAVE = 0, 1
 def read(path: Path, _media_type: str) -> Parsed:
     """See `read.Parser`."""
     tree = LexborHTMLParser(_decode(path.read_bytes()))
-    head = tree.css_first("head title") or tree.css_first("h1")
-    title = head.text() if head is not None else None
+    head = tree.css_first("head title")
+    title = head.text().strip() if head is not None else ""
     root = _main(tree)
     walker = _Walker()
     if root is not None:
         walker.walk(root)
-    return walker.out.finish(title)
+    return walker.out.finish(title or walker.out.first_heading())
 
 
 def _decode(data: bytes) -> str:

@@ -15,16 +15,12 @@ from typing import NamedTuple
 import olefile
 
 from likeopt.retrieval.parse.builder import one_line, real_title
-from likeopt.retrieval.parse.failures import Mislabelled, Unreadable
+from likeopt.retrieval.parse.failures import Unreadable
 from likeopt.retrieval.parse.grid import Cell
 from likeopt.retrieval.parse.hangul import Flow
-from likeopt.retrieval.parse.office import ole_kind, ole_streams
 from likeopt.retrieval.types import Parsed
 
-_SIGNATURE = b"HWP Document File"
 _COMPRESSED = 1
-# Password, distribution copy, rights management, certificate, rights management by certificate.
-_PROTECTED = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 8 | 1 << 10
 _SECTION = re.compile(r"(?i)section(\d+)$")
 # One section unpacked; real ones stay below 20 MiB.
 _MAX_SECTION = 64 << 20
@@ -46,16 +42,8 @@ class _Record(NamedTuple):
 
 def read(path: Path, _media_type: str) -> Parsed:
     """See `read.Parser`."""
-    streams = ole_streams(path)
-    if "fileheader" not in streams:
-        raise Mislabelled(ole_kind(streams))
     with olefile.OleFileIO(path) as ole:
-        header = ole.openstream("FileHeader").read()
-        if not header.startswith(_SIGNATURE) or len(header) < 40:
-            raise Unreadable("damaged_file")
-        flags = int.from_bytes(header[36:40], "little")
-        if flags & _PROTECTED:
-            raise Unreadable("encrypted_file")
+        flags = ole.openstream("FileHeader").read()[36]
         packed = bool(flags & _COMPRESSED)
         reader = _Reader(_stream(ole, "DocInfo", packed=packed))
         found = ((_SECTION.match(entry[-1]), entry) for entry in ole.listdir())

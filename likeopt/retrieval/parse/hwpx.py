@@ -6,10 +6,8 @@ from pathlib import Path
 
 from likeopt.retrieval.parse.archive import Archive
 from likeopt.retrieval.parse.builder import one_line, real_title
-from likeopt.retrieval.parse.failures import Unreadable
 from likeopt.retrieval.parse.grid import Cell
 from likeopt.retrieval.parse.hangul import Flow
-from likeopt.retrieval.parse.office import open_package
 from likeopt.retrieval.parse.xml import Element, attribute, child, children_of, local, parse_xml
 from likeopt.retrieval.types import Parsed
 
@@ -22,8 +20,7 @@ _FURNITURE = frozenset({"header", "footer", "hiddenComment"})
 
 def read(path: Path, _media_type: str) -> Parsed:
     """See `read.Parser`."""
-    with open_package(path, "Contents") as archive:
-        _refuse_protected(archive)
+    with Archive(path) as archive:
         found = ((_SECTION.match(name), name) for name in archive.names)
         sections = sorted((int(match[1]), name) for match, name in found if match)
         reader = _Reader(*_shapes(archive))
@@ -32,12 +29,6 @@ def read(path: Path, _media_type: str) -> Parsed:
                 for paragraph in children_of(stream, "sec", "p"):
                     reader.paragraph(paragraph)
         return reader.flow.build().finish(_title(archive))
-
-
-def _refuse_protected(archive: Archive) -> None:
-    manifest = "META-INF/manifest.xml"
-    if manifest in archive.names and b"encryption-data" in archive.read(manifest):
-        raise Unreadable("encrypted_file")
 
 
 def _title(archive: Archive) -> str | None:

@@ -56,7 +56,7 @@ MEDIA_TYPES = {
 
 _TEXTS = frozenset({HTML, MARKDOWN, TEXT, CSV, TSV, JSON, JSONL})
 
-_NAMES = {
+NAMES = {
     PDF: "a PDF document",
     DOCX: "a Word document",
     PPTX: "a PowerPoint presentation",
@@ -67,8 +67,8 @@ _NAMES = {
     HWPX: "a Hangul document (HWPX)",
 }
 
-_OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_ZIP_MAGIC = b"PK\x03\x04"
+OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+ZIP_MAGIC = b"PK\x03\x04"
 # Formats that are not read, so that a mislabelled one can be called by its name.
 _FOREIGN = (
     (b"MZ", "a Windows program"),
@@ -151,7 +151,7 @@ def name_of(found: frozenset[str] | str, head: bytes) -> str:
     if isinstance(found, str):
         return found
     if len(found) == 1:
-        return _NAMES[next(iter(found))]
+        return NAMES[next(iter(found))]
     if found is _TEXTS:
         page = head.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html"))
         return "an HTML page" if page else "plain text"
@@ -160,11 +160,11 @@ def name_of(found: frozenset[str] | str, head: bytes) -> str:
 
 def sniff(head: bytes) -> frozenset[str] | str:
     """The media types that a file beginning with `head` may have, or the name of what it is."""
-    if head.startswith(_ZIP_MAGIC):
+    if head.startswith(ZIP_MAGIC):
         return _sniff_zip(head)
     if head.startswith((b"PK\x05\x06", b"PK\x07\x08")):
         return "an empty zip archive"
-    if head.startswith(_OLE_MAGIC):
+    if head.startswith(OLE_MAGIC):
         # HWP 5, old Excel, and any encrypted Office file; the directory that tells may stand at
         # the end of the file, so `parse` tells them apart.
         return frozenset({HWP, XLS, DOCX, PPTX, XLSX})
@@ -210,7 +210,7 @@ _OFFICE = (
 def _entries(head: bytes) -> Iterator[tuple[bytes, bytes]]:
     """(name, as much of the content as is there) of the zip entries that begin in `head`."""
     at = 0
-    while head[at : at + 4] == _ZIP_MAGIC and at + 30 <= len(head):
+    while head[at : at + 4] == ZIP_MAGIC and at + 30 <= len(head):
         flags, method = (int.from_bytes(head[at + i : at + i + 2], "little") for i in (6, 8))
         size = int.from_bytes(head[at + 18 : at + 22], "little")
         name_size, extra = (int.from_bytes(head[at + i : at + i + 2], "little") for i in (26, 28))

@@ -38,7 +38,7 @@ def read(path: Path, _media_type: str) -> Parsed:
     title, start = _front_matter(lines)
     reader = _Reader(lines[start:])
     reader.run()
-    return reader.out.finish(title)
+    return reader.out.finish(title or reader.out.first_heading())
 
 
 def _front_matter(lines: list[str]) -> tuple[str | None, int]:

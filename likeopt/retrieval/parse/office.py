@@ -1,59 +1,11 @@
 """What Word, PowerPoint and Excel files have in common: a zip of XML parts that name each other."""
 
 import posixpath
-from pathlib import Path
-
-import olefile
 
 from likeopt.retrieval.parse.archive import Archive
 from likeopt.retrieval.parse.builder import real_title
-from likeopt.retrieval.parse.failures import Mislabelled, Unreadable
+from likeopt.retrieval.parse.failures import Unreadable
 from likeopt.retrieval.parse.xml import local, parse_xml
-
-_KINDS = {
-    "word": "a Word document",
-    "ppt": "a PowerPoint presentation",
-    "xl": "an Excel workbook",
-    "Contents": "a Hangul document (HWPX)",
-}
-_OLE_KINDS = (
-    ("worddocument", "an old Word document"),
-    ("powerpoint document", "an old PowerPoint presentation"),
-    ("workbook", "an old Excel workbook"),
-    ("book", "an old Excel workbook"),
-    ("fileheader", "a Hangul document (HWP)"),
-)
-
-
-def open_package(path: Path, folder: str) -> Archive:
-    """The file as an archive whose parts stand in `folder` (word, ppt, xl).
-
-    Raises Unreadable (encrypted_file, damaged_file, archive_bomb), Mislabelled.
-    """
-    if olefile.isOleFile(path):
-        raise Mislabelled(ole_kind(ole_streams(path)))
-    archive = Archive(path)
-    folders = {name.partition("/")[0] for name in archive.names}
-    if folder not in folders:
-        with archive:
-            found = next((what for key, what in _KINDS.items() if key in folders), None)
-            raise Mislabelled(found or "a zip archive")
-    return archive
-
-
-def ole_streams(path: Path) -> set[str]:
-    """Names of what an OLE container holds, in lower case. Raises Unreadable (encrypted_file):
-    Office wraps an encrypted file, of whatever kind, into such a container."""
-    with olefile.OleFileIO(path) as ole:
-        streams = {"/".join(entry).lower() for entry in ole.listdir()}
-    if streams & {"encryptedpackage", "encryptioninfo"}:
-        raise Unreadable("encrypted_file")
-    return streams
-
-
-def ole_kind(streams: set[str]) -> str:
-    """What an OLE container holds, in words."""
-    return next((what for name, what in _OLE_KINDS if name in streams), "an old Office document")
 
 
 def relations(archive: Archive, part: str) -> dict[str, tuple[str, str]]:

@@ -33,11 +33,7 @@ _SCANNED = (
 
 def read(path: Path, _media_type: str) -> Parsed:
     """See `read.parse`."""
-    try:
-        document = pdfium.PdfDocument(path)
-    except pdfium.PdfiumError as error:
-        code = "encrypted_file" if error.err_code in _PROTECTED else "damaged_file"
-        raise Unreadable(code) from None
+    document = opened(path)
     try:
         pages = _pages(document)
         title = real_title(document.get_metadata_dict().get("Title"))
@@ -46,6 +42,15 @@ def read(path: Path, _media_type: str) -> Parsed:
     if not any(page.words for page in pages):
         raise Unreadable("no_text", _SCANNED)
     return _assemble(pages).finish(title)
+
+
+def opened(path: Path) -> pdfium.PdfDocument:
+    """The document, to be closed. Raises Unreadable (encrypted_file, damaged_file)."""
+    try:
+        return pdfium.PdfDocument(path)
+    except pdfium.PdfiumError as error:
+        code = "encrypted_file" if error.err_code in _PROTECTED else "damaged_file"
+        raise Unreadable(code) from None
 
 
 def _pages(document: pdfium.PdfDocument) -> list[PageText]:

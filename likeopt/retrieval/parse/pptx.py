@@ -8,7 +8,7 @@ from pathlib import Path
 
 from likeopt.retrieval.parse.archive import Archive
 from likeopt.retrieval.parse.builder import Builder, one_line
-from likeopt.retrieval.parse.office import main_part, open_package, relations, title_of
+from likeopt.retrieval.parse.office import main_part, relations, title_of
 from likeopt.retrieval.parse.xml import Element, attribute, child, local, parse_xml
 from likeopt.retrieval.types import Parsed
 
@@ -21,7 +21,7 @@ def read(path: Path, _media_type: str) -> Parsed:
     """See `read.Parser`."""
     out = Builder()
     first_title = None
-    with open_package(path, "ppt") as archive:
+    with Archive(path) as archive:
         main = main_part(archive)
         targets = relations(archive, main)
         for entry in child(parse_xml(archive.read(main)), "sldIdLst"):

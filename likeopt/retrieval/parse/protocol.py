@@ -9,17 +9,18 @@ from likeopt.retrieval.types import Parsed
 
 
 class Job(msgspec.Struct):
-    """A file to read."""
+    """A file to read, or only to open."""
 
     path: str
     media_type: str
     name: str
+    only_open: bool = False
 
 
 class Done(msgspec.Struct, tag="done"):
-    """What stands in it."""
+    """What stands in it; None if it was only to be opened."""
 
-    parsed: Parsed
+    parsed: Parsed | None
 
 
 class Refused(msgspec.Struct, tag="refused"):

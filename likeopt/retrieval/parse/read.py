@@ -4,9 +4,12 @@ import importlib
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from likeopt.retrieval.parse import kinds
+from likeopt.retrieval.parse import door, kinds
 from likeopt.retrieval.parse.failures import Mislabelled, Unreadable, unreadable
 from likeopt.retrieval.types import Parsed
 
@@ -49,6 +52,22 @@ _DAMAGE = (
 )
 
 
+def examine(path: Path, media_type: str, name: str) -> bool:
+    """Whether the file is known to open, from what can be told without parsing it (see `door`).
+
+    Raises as `parse` does.
+    """
+    with _named(name):
+        return door.check(path, media_type)
+
+
+def open_only(path: Path, media_type: str, name: str) -> None:
+    """Have the parser open the file, and no more. Raises as `parse` does."""
+    with _named(name):
+        if not door.check(path, media_type):
+            _parser(media_type).opened(path).close()
+
+
 def parse(path: Path, media_type: str, name: str) -> Parsed:
     """The text and structure of the file at `path`; `name` is what the user calls it.
 
@@ -56,10 +75,21 @@ def parse(path: Path, media_type: str, name: str) -> Parsed:
     too_large_text, no_text, unknown_charset, missing_file or parser_memory, and UnsupportedType
     when the content turns out to be of another kind than `media_type`.
     """
+    with _named(name):
+        door.check(path, media_type)
+        parsed: Parsed = _parser(media_type).read(path, media_type)
+        return parsed
+
+
+def _parser(media_type: str) -> Any:
+    return importlib.import_module(f"likeopt.retrieval.parse.{_PARSERS[media_type]}")
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Turns every way to fail into an error about the file `name`."""
     try:
-        _check(path, media_type)
-        module = importlib.import_module(f"likeopt.retrieval.parse.{_PARSERS[media_type]}")
-        parsed: Parsed = module.read(path, media_type)
+        yield
     except Mislabelled as error:
         raise kinds.mislabelled(name, error.content) from None
     except Unreadable as error:
@@ -70,15 +100,3 @@ def parse(path: Path, media_type: str, name: str) -> Parsed:
         raise unreadable("parser_memory", name) from error
     except _DAMAGE as error:
         raise unreadable("damaged_file", name) from error
-    return parsed
-
-
-def _check(path: Path, media_type: str) -> None:
-    """What the first bytes tell, once more: the file may have come without `detect`."""
-    with path.open("rb") as file:
-        head = file.read(kinds.HEAD_BYTES)
-    if not head:
-        raise Unreadable("empty_file")
-    found = kinds.sniff(head)
-    if media_type not in found:
-        raise Mislabelled(kinds.name_of(found, head))

@@ -15,8 +15,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import msgspec
 
@@ -36,6 +37,57 @@ _ROOT = Path(__file__).parents[3]
 _START_TIMEOUT = 60.0
 _IDLE = 10.0
 _STDERR_KEPT = 4096
+
+
+def opens(
+    config: Config, path: Path, media_type: str, name: str, *, run: Callable[[Any], Any]
+) -> None:
+    """Have a process of its own open a file, and no more (0.2 s). Raises as `Sandbox.parse` does.
+
+    For web workers: `run` is where waiting for it belongs. gevent's `subprocess` would fork, and
+    hold everybody up for 15 ms.
+    """
+    command = _command(config.parse_memory_mb, config.parse_timeout, _IDLE)
+    (stdin, job), (replies, stdout) = os.pipe(), os.pipe()
+    os.write(job, frame(Job(str(path.absolute()), media_type, name, only_open=True)))
+    os.close(job)
+    actions = [(os.POSIX_SPAWN_DUP2, stdin, 0), (os.POSIX_SPAWN_DUP2, stdout, 1)]
+    try:
+        process = os.posix_spawn(command[0], command, _environment(), file_actions=actions)
+    finally:
+        os.close(stdin)
+        os.close(stdout)
+    with os.fdopen(replies, "rb") as answer:
+        # It ends itself when it takes too long.
+        data = run(answer.read)
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    # First comes the empty message that it is ready.
+    if len(data) <= 2 * LENGTH:
+        _log.warning("the reader of %s ended (%s)", name, status)
+        raise unreadable("parser_timeout" if status == -signal.SIGALRM else "parser_crashed", name)
+    _done(msgspec.msgpack.decode(data[2 * LENGTH :], type=Reply))
+
+
+def _done(reply: Reply) -> Parsed | None:
+    if isinstance(reply, Done):
+        return reply.parsed
+    if reply.kind == "unsupported":
+        raise UnsupportedType(reply.message)
+    raise UnreadableFile(reply.message, code=reply.code)
+
+
+def _command(memory_mb: int, timeout: float, idle: float) -> list[str]:
+    arguments = [str(memory_mb), str(timeout), str(idle)]
+    # -B: it may write no files, so no compiled modules either. -P: not the working directory.
+    return [sys.executable, "-B", "-P", "-m", "likeopt.retrieval.parse.child", *arguments]
+
+
+def _environment() -> dict[str, str]:
+    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [str(_ROOT), *filter(None, [environment.get("PYTHONPATH")])]
+    )
+    return environment
 
 
 class Sandbox:
@@ -60,12 +112,9 @@ class Sandbox:
         parser_crashed when the file breaks its reader."""
         request = frame(Job(str(path.absolute()), media_type, name))
         with self._lock:
-            reply = self._ask(request, name)
-        if isinstance(reply, Done):
-            return reply.parsed
-        if reply.kind == "unsupported":
-            raise UnsupportedType(reply.message)
-        raise UnreadableFile(reply.message, code=reply.code)
+            parsed = _done(self._ask(request, name))
+        assert parsed is not None, "asked for"
+        return parsed
 
     def close(self) -> None:
         """End the process; a later `parse` would start another."""
@@ -108,21 +157,14 @@ class _Child:
     """The process and its pipes."""
 
     def __init__(self, memory_mb: int, timeout: float, idle: float) -> None:
-        arguments = [str(memory_mb), str(timeout), str(idle)]
-        # -B: it may write no files, so no compiled modules either. -P: not the working directory.
-        command = [sys.executable, "-B", "-P", "-m", "likeopt.retrieval.parse.child", *arguments]
-        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        environment["PYTHONPATH"] = os.pathsep.join(
-            [str(_ROOT), *filter(None, [environment.get("PYTHONPATH")])]
-        )
         self._inherited = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self._much = memory_mb * 1024 // 3  # in KiB, as the peak
         self._process = subprocess.Popen(  # noqa: S603 - our own module and numbers
-            command,
+            _command(memory_mb, timeout, idle),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=environment,
+            env=_environment(),
             cwd="/",
         )
         self._stdin = _open(self._process.stdin)

@@ -3,15 +3,14 @@
 import datetime as dt
 from pathlib import Path
 
-import olefile
 import python_calamine
 from python_calamine import CalamineSheet, CalamineWorkbook, SheetVisibleEnum
 
 from likeopt.retrieval.parse import kinds
 from likeopt.retrieval.parse.archive import Archive
 from likeopt.retrieval.parse.builder import Builder
-from likeopt.retrieval.parse.failures import Mislabelled, Unreadable
-from likeopt.retrieval.parse.office import ole_kind, ole_streams, open_package, title_of
+from likeopt.retrieval.parse.failures import Unreadable
+from likeopt.retrieval.parse.office import title_of
 from likeopt.retrieval.types import Parsed
 
 Cell = str | float | bool | dt.date | dt.time | dt.timedelta
@@ -20,15 +19,9 @@ Cell = str | float | bool | dt.date | dt.time | dt.timedelta
 def read(path: Path, media_type: str) -> Parsed:
     """See `read.Parser`."""
     title = None
-    if media_type == kinds.XLS:
-        if not olefile.isOleFile(path):
-            raise Mislabelled("not an old Excel workbook; if it is a new one, name it .xlsx")
-        streams = ole_streams(path)
-        if not streams & {"workbook", "book"}:
-            raise Mislabelled(ole_kind(streams))
-    else:
+    if media_type != kinds.XLS:
         # Calamine opens the file by itself, so what it will unpack is checked first.
-        with open_package(path, "xl") if media_type == kinds.XLSX else Archive(path) as archive:
+        with Archive(path) as archive:
             archive.verify()
             if media_type == kinds.XLSX:
                 title = title_of(archive)

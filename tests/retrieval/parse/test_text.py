@@ -182,6 +182,23 @@ def test_html_with_a_wrong_declaration_is_read_all_the_same(read: Read) -> None:
     assert read(data, "a.html").text == "인사 규정을 이 문서가 정한다."
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "title"),
+    [
+        ("a.md", "## Contents\n\n# Leave *policy*\n\nText.\n\n# More", "Leave *policy*"),
+        ("a.md", "글.\n\n## **휴가**\n\n글.\n\n## 여비", "휴가"),
+        ("a.md", "Text only.", None),
+        ("a.html", "<title>Site</title><h1>Leave</h1><p>Text", "Site"),
+        ("a.html", "<title> </title><h2>Contents</h2><h1>휴가</h1><p>글", "휴가"),
+        ("a.html", "<h2>Leave</h2><p>Text", "Leave"),
+    ],
+)
+def test_a_file_without_a_title_is_called_by_its_heading(
+    read: Read, name: str, content: str, title: str | None
+) -> None:
+    assert read(content.encode(), name).title == title
+
+
 def test_deep_html_is_no_problem(read: Read) -> None:
     assert read(b"<div>" * 5_000 + b"deep", "a.html").text == "deep"
 

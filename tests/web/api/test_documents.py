@@ -14,6 +14,8 @@ from likeopt.services import Services
 from likeopt.storage import collections
 from likeopt.web import uploads
 from likeopt.web.app import create_app
+from tests.retrieval.parse import make_files as make
+from tests.retrieval.parse.bad_files import BAD_FILES
 from tests.web.conftest import Client, Server, as_stranger, file_part
 
 PATH = "/api/v1/documents"
@@ -110,9 +112,37 @@ def test_bad_file(
     assert response.status_code == status, response.text
     assert response.content_type == "application/problem+json"
     assert says in response.json["detail"]
-    assert count(client) == 0
+    assert nothing_is_left(client, services)
+
+
+def nothing_is_left(client: Client, services: Services) -> bool:
+    """Whether there is no document, no job and no file."""
     stored = services.config.data_dir / "files"
-    assert not [path for path in stored.rglob("*") if path.is_file() and path.name != "lock"]
+    kept = [path for path in stored.rglob("*") if path.is_file() and path.name != "lock"]
+    jobs: Any = client.get("/api/v1/indexing").json
+    return not (count(client) or jobs["queued"] or kept)
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_file_that_will_not_open_is_refused_at_once(
+    client: Client, services: Services, name: str
+) -> None:
+    content, status, code = BAD_FILES[name]
+    response = client.post(PATH, data={"file": file_part(name, content)})
+    assert (response.status_code, response.json["code"]) == (status, code)
+    assert response.json["detail"].startswith(f"{name} ")
+    assert nothing_is_left(client, services)
+
+
+def test_pdf_that_anyone_may_open_is_added_although_encrypted(upload: Upload) -> None:
+    assert upload("owner.pdf", make.make_pdf("text", password=""))["state"] == "queued"
+
+
+def test_running_server_refuses_what_its_parser_cannot_open(served: Server) -> None:
+    for name in ("password.pdf", "cut.pdf"):
+        content, status, code = BAD_FILES[name]
+        fields = {"file": (name, content)}
+        assert served.json("POST", PATH, status=status, fields=fields)["code"] == code
 
 
 def test_file_over_the_limit_is_refused_and_others_are_not(
@@ -383,11 +413,11 @@ def test_cancel_and_reindex(client: Client, upload: Upload) -> None:
     assert again.json["job"]["kind"] == "index"
 
 
-def test_unreadable_pdf_is_reported_with_its_reason(served: Server) -> None:
-    document = served.add("broken.pdf", b"%PDF-1.7\nnothing more")
+def test_what_only_reading_finds_is_reported_with_its_reason(served: Server) -> None:
+    document = served.add("scanned.pdf", make.make_scanned_pdf())
     found = served.json("GET", f"{PATH}/{document['id']}")
     assert found["state"] == "failed"
-    assert found["error_code"]
+    assert found["error_code"] == "no_text"
     assert found["error_message"]
 
 
