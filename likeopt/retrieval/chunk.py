@@ -147,7 +147,8 @@ def _between_characters(text: str, low: int, at: int) -> int:
 def _sections(parsed: Parsed, target: int) -> Iterator[_Section]:
     """Units by heading and page. Headings without text between them stay together."""
     path: list[tuple[int, str]] = []
-    section = _Section([], _shown(parsed, path), None)
+    title = _title(parsed)
+    section = _Section([], _shown(title, path), None)
     last_heading = -1
     for unit in _units(parsed, target):
         page = bisect_right(parsed.page_starts, unit.start) or None
@@ -160,13 +161,13 @@ def _sections(parsed: Parsed, target: int) -> Iterator[_Section]:
             ]
             begins = any(one.kind != "heading" for one in section.units)
             if not begins and section.units and section.page == page:
-                section = section._replace(path=_shown(parsed, path))
+                section = section._replace(path=_shown(title, path))
         else:
             begins = False
         if begins or not section.units or page != section.page:
             if section.units:
                 yield section
-            section = _Section([], _shown(parsed, path), page)
+            section = _Section([], _shown(title, path), page)
         section.units.append(unit)
     if section.units:
         yield section
@@ -176,11 +177,18 @@ def _label(parsed: Parsed, block: Block) -> str:
     return " ".join(parsed.text[block.start : block.end].split())[:120]
 
 
-def _shown(parsed: Parsed, path: list[tuple[int, str]]) -> list[str]:
+def _title(parsed: Parsed) -> str:
+    """The title that stands above all headings; "" for one that is a section's, which a file
+    without a better one is called by."""
+    title = (parsed.title or "")[:120]
+    sections = (block for block in parsed.blocks if block.kind == "heading" and block.level > 1)
+    return "" if any(_label(parsed, block) == title for block in sections) else title
+
+
+def _shown(title: str, path: list[tuple[int, str]]) -> list[str]:
     """Title and headings; the title is often the first heading, too."""
     names = [name for _, name in path]
-    title = [parsed.title[:120]] if parsed.title and parsed.title[:120] not in names[:1] else []
-    return title + names
+    return names if not title or title in names[:1] else [title, *names]
 
 
 def _merged(sections: Iterator[_Section], target: int) -> Iterator[_Section]:

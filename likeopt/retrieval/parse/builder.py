@@ -123,7 +123,7 @@ class Builder:
         self._add("code", _TRAILING.sub("", clean(text)).strip("\n"))
 
     def first_heading(self) -> str | None:
-        """What a file without properties is called: its first heading of level 1, else its first."""
+        """What a file without a title is called: its first heading of level 1, or its first."""
         headings = [block for block in self._blocks if block.kind == "heading"]
         if not headings:
             return None
