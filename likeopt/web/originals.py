@@ -1,5 +1,6 @@
 """Sending a stored file: ranges, conditions, names (RFC 9110 and RFC 6266)."""
 
+import codecs
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, BinaryIO
@@ -8,16 +9,24 @@ from urllib.parse import quote
 from flask import Response, request
 from werkzeug.datastructures import Range
 
+from likeopt.retrieval.parse import kinds
 from likeopt.web import cache_control
 
 BLOCK_BYTES = 1 << 18
 
 # A file is somebody's content: it may run nothing, load nothing and reach nothing, and in a
 # browser it has an origin of its own.
-SANDBOX = (
-    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none';"
+CLOSED = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none';"
     " form-action 'none'; frame-ancestors 'self'"
 )
+SANDBOX = f"sandbox; {CLOSED}"
+# The viewer of Chromium stays empty in a sandbox, or when it may not embed itself. It runs a PDF's
+# scripts, if at all, in a process of its own that knows no page and no origin.
+POLICIES = {kinds.PDF: f"{CLOSED}; object-src 'self'"}
+# What a browser shows without a program of its own; HTML without its scripts.
+SHOWN = kinds.TEXTS | {kinds.PDF}
+HEAD_BYTES = 1 << 16
 
 Run = Callable[[Callable[[], Any]], Any]
 
@@ -27,8 +36,17 @@ def send(
 ) -> Response:
     """A response with `opened`, which it closes; `run` is where blocking reads belong.
 
+    Unless it is a `download`, a text comes as one that browsers show: they save CSV and the like.
+
     Several ranges at once are answered with the whole file, as RFC 9110, 14.2 allows.
     """
+    download = download or media_type not in SHOWN
+    policy = POLICIES.get(media_type, SANDBOX)
+    if not download and media_type in kinds.TEXTS:
+        media_type = kinds.HTML if media_type == kinds.HTML else kinds.TEXT
+        if _is_utf8(run(partial(opened.read, HEAD_BYTES))):
+            # Browsers guess every character set but this one.
+            media_type += "; charset=utf-8"
     start, stop, status = 0, size, 200
     asked = _single_range(request.range)
     if request.if_none_match.contains(etag):
@@ -50,7 +68,7 @@ def send(
     headers["Accept-Ranges"] = "bytes"
     headers["Cache-Control"] = cache_control.PRIVATE_REVALIDATED
     headers["Content-Disposition"] = disposition(name, attachment=download)
-    headers["Content-Security-Policy"] = SANDBOX
+    headers["Content-Security-Policy"] = policy
     if status == 304:
         del headers["Content-Type"]
         return response
@@ -70,6 +88,14 @@ def disposition(name: str, *, attachment: bool) -> str:
         return f'{kind}; filename="{plain}"'
     # RFC 8187: attr-char is what needs no escape.
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='!#$&+-.^_`|~')}"
+
+
+def _is_utf8(head: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # its end may be half a character
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _single_range(asked: Range | None) -> Range | None:

@@ -54,7 +54,7 @@ MEDIA_TYPES = {
     ".xlsx": XLSX,
 }
 
-_TEXTS = frozenset({HTML, MARKDOWN, TEXT, CSV, TSV, JSON, JSONL})
+TEXTS = frozenset({HTML, MARKDOWN, TEXT, CSV, TSV, JSON, JSONL})
 
 NAMES = {
     PDF: "a PDF document",
@@ -152,7 +152,7 @@ def name_of(found: frozenset[str] | str, head: bytes) -> str:
         return found
     if len(found) == 1:
         return NAMES[next(iter(found))]
-    if found is _TEXTS:
+    if found is TEXTS:
         page = head.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html"))
         return "an HTML page" if page else "plain text"
     return "an old or protected Office document" if HWP in found else "an Office document"
@@ -175,7 +175,7 @@ def sniff(head: bytes) -> frozenset[str] | str:
             return what
     if _is_binary(head):
         return "binary data of an unknown kind"
-    return _TEXTS
+    return TEXTS
 
 
 def _sniff_zip(head: bytes) -> frozenset[str] | str:

@@ -313,7 +313,8 @@ def cancel_document(document_id: str) -> Document:
     "GET",
     "/<id:document_id>/original",
     summary="The file as it was added",
-    detail="Answers to Range, If-Range, If-None-Match and HEAD.",
+    detail="PDF, HTML and text (as `text/plain`) come to be shown, everything else to be saved."
+    " Answers to Range, If-Range, If-None-Match and HEAD.",
     query=OriginalQuery,
     media={"application/octet-stream": {"type": "string", "format": "binary"}},
     errors=(NotFound,),

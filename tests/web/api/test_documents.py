@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from likeopt.config import Config
+from likeopt.retrieval.parse.kinds import DOCX
 from likeopt.services import Services
 from likeopt.storage import collections
 from likeopt.web import uploads
@@ -295,7 +296,7 @@ def test_original_is_sent_as_it_was_added(client: Client, original: str) -> None
     response = client.get(original)
     headers = response.headers
     assert response.data == b"0123456789" * 100
-    assert headers["Content-Type"] == "text/plain"
+    assert headers["Content-Type"] == "text/plain; charset=utf-8"
     assert headers["Content-Length"] == "1000"
     assert headers["Accept-Ranges"] == "bytes"
     assert headers["Cache-Control"] == "private, no-cache"
@@ -308,6 +309,32 @@ def test_original_is_sent_as_it_was_added(client: Client, original: str) -> None
     )
     saved = client.get(f"{original}?download=true").headers["Content-Disposition"]
     assert saved.startswith("attachment;")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind", "shown", "policy"),
+    [
+        ("a.pdf", make.make_pdf("text"), "application/pdf", "inline", "default-src 'none'"),
+        ("a.md", "# 제목".encode(), "text/plain; charset=utf-8", "inline", "sandbox;"),
+        ("a.csv", b"a,b\n1,2", "text/plain; charset=utf-8", "inline", "sandbox;"),
+        ("a.txt", "한국어 텍스트".encode("cp949"), "text/plain", "inline", "sandbox;"),
+        ("a.html", b"<p>\xc3\xa9</p>", "text/html; charset=utf-8", "inline", "sandbox;"),
+        ("a.docx", make.make_docx("text"), DOCX, "attachment", "sandbox;"),
+        ("a.hwp", make.make_hwp("본문"), "application/x-hwp", "attachment", "sandbox;"),
+    ],
+)
+def test_original_is_shown_if_a_browser_can_and_runs_nothing(
+    client: Client, upload: Upload, name: str, content: bytes, kind: str, shown: str, policy: str
+) -> None:
+    path = f"{PATH}/{upload(name, content)['id']}/original"
+    response = client.get(path)
+    assert response.data == content
+    assert response.content_type == kind
+    headers = response.headers
+    assert headers["Content-Disposition"].startswith(f"{shown};")
+    assert headers["Content-Security-Policy"].startswith(policy)
+    assert "script-src" not in headers["Content-Security-Policy"]
+    assert client.get(f"{path}?download=true").headers["Content-Disposition"].startswith("attach")
 
 
 def test_head_of_an_original(client: Client, original: str) -> None:
