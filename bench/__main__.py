@@ -6,7 +6,7 @@ Each prints a table and writes it to bench/results/<name>.json with the machine 
 import importlib
 import sys
 
-BENCHES = ("search", "quality", "middleware", "ingest", "peer")
+BENCHES = ("search", "quality", "fusion", "middleware", "ingest", "peer")
 
 
 def main(names: list[str]) -> int:

@@ -4,6 +4,7 @@
     lexical    passages by words
     embed      meanwhile, on another thread: the question's vector (remembered ones cost nothing)
     vector     and passages by meaning
+    near       how near the passages are that only the words found
     fuse       one ranking
     rows       the best passages' texts, from the database
     sentences  highlights, coverage, best sentences
@@ -88,6 +89,8 @@ class _Ranked(msgspec.Struct, frozen=True):
     order: fuse.Ranking
     words: dict[int, tuple[int, float]]
     meaning: dict[int, tuple[int, float]]
+    # Of passages that `meaning` does not hold.
+    cosines: dict[int, float]
 
 
 class Searcher:
@@ -123,10 +126,12 @@ class Searcher:
         if words is None and near is None and degraded:
             reasons = " ".join(part.reason for part in degraded)
             raise EngineUnavailable(f"Search does not work: {reasons}", retry_after=1.0)
+        with stages.time("near"):
+            cosines = self._cosines(words, near)
         with stages.time("fuse"):
-            ranked = _fuse(words, near, weighed)
+            ranked = _fuse(words, near, cosines, weighed)
         with stages.time("rows"):
-            hits = self._hits(ranked, near, request)
+            hits = self._hits(ranked, request)
         with stages.time("sentences"):
             for hit in hits:
                 _mark(hit, self._library.analyser, weighed, request.sentences)
@@ -238,30 +243,29 @@ class Searcher:
             return None
         return meaning.result()
 
-    def _hits(self, ranked: _Ranked, meaning: _Meaning | None, request: SearchRequest) -> list[Hit]:
+    def _cosines(self, words: FoundWords | None, near: _Meaning | None) -> dict[int, float]:
+        """Similarities of the passages found by words only, as far as they are embedded."""
+        if words is None or near is None:
+            return {}
+        unknown = np.setdiff1d(words.chunk_ids, near.found.chunk_ids).tolist()
+        if not unknown:
+            return {}
+        stored = self._db.read(lambda c: engine_queries.vectors_of(c, near.model, unknown))
+        rows = np.frombuffer(b"".join(stored.values()), dtype="<f2").reshape(-1, near.query.size)
+        cosines = rows.astype(np.float32) @ near.query
+        return dict(zip(stored, cosines.tolist(), strict=True))
+
+    def _hits(self, ranked: _Ranked, request: SearchRequest) -> list[Hit]:
         best = ranked.order[: request.k]
         ids = [passage for passage, _ in best]
-        # Passages found by words only: how near they are says whether they answer.
-        unknown = [passage for passage in ids if passage not in ranked.meaning]
-        model = meaning.model if meaning else ""
-        rows, vectors = self._db.read(
-            lambda c: (
-                engine_queries.passages(c, ids),
-                engine_queries.vectors_of(c, model, unknown) if meaning and unknown else {},
-            )
-        )
+        rows = self._db.read(lambda c: engine_queries.passages(c, ids))
         readable = set(request.collections)
-        hits = []
-        for passage, score in best:
-            row = rows.get(passage)
-            if row is None or row.collection_id not in readable:
-                continue  # Deleted, or moved, since the counters were read.
-            hit = _hit(row, score, ranked)
-            if meaning and passage in vectors:
-                stored = np.frombuffer(vectors[passage], dtype="<f2").astype(np.float32)
-                hit.similarity = float(stored @ meaning.query)
-            hits.append(hit)
-        return hits
+        return [
+            _hit(row, score, ranked)
+            for passage, score in best
+            # Else deleted, or moved, since the counters were read.
+            if (row := rows.get(passage)) and row.collection_id in readable
+        ]
 
 
 def _weigh(analyser: Analyser, snapshot: LexicalSnapshot | None, query: str) -> Weighed:
@@ -277,16 +281,22 @@ def _concerning(request: SearchRequest, degraded: list[Degraded]) -> list[Degrad
     return [part for part in degraded if part.part not in unused[request.mode]]
 
 
-def _fuse(words: FoundWords | None, meaning: _Meaning | None, weighed: Weighed) -> _Ranked:
+def _fuse(
+    words: FoundWords | None,
+    meaning: _Meaning | None,
+    cosines: dict[int, float],
+    weighed: Weighed,
+) -> _Ranked:
     by_words = _pairs(words.chunk_ids, words.scores) if words else []
     by_meaning = _pairs(meaning.found.chunk_ids, meaning.found.similarities) if meaning else []
     order = fuse.convex(
         by_words,
         by_meaning,
+        cosines,
         convincing=CONVINCING * sum(weighed.idf.values()),
         background=meaning.background if meaning else None,
     )
-    return _Ranked(order, _places(by_words), _places(by_meaning))
+    return _Ranked(order, _places(by_words), _places(by_meaning), cosines)
 
 
 def _pairs(chunk_ids: Ids, scores: Vector) -> list[tuple[int, float]]:
@@ -299,7 +309,8 @@ def _places(ranking: fuse.Ranking) -> dict[int, tuple[int, float]]:
 
 def _hit(row: PassageRow, score: float, ranked: _Ranked) -> Hit:
     lexical_rank, lexical_score = ranked.words.get(row.chunk_id, (None, None))
-    vector_rank, similarity = ranked.meaning.get(row.chunk_id, (None, None))
+    unranked = None, ranked.cosines.get(row.chunk_id)
+    vector_rank, similarity = ranked.meaning.get(row.chunk_id, unranked)
     return Hit(
         chunk_id=row.chunk_id,
         document_id=row.document_id,
