@@ -33,7 +33,7 @@ Fusion = Callable[..., Ranking]
 
 def main() -> None:
     """Measure and report."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in SETS:
         part = evaluate.sample(common.data_set(name), passages=PASSAGES, queries=QUESTIONS)
         with common.library(f"quality/{name}-{len(part.corpus)}") as services:
@@ -60,7 +60,7 @@ def _fusions() -> dict[str, Fusion]:
     return {"reciprocal rank": _reciprocal_rank, "min-max": _min_max, **convex}
 
 
-def _reciprocal_rank(lexical: Ranking, vector: Ranking, *_: Any, **__: Any) -> Ranking:
+def _reciprocal_rank(lexical: Ranking, vector: Ranking, *_args: Any, **_options: Any) -> Ranking:
     """Sum of 1 / (k + rank), rank from 1 (Cormack, Clarke and Büttcher 2009, "Reciprocal Rank
     Fusion outperforms Condorcet and individual Rank Learning Methods")."""
     scores: dict[int, float] = {}
@@ -70,7 +70,7 @@ def _reciprocal_rank(lexical: Ranking, vector: Ranking, *_: Any, **__: Any) -> R
     return _ranked(scores)
 
 
-def _min_max(lexical: Ranking, vector: Ranking, *_: Any, **__: Any) -> Ranking:
+def _min_max(lexical: Ranking, vector: Ranking, *_args: Any, **_options: Any) -> Ranking:
     """Mean of the scores, each list's scaled to 0..1; what a list does not hold has zero."""
     scores: dict[int, float] = {}
     for ranking in (lexical, vector):

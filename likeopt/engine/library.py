@@ -22,7 +22,6 @@ from likeopt.retrieval.embed import Embedder
 from likeopt.retrieval.lexical import LexicalReader, LexicalSnapshot
 from likeopt.retrieval.types import Degraded, Filters
 from likeopt.retrieval.vector import Vector, VectorBatch, VectorIndex
-from likeopt.retrieval.vector.chroma import ChromaVectors
 from likeopt.retrieval.vector.local import LocalVectors, vector_root
 from likeopt.storage import engine_queries
 from likeopt.storage.db import Database
@@ -248,6 +247,9 @@ class Library:
     def _vectors(self, database_id: str, embedder: Embedder) -> VectorIndex:
         model, dim = embedder.model, embedder.dim
         if self.backend == "chroma":
+            # Its HTTP client takes 60 ms to import.
+            from likeopt.retrieval.vector.chroma import ChromaVectors  # noqa: PLC0415
+
             return ChromaVectors(self._config.chroma_url, database_id=database_id, model=model)
 
         def read_delta(after: int) -> VectorBatch:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+# The built-in model as `embedding.int8` runs it.
+BUILT_IN = "e5-small-int8"
+
 _log = logging.getLogger(__name__)
 
 
@@ -62,4 +65,9 @@ def open_embedder(config: Config, *, threads: int) -> Embedder:
     return LocalEmbedder(threads=threads)
 
 
-__all__ = ["Embedder", "open_embedder"]
+def likely_model(config: Config) -> str:
+    """The name of what `open_embedder` gives unless it has to fall back, without opening it."""
+    return f"openai/{config.embed_model}" if config.embedder == "openai" else BUILT_IN
+
+
+__all__ = ["BUILT_IN", "Embedder", "likely_model", "open_embedder"]

@@ -5,7 +5,6 @@ What is added is stored and queued, and only then acknowledged; the indexing wor
 
 import contextlib
 import io
-import socket
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -25,7 +24,6 @@ from likeopt.errors import (
     UnreadableFile,
     UnsupportedType,
 )
-from likeopt.retrieval.fetch import Fetcher, check_url, suffix_for
 from likeopt.retrieval.folders import Found, Look, empty, look, open_regular, unreadable, walk
 from likeopt.retrieval.parse import HEAD_BYTES, MEDIA_TYPES, detect, examine
 from likeopt.retrieval.parse.sandbox import opens
@@ -35,6 +33,7 @@ from likeopt.storage.documents import Added, Document, NewDocument, Source
 from likeopt.storage.files import FileStore, StoredFile
 from likeopt.storage.reader import Reader
 from likeopt.storage.text import clean_line
+from likeopt.storage.wake import ring, wake_socket
 
 # Files of a folder share one transaction: one commit costs as much as storing three files.
 BATCH_FILES = 64
@@ -127,6 +126,9 @@ class Ingest:
         Raises BadInput for a URL that may not be fetched, UnreadableFile if its server does not
         give it, and as `file` does.
         """
+        # Its HTTP client takes 60 ms to import, at every start of every process.
+        from likeopt.retrieval.fetch import Fetcher, check_url, suffix_for  # noqa: PLC0415
+
         url = check_url(url)._replace(fragment="").geturl()
         fetcher = Fetcher(self._clock, allow_private=self._allow_private, limit=self._limit)
         with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
@@ -301,20 +303,6 @@ class Ingest:
         # Somebody else may have deleted it meanwhile.
         with contextlib.suppress(NotFound):
             self._db.write(lambda c: documents.delete(c, reader, self._clock, document_id))
-
-
-def wake_socket(data_dir: Path) -> Path:
-    """Where this machine's indexing worker listens for a datagram."""
-    return data_dir / "run" / "worker.sock"
-
-
-def ring(bell: Path) -> None:
-    """Have the worker look for jobs at once; without one, or without hearing it, it looks later."""
-    with (
-        contextlib.suppress(OSError),
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as line,
-    ):
-        line.sendto(b"!", str(bell))
 
 
 def clean_name(name: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from likeopt.clock import Clock
 from likeopt.errors import ModelUnavailable
 from likeopt.retrieval.embed import Embedder
-from likeopt.storage import indexing, jobs
+from likeopt.storage import facts, indexing, jobs
 from likeopt.storage.db import Database
 from likeopt.storage.indexing import Unembedded
 
@@ -30,13 +30,15 @@ _log = logging.getLogger(__name__)
 
 
 class Embedding:
-    """Does embed jobs. `open_model` opens the embedder in force, when it is first needed."""
+    """Does embed jobs. `open_model` opens the embedder in force, when it is first needed; its
+    name should be `likely`."""
 
     def __init__(
         self,
         db: Database,
         clock: Clock,
         open_model: Callable[[], Embedder],
+        likely: str,
         owner: str,
         *,
         lease_ms: int,
@@ -45,12 +47,13 @@ class Embedding:
         self._db = db
         self._clock = clock
         self._open = open_model
+        self._likely = likely
         self._owner = owner
         self._lease_ms = lease_ms
         self._batch = batch
         self._model: Embedder | None = None
         self._looked = False
-        self._aimed = False
+        self._aimed: str | None = None
         self._jobs: list[jobs.Job] = []
         self._turns = 0
         self._used = 0.0
@@ -69,14 +72,15 @@ class Embedding:
         try:
             if not self._looked:
                 if self._db.read(indexing.has_passages):
-                    self._aim()
+                    self._look()
                 self._looked = True
             if not self._claim():
                 self._let_go(now)
                 return False
-            if not self._aimed:
-                self._aim()
-            self._embed_batch()
+            model = self._embedder()
+            if self._aimed != model.model:
+                self._aim(model.model)
+            self._embed_batch(model)
         except ModelUnavailable as error:
             self._wait_for_model(error)
             return False
@@ -103,8 +107,7 @@ class Embedding:
         self._db.write(lambda c: jobs.put_back(c, self._clock, self._owner))
         self.forget()
 
-    def _embed_batch(self) -> None:
-        model = self._embedder()
+    def _embed_batch(self, model: Embedder) -> None:
         ids = [job.document_id for job in self._jobs if job.document_id is not None]
         missing = self._db.read(lambda c: indexing.unembedded(c, model.model, ids, self._batch))
         vectors = self._vectors(model, missing)
@@ -141,9 +144,13 @@ class Embedding:
         if now - self._used > IDLE_SECONDS:
             self._model = None
 
-    def _aim(self) -> None:
+    def _look(self) -> None:
         """Once a start: notice that the settings name another model, or that jobs were lost."""
-        model = self._embedder().model
+        target = self._db.read(lambda c: facts.get(c, indexing.TARGET_MODEL))
+        # Opening a model costs 0.4 s and 60 MB: not to find that nothing has changed.
+        self._aim(target if target == self._likely else self._embedder().model)
+
+    def _aim(self, model: str) -> None:
         if self._db.write(lambda c: indexing.aim_at(c, model)):
             after: int | None = 0
             while after is not None:
@@ -151,7 +158,7 @@ class Embedding:
         while self._db.write(lambda c: indexing.enqueue_missing(c, self._clock, RECOUNT)):
             pass
         self._db.write(lambda c: indexing.switch_model(c, model))
-        self._aimed = True
+        self._aimed = model
         self._used = self._clock.monotonic()
 
     def _recount(self, model: str, after: int) -> int | None:

@@ -24,17 +24,17 @@ from pathlib import Path
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.errors import LikeOptError, StorageFull
-from likeopt.retrieval.embed import Embedder, open_embedder
-from likeopt.retrieval.ingest import wake_socket
+from likeopt.retrieval.embed import Embedder, likely_model, open_embedder
 from likeopt.retrieval.parse.sandbox import Sandbox
 from likeopt.storage import indexing, jobs, messages
 from likeopt.storage.db import Database
 from likeopt.storage.files import FileStore
+from likeopt.storage.wake import wake_socket
 from likeopt.worker.cleanup import Cleanup
 from likeopt.worker.embedding import BATCH, REMOTE_BATCH, Embedding
 from likeopt.worker.follower import Follower
 from likeopt.worker.indexer import Indexer
-from likeopt.worker.vectors import ChromaVectors, LocalVectors
+from likeopt.worker.vectors import LocalVectors, VectorFollower
 
 NICE = 10
 POLL_SECONDS = 0.25
@@ -143,15 +143,7 @@ class Worker:
         self._db = Database(config.database)
         self._sandbox = Sandbox(config)
         store = FileStore(config.data_dir / "files")
-        chroma = config.vector_backend == "chroma"
-        self.follower = Follower(
-            self._db,
-            clock,
-            config,
-            ChromaVectors(self._db, clock, config.chroma_url, self._owner)
-            if chroma
-            else LocalVectors(self._db, clock, config.data_dir / "indexes"),
-        )
+        self.follower = Follower(self._db, clock, config, self._vectors())
         self._indexer = Indexer(
             self._db, store, self._sandbox, clock, config, self._owner, lease_ms=self._lease_ms
         )
@@ -159,6 +151,7 @@ class Worker:
             self._db,
             clock,
             open_model or (lambda: open_embedder(config, threads=1)),
+            likely_model(config),
             self._owner,
             lease_ms=self._lease_ms,
             batch=BATCH if config.embedder == "local" else REMOTE_BATCH,
@@ -235,6 +228,14 @@ class Worker:
         self.follower.stop()
         self._sandbox.close()
         self._db.close()
+
+    def _vectors(self) -> VectorFollower:
+        if self._config.vector_backend == "local":
+            return LocalVectors(self._db, self._clock, self._config.data_dir / "indexes")
+        # Its HTTP client takes 60 ms to import.
+        from likeopt.worker.chroma_vectors import ChromaVectors  # noqa: PLC0415
+
+        return ChromaVectors(self._db, self._clock, self._config.chroma_url, self._owner)
 
     def _waiting(self, kind: jobs.Kind) -> bool:
         return self._db.read(lambda c: jobs.waiting(c, self._clock, kind))

@@ -1,4 +1,4 @@
-"""Keeps the vector index up with the table of embeddings: the built-in one, or a Chroma server."""
+"""Keeps the built-in vector index up with the table of embeddings."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -11,7 +11,6 @@ from likeopt.clock import Clock
 from likeopt.errors import IndexDamaged
 from likeopt.retrieval.generations import Generations
 from likeopt.retrieval.vector import VectorBatch
-from likeopt.retrieval.vector.chroma import ChromaPusher, ChromaState
 from likeopt.retrieval.vector.local import vector_root
 from likeopt.retrieval.vector.local_writer import LocalVectorBuilder
 from likeopt.storage import changes, facts, indexing, revisions
@@ -20,21 +19,19 @@ from likeopt.storage.db import Database
 READ = 2000
 # The built-in index reads new vectors from the database itself: merging them is not urgent.
 CHECK_SECONDS = 5.0
-PUSH_SECONDS = 1.0
-LEASE_MS = 60_000
 
 _log = logging.getLogger(__name__)
 
 
 class VectorFollower(Protocol):
-    """Two exist: `LocalVectors` and `ChromaVectors`."""
+    """Two exist: `LocalVectors`, and `ChromaVectors` for a Chroma server."""
 
     def follow(self, interrupted: Callable[[], bool]) -> None:
         """Do what is due. Long work asks `interrupted` twice a second, and stops when it is."""
         ...
 
 
-class _Table:
+class Table:
     """The table of embeddings, for the model whose vectors are being made."""
 
     def __init__(self, db: Database) -> None:
@@ -76,7 +73,7 @@ class LocalVectors:
     """Merges new vectors into the built-in index when there are many."""
 
     def __init__(self, db: Database, clock: Clock, indexes: Path) -> None:
-        self._table = _Table(db)
+        self._table = Table(db)
         self._clock = clock
         self._indexes = indexes
         self._next = 0.0
@@ -120,64 +117,3 @@ class LocalVectors:
             fresh=fresh,
             stop=interrupted,
         )
-
-
-class ChromaVectors:
-    """Sends new vectors to a Chroma server, and tells it which versions are gone."""
-
-    def __init__(self, db: Database, clock: Clock, url: str, owner: str) -> None:
-        self._table = _Table(db)
-        self._clock = clock
-        self._url = url
-        self._owner = owner
-        self._pusher: tuple[str, ChromaPusher] | None = None
-        self._next = 0.0
-        self._sent: tuple[str, int, int] | None = None
-
-    def follow(self, interrupted: Callable[[], bool]) -> None:
-        now = self._clock.monotonic()
-        if now < self._next:
-            return
-        self._next = now + PUSH_SECONDS
-        model = self._table.model()
-        if model is None:
-            return
-        upto = ChromaState(
-            embeddings=self._table.revision("embeddings"), library=self._table.revision("library")
-        )
-        if self._sent == (model, upto.embeddings, upto.library):
-            return
-        if not self._lease():
-            return
-        pusher = self._open(model)
-        at = pusher.state()
-        removed = self._table.db.read(lambda c: changes.retired(c, at.library, upto.library))
-        try:
-            pusher.push(upto, self._batches(model, at.embeddings, interrupted), removed)
-        except _InterruptedPush:
-            return
-        self._sent = (model, upto.embeddings, upto.library)
-
-    def _batches(
-        self, model: str, after: int, interrupted: Callable[[], bool]
-    ) -> Iterator[VectorBatch]:
-        for batch in self._table.batches(model, after):
-            # Ending here would say that everything was sent.
-            if interrupted() or not self._lease():
-                raise _InterruptedPush
-            yield batch
-
-    def _lease(self) -> bool:
-        return self._table.db.write(
-            lambda c: facts.lease(c, self._clock, "chroma_pusher", self._owner, LEASE_MS)
-        )
-
-    def _open(self, model: str) -> ChromaPusher:
-        if self._pusher is None or self._pusher[0] != model:
-            pusher = ChromaPusher(self._url, database_id=self._table.database_id(), model=model)
-            self._pusher = (model, pusher)
-        return self._pusher[1]
-
-
-class _InterruptedPush(Exception):
-    """The worker stops, or somebody else holds the lease."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
+import urllib3
 
 from likeopt.config import Config
 from likeopt.retrieval.generations import Generations
@@ -16,7 +17,7 @@ from likeopt.retrieval.vector.local_writer import LocalVectorBuilder
 from likeopt.storage import documents, facts, indexing, revisions
 from likeopt.storage.db import Database
 from likeopt.storage.tables import chunks, embeddings, versions
-from likeopt.worker import vectors
+from likeopt.worker import chroma_vectors, vectors
 from tests.fakes import FakeClock
 from tests.storage import library
 from tests.worker.stage import Stage, indexed_chunks
@@ -213,7 +214,7 @@ def test_chroma_is_kept_up(
     reader = library.prepared(database, clock)
     added = library.add(database, reader, clock, "a.txt")
     put_vectors(database, clock, 30)
-    follower = vectors.ChromaVectors(database, clock, chroma_url, "me")
+    follower = chroma_vectors.ChromaVectors(database, clock, chroma_url, "me")
     follower.follow(lambda: False)
     database_id = database.read(lambda c: facts.get(c, facts.DATABASE_ID)) or ""
     pusher = ChromaPusher(chroma_url, database_id=database_id, model="m")
@@ -221,13 +222,29 @@ def test_chroma_is_kept_up(
     assert pusher.state().embeddings == 1
     database.write(lambda c: documents.delete(c, reader, clock, added.id))
     # Somebody else holds the lease: nothing is sent.
-    other = vectors.ChromaVectors(database, clock, chroma_url, "other")
+    other = chroma_vectors.ChromaVectors(database, clock, chroma_url, "other")
     other.follow(lambda: False)
     assert pusher.state() == ChromaState(embeddings=1, library=library_revision)
     clock.advance(2)
     follower.follow(lambda: False)
     assert pusher.state().library > library_revision
+
+    everything = pusher.state()
+    _lose(chroma_url, database_id)
+    assert pusher.state() == ChromaState(embeddings=0, library=0)
+    clock.advance(chroma_vectors.LOOK_SECONDS)
+    follower.follow(lambda: False)
+    assert pusher.state() == everything
     pusher.close()
+
+
+def _lose(url: str, database_id: str) -> None:
+    """What a Chroma server without a volume does when it is started again."""
+    base = f"{url}/api/v2/tenants/default_tenant/databases/default_database/collections"
+    for collection in urllib3.request("GET", base, retries=False).json():
+        if collection["metadata"]["database"] == database_id:
+            gone = urllib3.request("DELETE", f"{base}/{collection['name']}", retries=False)
+            assert gone.status == 200
 
 
 @pytest.mark.parametrize("owner", ["me", "other"])

