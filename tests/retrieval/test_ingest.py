@@ -255,7 +255,7 @@ def test_a_file_that_vanishes_between_two_reads_is_reported(
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text(name)
     results = []
-    found = folders.walk(tmp_path.resolve())
+    found = folders.walk(tmp_path.resolve(), str(tmp_path.resolve()))
     for one in found:
         looked = folders.look(one, 1000)
         one.path.unlink()
@@ -298,7 +298,7 @@ def test_what_may_not_be_read_is_reported(data_dir: Path) -> None:
     (data_dir / "secret.txt").chmod(0)
     (data_dir / "locked").mkdir(mode=0)
     with not_root():
-        locked, secret = folders.walk(data_dir)
+        locked, secret = folders.walk(data_dir, str(data_dir))
         assert locked.problem is not None
         assert (locked.name, locked.problem.instance_code) == ("locked", "permission_denied")
         with pytest.raises(UnreadableFile) as caught:
