@@ -27,7 +27,7 @@ from likeopt.errors import ConfigError
 Span = tuple[str, int, int]
 
 # Raised when terms change: an index that was made with another version is built again.
-VERSION = "1"
+VERSION = "2"
 
 # Longer terms are keys and encoded data. A SHA-256 in hex has 64 digits.
 MAX_TERM = 64
@@ -54,6 +54,7 @@ _words = re.compile(
     rf"|{_PIECE}(?:(?:_+|::|\.){_PIECE})*(?:\+\+|\#(?!\w))?"
 )
 _joints = re.compile(r"_+|::|\.|\+\+$|#$")
+_is_plural = re.compile(r"[A-Z]{2,}s\Z").match
 # get User Name, HTTP Server, Script 5; but PCs and DNAs are words.
 _humps = re.compile(r"[A-Z]{2,}s\b|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^A-Za-z\d]+").finditer
 
@@ -72,13 +73,27 @@ STOP_WORDS = frozenset(_STOP_WORDS.split())
 
 # What makes a Korean sentence a question, as stop words do in an English one. Only taken from
 # queries: its bigrams are rare in documents, so they would count for more than what is asked.
-_ENDINGS = "[인한은는던]가요|[하되있없]?(?:나요|까요)|[입합됩]니까|습니까|해줘|해주세요"
+_ENDINGS = (
+    "[인한은는던]가요|인지|이에요|예요|이야|[하되있없]?(?:나요|까요)|[하되있없]는지|[입합됩]니까|습니까"
+    "|[하되]죠|[해돼]요|해줘|해주세요"
+)
 _asking = re.compile(
     rf"(?<![가-힣])(?:{_ENDINGS}"
-    r"|(?:무엇|뭐|누구|언제|어디|얼마|며칠|몇)(?:이|을|를|은|는|에|에서|나|부터|까지|로|의)?"
-    r"|(?:무엇|뭐|누구|언제|어디|얼마|며칠)(?:인가요?|인지|예요|이에요|입니까|이죠|죠)"
-    r"|무슨|어떤|어떻게|어째서|왜|누가|알려|설명해|말해|줘|주세요|대해서?|관해서?"
-    rf")(?![가-힣])|(?<=[가-힣])(?:{_ENDINGS})(?![가-힣])"
+    r"|(?:무엇|뭐|누구|언제|어디|얼마|며칠|몇)(?:이|을|를|은|는|에|에서|나|부터|까지|로|의|야)?"
+    r"|(?:무엇|뭐|누구|언제|어디|얼마|며칠)(?:인가요?|인지|예요|이에요|입니까|이죠|죠)|뭔가요?|뭔지|뭘|뭔"
+    r"|무슨|어떤|어떻게|어째서|왜|누가|(?:알려|설명해|말해)(?:줘요?|주세요)?|줘|주세요|대해서?|관해서?"
+    r"|해야|하려면|하면|하는|[해돼]|있어요?|있는|없어요?|중(?:이면|인)?|수|것|때|좀|안|못|할|될"
+    rf")(?![가-힣])|(?<=[가-힣])(?:{_ENDINGS})(?![가-힣])|(?<=[는할될한])\s*방법[은을이]?(?![가-힣])"
+).sub
+# Particles and the forms of -하다 and -되다 behind a word of a query. Their bigrams with the word
+# before them are in no document that puts another particle there. Of one syllable only after two
+# (휴가 and 제한 end in none), or after other letters and digits.
+_PARTICLES = "에서|에게|한테|까지|부터|처럼|보다|으로|이나|이란|에서는|에서도|으로는"
+_inflected = re.compile(
+    rf"(?<=[가-힣][가-힣])(?:[하되](?:면|려면|는|기|고|지|여|어|려고)|[해돼](?:서|야)|[한된할될]|{_PARTICLES}"
+    r"|[은는이가을를의에로와과도만])(?![가-힣])"
+    rf"|(?<=[A-Za-z\d])(?:{_PARTICLES}|[은는이가을를의에로와과도만])(?![가-힣])"
+    r"|(?:(?<![가-힣])[가-힣]|(?<=[가-힣]))으?려면(?![가-힣])"
 ).sub
 
 # Kiwi's tags that carry meaning: nouns, verbs, adjectives, adverbs, roots, Chinese characters.
@@ -116,7 +131,10 @@ class Analyser:
 
     def query_terms(self, query: str) -> list[str]:
         """The terms of a question, without those that only make it one."""
-        return self.terms(_asking(" ", unicodedata.normalize("NFC", query))) or self.terms(query)
+        asked = _asking(" ", unicodedata.normalize("NFC", query))
+        if not self._morphemes:
+            asked = _inflected("", asked)
+        return self.terms(asked) or self.terms(query)
 
     def spans(self, text: str, wanted: AbstractSet[str]) -> list[Span]:
         """Where the `wanted` terms stand in a text: (term, start, end), in no particular order.
@@ -210,7 +228,8 @@ class Analyser:
 
     def _stem(self, word: str) -> str:
         """The stem of a word, or "" for a stop word."""
-        folded = _fold_case(word)
+        # The stemmer leaves a plural without a vowel as it is: PDFs, DVDs.
+        folded = _fold_case(word[:-1] if _is_plural(word) else word)
         if folded in STOP_WORDS:
             return ""
         stemmer = self._russian if "\u0400" <= folded[0] <= "\u052f" else self._english
