@@ -6,6 +6,7 @@ import msgspec
 
 from likeopt.chat.text import Language, language_of
 from likeopt.llm.extractive import Candidate
+from likeopt.retrieval.sentences import cells, header_of
 from likeopt.retrieval.types import Hit, Sentence
 from likeopt.storage.messages import Citation
 
@@ -24,15 +25,7 @@ MOST_SOURCES = 6
 QUOTE_CHARS = 300
 _GOOD_SHARE = 0.6
 
-# Share of a passage's meaning in the scores of its sentences (`likeopt.retrieval.highlight`), and
-# what is taken for it until the passage is embedded: the median of passages that answer.
-_MEANING = 0.3
-_USUAL_SIMILARITY = 0.86
-_HEADING_CHARS = 40
-
 _bullet = re.compile(r"^[-*+•◦▪·]\s+")
-# What a heading has not: an end, a figure, a bullet, several cells or clauses.
-_says = re.compile(r"[.!?。…:;,]|\d|^\s*[-*+•◦▪·]\s| \| |[다요죠까음함됨임]$")
 # [1], [2, 3] and their full-width forms; not [0], an index in code that no source has.
 _marker = re.compile(r"[\[【［](\s*[1-9]\d?(?:\s*[,;–-]\s*[1-9]\d?)*\s*)[\]】］]")
 
@@ -61,25 +54,15 @@ class Source(msgspec.Struct, frozen=True):
         )
 
     def candidates(self) -> list[Candidate]:
-        """Its best sentences, to choose an extractive answer from; headings answer nothing."""
-        hit = self.hit
-        headers = {one.start: _header(hit, one) for one in self.sentences}
-        at = {header.start for header in headers.values() if header}
-        scores = {one.start: one.score for one in self.sentences}
-        found = []
-        for one in self.sentences:
-            header = headers[one.start]
-            if one.start in at or (not header and _is_heading(hit.text[one.start : one.end])):
-                continue
-            score = one.score
-            if header and header.start in scores:
-                # The names of its columns say what a row is about.
-                meaning = _MEANING * max(0.0, hit.similarity or 0.0)
-                score = min(1.0, score + max(0.0, scores[header.start] - meaning))
-            if hit.similarity is None:
-                score = (1 - _MEANING) * score + _MEANING * _USUAL_SIMILARITY
-            found.append(Candidate(self.number, one.start, shown(hit, one), score))
-        return found
+        """Its best sentences, to choose an extractive answer from."""
+        spans = [(one.start, one.end) for one in self.sentences]
+        above = [header_of(self.hit.text, span, self.hit.context) for span in spans]
+        headers = {header.span for header in above if header}
+        return [
+            Candidate(self.number, one.start, shown(self.hit, one), one.score)
+            for one in self.sentences
+            if (one.start, one.end) not in headers
+        ]
 
 
 def select(hits: list[Hit], question: Language | None = None) -> list[Source]:
@@ -107,8 +90,8 @@ def shown(hit: Hit, sentence: Sentence) -> str:
     reader could not tell from ours. The row `Basic | 10` of a table becomes
     `Plan: Basic, Users: 10`."""
     text = " ".join(hit.text[sentence.start : sentence.end].split())
-    if header := _header(hit, sentence):
-        pairs = zip(header.names, _cells(text), strict=True)
+    if header := header_of(hit.text, (sentence.start, sentence.end), hit.context):
+        pairs = zip(header.names, cells(text), strict=True)
         text = ", ".join(f"{name}: {cell}" if name else cell for name, cell in pairs if cell)
     return neutral(_bullet.sub("", text))
 
@@ -141,8 +124,7 @@ def _span(sentences: list[Sentence]) -> tuple[int, int]:
 
 def _best_span(source: Source) -> tuple[int, int]:
     """The best sentence with the good ones around it, within QUOTE_CHARS."""
-    text = source.hit.text
-    good = [one for one in source.sentences if not _is_heading(text[one.start : one.end])]
+    text, good = source.hit.text, source.sentences
     if not good:
         cut = text.rfind(" ", 0, QUOTE_CHARS) if len(text) > QUOTE_CHARS else len(text)
         return 0, cut if cut > 0 else QUOTE_CHARS
@@ -152,41 +134,3 @@ def _best_span(source: Source) -> tuple[int, int]:
         if last - first <= QUOTE_CHARS and other.score >= _GOOD_SHARE * good[0].score:
             start, end = first, last
     return start, end
-
-
-class _Header(msgspec.Struct, frozen=True):
-    """The names of a table's columns; `start` is where they stand in the passage, or -1 if they
-    are only in its context."""
-
-    names: list[str]
-    start: int
-
-
-def _header(hit: Hit, row: Sentence) -> _Header | None:
-    """The header of the table that `row` is a row of; None if it is none, or the header itself."""
-    columns = len(_cells(hit.text[row.start : row.end]))
-    if columns < 2:
-        return None
-    for line in reversed(hit.context.splitlines()):
-        if len(_cells(line)) == columns:
-            # The passage begins inside the table.
-            return _Header(_cells(line), -1)
-    header = None
-    end = row.start - 1
-    while end > 0:
-        start = hit.text.rfind("\n", 0, end) + 1
-        names = _cells(hit.text[start:end])
-        if len(names) != columns:
-            break
-        header = _Header(names, start)
-        end = start - 1
-    return header
-
-
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip("| ").split(" | ")]
-
-
-def _is_heading(text: str) -> bool:
-    """Whether a line only names what follows: short, without an end, a figure or a bullet."""
-    return len(text) < _HEADING_CHARS and not _says.search(text)

@@ -8,14 +8,24 @@ from collections.abc import Mapping
 import msgspec
 
 from likeopt.retrieval.analyse import Analyser
-from likeopt.retrieval.sentences import split
+from likeopt.retrieval.sentences import Span, header_of, is_fragment, split, states
 from likeopt.retrieval.types import Sentence
 
 # Terms rarer than this part of the rarest one's idf are highlighted: particles and endings that
 # bigrams bring along are not.
 _NOTABLE = 0.4
-# Weight of the words of a sentence against the meaning of its passage.
-_WORDS = 0.7
+# What makes up a sentence's score: its own words, those of its passage, and how near in meaning
+# that is. Telling answers from other sentences of the same article, in 1,190 questions of xquad_en,
+# has an AUC of 0.952 with them; with 0.7 for its own words and 0.3 for the bare cosine, 0.934.
+_SENTENCE, _PASSAGE, _MEANING = 0.35, 0.35, 0.3
+# Cosines of e5 between which a passage's meaning counts from nothing to all; most that answer have
+# 0.84 to 0.88, most others of the same article 0.79 to 0.85.
+_FAR, _NEAR = 0.78, 0.92
+# Nearness taken for that of a passage that has no embedding yet: in the middle between those of
+# passages that answer and of others.
+_UNKNOWN = 0.45
+# An entry of a list of contents holds the words of a question as well as what answers it.
+_FRAGMENT = 0.6
 
 
 class Marks(msgspec.Struct):
@@ -45,20 +55,34 @@ def coverage(marks: Marks, context_terms: set[str], idf: Mapping[str, float]) ->
 def best_sentences(
     text: str, marks: Marks, idf: Mapping[str, float], similarity: float | None, count: int
 ) -> list[Sentence]:
-    """The `count` sentences of a passage that answer best, best first.
+    """The `count` sentences of a passage that answer best, best first; headings, questions and
+    the headers of tables answer nothing.
 
-    A sentence's score is the share of the query's information that its words hold and, where the
-    passage's `similarity` is known, that as well: a sentence counts for what it says and for what
-    it is part of.
+    A score, 0 to 1, is made up of the share of the query's information that the sentence's words
+    hold, the share that the passage's hold, and how near the passage is in meaning, if its
+    `similarity` is known. A row of a table counts for the names of its columns, too.
     """
     total = sum(idf.values()) or 1.0
-    words = _WORDS if similarity is not None else 1.0
-    meaning = (1 - words) * max(0.0, similarity or 0.0)
+
+    def share(*spans: Span) -> float:
+        terms = {t for t, a, b in marks.places for start, end in spans if start <= a and b <= end}
+        return min(1.0, sum(idf[term] for term in terms) / total)
+
+    near = _UNKNOWN if similarity is None else (similarity - _FAR) / (_NEAR - _FAR)
+    of_passage = _PASSAGE * share((0, len(text))) + _MEANING * min(1.0, max(0.0, near))
+    spans = [span for span in split(text) if states(text, span)]
+    headers = {span: header.span for span in spans if (header := header_of(text, span))}
+    # What begins a passage may be any row of its table: only the passage's context knows.
+    headers = {span: header for span, header in headers.items() if header and header[0]}
     scored = []
-    for start, end in split(text):
-        terms = {term for term, a, b in marks.places if a >= start and b <= end}
-        share = sum(idf[term] for term in terms) / total
-        scored.append(Sentence(start, end, round(min(1.0, words * share + meaning), 4)))
+    for span in spans:
+        if span in headers.values():
+            continue
+        above = headers.get(span)
+        own = share(span, above) if above else share(span)
+        if not above and is_fragment(text[slice(*span)]):
+            own *= _FRAGMENT
+        scored.append(Sentence(*span, round(_SENTENCE * own + of_passage, 4)))
     scored.sort(key=lambda sentence: (-sentence.score, sentence.start))
     return scored[:count]
 

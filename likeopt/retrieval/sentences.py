@@ -1,4 +1,4 @@
-"""Where sentences begin and end, in Korean and English.
+"""Where sentences begin and end, in Korean and English, and which of them say something.
 
 Pure and linear in the length of the text: answers are built from the sentences of passages while
 the reader waits. Lines of lists, tables and programs count as sentences of their own.
@@ -6,6 +6,7 @@ the reader waits. Lines of lists, tables and programs count as sentences of thei
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 Span = tuple[int, int]
 
@@ -46,6 +47,14 @@ _NUMBERED |= {"sec", "tab", "vol"}
 _QUOTING = re.compile(r"(?:이?라고|이?라는|이?라며|하고|하며|하는|하던|했|고 |는 )")
 # An ellipsis ends a Korean sentence only after a verb.
 _VERB_END = re.compile(r"[다요죠까지네군음]\Z")
+# Questions answer nothing: the question of a list of them and their answers least of all.
+_ASKS = re.compile(rf"[?？][{_CLOSERS}]*\Z|(?:나요|까요|가요|니까)\Z")
+# What a heading has not: an end, a figure, a bullet, several cells.
+_SAYS = re.compile(rf"[.!。…:;,][{_CLOSERS}]*\Z|\d|\A\s*[-*+•◦▪·]\s| \| |[다요죠음함됨임]\Z")
+# Between other lines it has not several clauses either, and alone not the signs of a program.
+_CLAUSES, _CODE = re.compile(r"[.,:;]"), re.compile(r"[=/\\{}$~`<>#]|\s-")
+_LINE_HEADING, _ALONE_HEADING = 40, 80
+_FACT = re.compile(rf"[.!。…][{_CLOSERS}]*\Z|\d|[다요죠음함됨임]\Z")
 # How far a bracket may close for a full stop inside it not to end the sentence.
 _BRACKET = 200
 
@@ -60,6 +69,66 @@ def split(text: str) -> list[Span]:
         else:
             spans += _sentences(text, start, end)
     return spans
+
+
+def states(text: str, span: Span) -> bool:
+    """Whether a sentence says something: not a question, nor a heading, which only names what
+    follows."""
+    sentence = text[slice(*span)]
+    if _ASKS.search(sentence):
+        return False
+    if _SAYS.search(sentence):
+        return True
+    if _stands_alone(text, span):
+        return len(sentence) > _ALONE_HEADING or _CODE.search(sentence) is not None
+    return len(sentence) > _LINE_HEADING or _CLAUSES.search(sentence) is not None
+
+
+def is_fragment(sentence: str) -> bool:
+    """Whether what says something is neither a whole sentence nor holds a figure: an entry of a
+    list of contents, say."""
+    return not _FACT.search(sentence)
+
+
+def _stands_alone(text: str, span: Span) -> bool:
+    start, end = span
+    before, after = text[:start].rstrip(" "), text[end:].lstrip(" ")
+    return (not before or before.endswith("\n\n")) and (not after or after.startswith("\n\n"))
+
+
+class Header(NamedTuple):
+    """The names of a table's columns, and where they stand; None if not in the text itself."""
+
+    names: list[str]
+    span: Span | None
+
+
+def header_of(text: str, row: Span, context: str = "") -> Header | None:
+    """The header of the table that `row` is a row of; None if it is none, or the header itself.
+
+    A passage that begins inside a table has the header on a line of its `context`.
+    """
+    columns = len(cells(text[slice(*row)]))
+    if columns < 2:
+        return None
+    for line in reversed(context.splitlines()):
+        if len(cells(line)) == columns:
+            return Header(cells(line), None)
+    header = None
+    end = row[0] - 1
+    while end > 0:
+        start = text.rfind("\n", 0, end) + 1
+        names = cells(text[start:end])
+        if len(names) != columns:
+            break
+        header = Header(names, (start, end))
+        end = start - 1
+    return header
+
+
+def cells(line: str) -> list[str]:
+    """The cells of a table's row."""
+    return [cell.strip() for cell in line.strip("| ").split(" | ")]
 
 
 def _passages(text: str) -> Iterator[Span]:

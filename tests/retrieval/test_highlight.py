@@ -32,13 +32,68 @@ def test_coverage_is_the_share_of_information() -> None:
 def test_the_sentence_that_answers_is_the_best() -> None:
     weighed = idf("연차휴가 15")
     marks = mark(ANALYSER, TEXT, weighed)
-    best, second = best_sentences(TEXT, marks, weighed, 0.9, 2)
-    assert TEXT[best.start : best.end].strip() == "연차휴가는 15일이다."
-    assert 0 <= second.score < best.score <= 1
+    first, second = best_sentences(TEXT, marks, weighed, 0.9, 2)
+    assert TEXT[first.start : first.end].strip() == "연차휴가는 15일이다."
+    assert 0 <= second.score < first.score <= 1
+
+
+def best(text: str, query: str, *, similarity: float | None = None) -> list[tuple[str, float]]:
+    """The sentences of a passage with their scores, best first."""
+    weighed = idf(query)
+    found = best_sentences(text, mark(ANALYSER, text, weighed), weighed, similarity, 9)
+    return [(text[one.start : one.end], one.score) for one in found]
+
+
+def texts(text: str, query: str) -> list[str]:
+    return [sentence for sentence, _ in best(text, query)]
 
 
 def test_without_a_similarity_words_alone_decide() -> None:
-    weighed = idf("capped")
-    (best,) = best_sentences(TEXT, mark(ANALYSER, TEXT, weighed), weighed, None, 1)
-    assert "capped" in TEXT[best.start : best.end]
-    assert best.score == 1.0
+    assert texts(TEXT, "capped")[0] == "Carry over is capped at 5 days."
+    (near, _, _), (unknown, _, _), (far, _, _) = (
+        best(TEXT, "capped", similarity=similarity) for similarity in (0.9, None, 0.79)
+    )
+    assert 1 >= near[1] > unknown[1] > far[1] >= 0
+
+
+def test_headings_and_questions_are_no_answers() -> None:
+    text = (
+        "Questions\n\nHow do I make a backup?\n\nStop the server and copy the folder.\n\n"
+        "What Like-Opt keeps when it runs with this data folder\n\nAll of it is kept."
+    )
+    assert texts(text, "How do I make a backup?") == [
+        "Stop the server and copy the folder.",
+        "All of it is kept.",
+    ]
+    text = "백업\n\n백업은 어떻게 하나요\n\n서버를 끄고 폴더를 복사하세요.\n\n백업이 꼭 필요한가요?"
+    assert texts(text, "백업은 어떻게 하나요?") == ["서버를 끄고 폴더를 복사하세요."]
+
+
+def test_commands_figures_and_entries_of_lists_may_be_answers() -> None:
+    text = "Start\n\ncp -a data backup\n\n15 days\n\n- Leave: days off, sick notes"
+    assert len(texts(text, "leave")) == 3
+
+
+def test_what_answers_stands_before_an_entry_that_names_it() -> None:
+    contents = "- Operations: backup, logs and troubleshooting\n- Search: words"
+    text = f"{contents}\n\nFor a backup, copy the folder."
+    assert texts(text, "backup")[0] == "For a backup, copy the folder."
+    # Where nothing else does, the entry says where to look.
+    assert texts(contents, "backup")[0] == "- Operations: backup, logs and troubleshooting"
+
+
+def test_a_sentence_counts_for_the_passage_that_it_stands_in() -> None:
+    sentence = "Choose another one."
+    alone = best(f"Lunch is at noon. {sentence}", "port in use")
+    inside = best(f"The port is in use: what now?\n\n{sentence}", "port in use")
+    assert dict(inside)[sentence] > dict(alone)[sentence]
+
+
+def test_a_row_counts_for_the_names_of_its_columns() -> None:
+    table = "Prices\n\nPlan | Users | Price\nBasic | 10 | 9 euros\nTeam | 50 | 49 euros"
+    assert texts(table, "price of team plan") == ["Team | 50 | 49 euros", "Basic | 10 | 9 euros"]
+    (row, score), *_ = best(table, "price of team plan")
+    (_, without), *_ = best(f"Price, Plan.\n\n{row}", "price of team plan")
+    assert score > without
+    # A passage that begins inside a table: its first row is no header.
+    assert len(texts("Basic | 10 | 9 euros\nTeam | 50 | 49 euros", "basic")) == 2
