@@ -20,11 +20,13 @@ SAMPLE_QUESTIONS = {
         "어떤 파일 형식을 추가할 수 있나요?",
         "언어 모델은 어떻게 연결하나요?",
         "문서는 어디에 저장되나요?",
+        "백업은 어떻게 하나요?",
     ],
     "en": [
         "Which file formats can I add?",
         "How do I connect a language model?",
         "Where are my documents stored?",
+        "How do I make a backup?",
     ],
 }
 
