@@ -163,6 +163,15 @@ def chroma() -> Iterator[str]:
             yield url
 
 
+def chromium() -> str:
+    """The path of the browser."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        raise MissingServer("Chromium is not installed: `make test` installs it with apt")
+    return found
+
+
 LIKEOPT = [sys.executable, "-c", "from likeopt.cli.main import main; raise SystemExit(main())"]
 
 
