@@ -15,6 +15,7 @@ import numpy as np
 from langchain_chroma import Chroma
 from langchain_classic.retrievers import EnsembleRetriever
 from langchain_community.retrievers import BM25Retriever
+from numpy.typing import NDArray
 
 from bench.peers import Message, pss_mib, serve
 from likeopt.retrieval.embedding.int8 import Int8Embedder
@@ -26,14 +27,14 @@ class Embedder:
     """Like-Opt's, with what LangChain's `Embeddings` has. Remembers queries as the engine does;
     passages have their vectors already."""
 
-    def __init__(self, models: Path, passages: dict[str, list[float]]) -> None:
+    def __init__(self, models: Path, passages: dict[str, NDArray[np.float32]]) -> None:
         self._embedder = Int8Embedder(models)
         self._passages = passages
         self._queries: dict[str, list[float]] = {}
         self.model = self._embedder.model
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return [self._passages[text] for text in texts]
+        return [self._passages[text].tolist() for text in texts]
 
     def embed_query(self, text: str) -> list[float]:
         if text not in self._queries:
@@ -46,12 +47,15 @@ def main(folder: Path, models: Path) -> None:
     with (folder / "passages.jsonl").open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     ids, texts = [{"id": row["id"]} for row in rows], [row["text"] for row in rows]
-    vectors = np.load(folder / "vectors.npy").tolist()
-    embedder = Embedder(models, dict(zip(texts, vectors, strict=True)))
+    passages = dict(zip(texts, np.load(folder / "vectors.npy"), strict=True))
+    embedder = Embedder(models, passages)
     start = time.perf_counter()
     words = BM25Retriever.from_texts(texts, ids, k=K)
     meaning = Chroma.from_texts(texts, embedder, ids)
     built = time.perf_counter() - start
+    # Chroma has them now: held twice, they would count as LangChain's memory.
+    passages.clear()
+    del rows
     both = EnsembleRetriever(
         retrievers=[words, meaning.as_retriever(search_kwargs={"k": K})],
         weights=[0.5, 0.5],
