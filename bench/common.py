@@ -3,8 +3,14 @@
 import json
 import os
 import platform
+import signal
+import socket
 import statistics
+import subprocess
+import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +20,7 @@ import msgspec
 import psutil
 
 from likeopt.cli import parts
+from likeopt.cli.serve import environment
 from likeopt.config import Config
 from likeopt.retrieval import evaluate
 from likeopt.services import Services
@@ -68,6 +75,61 @@ def library(name: str, **settings: Any) -> Iterator[Services]:
     config = Config(data_dir=WORK / name, sample_library=False, **settings)
     with parts.services(config) as services:
         yield services
+
+
+class Server:
+    """A running `likeopt serve`, with all its processes."""
+
+    def __init__(self, url: str, process: psutil.Process) -> None:
+        self.url = url
+        self.process = process
+
+    def get(self, path: str) -> Any:
+        """What a GET answers as JSON, None if nothing answers yet."""
+        try:
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=10) as answer:
+                return json.load(answer)
+        except (urllib.error.URLError, ConnectionError):
+            return None
+
+    def processes(self) -> dict[str, psutil.Process]:
+        """By what each is called, with a number where there are several of a kind."""
+        found = {"supervisor": self.process}
+        for one in self.process.children(recursive=True):
+            words = " ".join(one.cmdline()).split() or ["ended"]
+            name = f"web {words[1]}" if words[0] == "gunicorn:" else words[-1]
+            found[name if name not in found else f"{name} {one.pid}"] = one
+        return found
+
+    def cpu_s(self) -> float:
+        """CPU seconds of all processes so far, those that have ended included."""
+        return float(sum(sum(one.cpu_times()[:4]) for one in self.processes().values()))
+
+    def memory(self) -> dict[str, float]:
+        """PSS of each process, and of all, in MiB."""
+        each = {f"{name}_mib": pss_mib(one) for name, one in self.processes().items()}
+        return {**each, "all_mib": round(sum(each.values()), 1)}
+
+
+@contextmanager
+def serving(config: Config) -> Iterator[Server]:
+    """`likeopt serve` with these settings on a free port; it runs, and need not be ready."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environ = environment(msgspec.structs.replace(config, port=port))
+    command = [str(Path(sys.executable).with_name("likeopt")), "serve"]
+    log = config.data_dir.with_suffix(".log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, env=environ, stdout=output, stderr=subprocess.STDOUT) as process,
+    ):
+        try:
+            yield Server(f"http://127.0.0.1:{port}", psutil.Process(process.pid))
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
 
 
 def child(title: str) -> psutil.Process:

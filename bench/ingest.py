@@ -34,7 +34,7 @@ Figures = dict[str, float]
 def main() -> None:
     """Measure and report."""
     folder = common.WORK / "ingest-files"
-    query = _write(folder)
+    query = write_files(folder)
     models = common.WORK / "ingest" / "models"
     rounds: dict[str, list[Figures]] = {LIKEOPT: [], WORDS: [], BOTH: []}
     # Like-Opt first: it makes the file of the model that txtai's side maps too.
@@ -50,8 +50,8 @@ def main() -> None:
     common.report("ingest", rows, files=FILES, target_s=TARGET_S)
 
 
-def _write(folder: Path) -> str:
-    """Make the files; gives the beginning of the last one, to ask for."""
+def write_files(folder: Path) -> str:
+    """Make the 2,000 files; gives the beginning of the last one, to ask for."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     chosen: list[str] = []
