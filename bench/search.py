@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,8 @@ def main() -> None:
             random.Random(7).shuffle(queries)
             recall = _recall(services, queries[: QUERIES // 2])
             rows = _times(services, queries)
-            memory = common.pss_mib(common.child("serve engine"))
+        with common.serving(services.config) as server:
+            memory = _memory(server, queries[-QUERIES:])
         sizes = {
             part: common.disk_mib(services.config.data_dir / part) for part in ("indexes", ".")
         }
@@ -72,7 +74,7 @@ def main() -> None:
         rows,
         passages=len(both.corpus),
         vectors="perturbed (see bench/search.py)",
-        engine_pss_mib=memory,
+        pss_mib=memory,
         disk_mib={"indexes": sizes["indexes"], "all": sizes["."]},
         indexing=rate,
     )
@@ -232,6 +234,16 @@ def _times(services: Services, queries: list[str]) -> list[dict[str, Any]]:
 
 def _one(services: Services, queries: list[str], mode: Mode) -> list[float]:
     return [common.timed(partial(_ask, services.engine, query, mode)) for query in queries]
+
+
+def _memory(server: common.Server, queries: list[str]) -> dict[str, float]:
+    """Of every process of a server that has just answered these, over HTTP."""
+    while server.get("/ready") is None:
+        time.sleep(0.1)
+    for query in queries:
+        if server.get(f"/api/v1/search?{urlencode({'q': query[:1000]})}") is None:
+            raise RuntimeError(f"no answer to {query}")
+    return server.memory()
 
 
 def _eight(services: Services, queries: list[str]) -> dict[str, float]:
