@@ -225,7 +225,9 @@ def test_dropped_files_that_cannot_be_read_say_why(
     expect(failed.filter(has_text="setup.exe")).to_contain_text(
         visit.say("지원하지 않는 형식", "This kind of file cannot be read")
     )
-    expect(failed.filter(has_text="cut.pdf")).to_contain_text(visit.say("손상", "damaged"))
+    expect(failed.filter(has_text="cut.pdf")).to_contain_text(
+        visit.say("손상", "cut.pdf is damaged")
+    )
     visit.picture("refused")
     visit.allow(r"status of 4(15|22)")
 

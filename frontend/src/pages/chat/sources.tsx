@@ -42,6 +42,11 @@ export function Sources({ citations, open }: { citations: Citation[]; open: Open
   );
 }
 
+/** A quote of Markdown without the marks of lists and code. */
+function plain(quote: string): string {
+  return quote.replace(/^[-*] /, "").replace(/`([^`]*)`?/g, "$1");
+}
+
 function Source({ citation, open }: { citation: Citation; open: Open }): JSX.Element {
   const { number, document_name: name, page, quote, available } = citation;
   if (!available) {
@@ -61,7 +66,7 @@ function Source({ citation, open }: { citation: Citation; open: Open }): JSX.Ele
           <span>{name}</span>
           {page && <span class="source-page">{t.value.page(page)}</span>}
         </span>
-        <span class="source-quote">{quote}</span>
+        <span class="source-quote">{plain(quote)}</span>
       </span>
     </button>
   );

@@ -42,7 +42,7 @@ export function Tray(): JSX.Element | null {
         <ul class="tray-failed">
           {bad.slice(0, LISTED).map(({ file, error }) => (
             <li key={`${file.webkitRelativePath}${file.name}`}>
-              <strong>{file.name}</strong> {error && explain(error)}
+              <strong>{file.name}</strong> {error && withoutName(explain(error), file.name)}
             </li>
           ))}
           {bad.length > LISTED && <li>…</li>}
@@ -50,4 +50,9 @@ export function Tray(): JSX.Element | null {
       )}
     </section>
   );
+}
+
+/** The server's sentences begin with the name, which stands there already. */
+function withoutName(sentence: string, name: string): string {
+  return sentence.startsWith(`${name} `) ? sentence.slice(name.length + 1) : sentence;
 }
