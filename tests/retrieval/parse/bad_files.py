@@ -11,7 +11,7 @@ def _with_encrypted_entry() -> bytes:
 
 
 def _xls_with_password() -> bytes:
-    plain = make.make_xls([["a", "b"]])
+    plain = make.make_xls([["a", "b"]] * 200)  # large enough for sectors of its own
     # The record after the first one (the character set) becomes the one that names the encryption.
     return plain.replace(b"\x42\0\x02\0\xb0\x04", b"\x2f\0\x02\0\x01\0")
 
