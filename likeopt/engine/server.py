@@ -21,7 +21,7 @@ from likeopt.config import Config
 from likeopt.engine.library import Library
 from likeopt.engine.searching import Searcher
 from likeopt.errors import Busy, ConfigError, LikeOptError
-from likeopt.retrieval.embed import Embedder, open_embedder
+from likeopt.retrieval.embed import FALLBACK, Embedder, likely_model, open_embedder
 from likeopt.retrieval.search import MAX_REQUEST, address, frame, receive
 from likeopt.retrieval.types import (
     EmbedRequest,
@@ -216,12 +216,15 @@ def open_by_name(config: Config, model: str | None) -> Embedder:
     chosen = open_embedder(config, threads=1)
     if model in (None, chosen.model):
         return chosen
+    if model == FALLBACK:
+        # What served while int8 could not be used.
+        from likeopt.retrieval.embedding.nano import LocalEmbedder  # noqa: PLC0415
+
+        return LocalEmbedder(threads=1)
     for kind in ("local", "openai"):
-        if kind == "openai" and not (config.embed_url and config.embed_model):
-            continue
-        other = open_embedder(msgspec.structs.replace(config, embedder=kind), threads=1)
-        if other.model == model:
-            return other
+        other = msgspec.structs.replace(config, embedder=kind)
+        if likely_model(other) == model:
+            return open_embedder(other, threads=1)
     return chosen
 
 

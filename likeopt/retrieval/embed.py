@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# The built-in model as `embedding.int8` runs it.
+# The built-in model as `embedding.int8` runs it, and as `embedding.nano` does.
 BUILT_IN = "e5-small-int8"
+FALLBACK = "e5-small-q4"
 
 _log = logging.getLogger(__name__)
 
@@ -70,4 +71,4 @@ def likely_model(config: Config) -> str:
     return f"openai/{config.embed_model}" if config.embedder == "openai" else BUILT_IN
 
 
-__all__ = ["BUILT_IN", "Embedder", "likely_model", "open_embedder"]
+__all__ = ["BUILT_IN", "FALLBACK", "Embedder", "likely_model", "open_embedder"]

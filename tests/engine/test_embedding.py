@@ -8,8 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from likeopt.clock import Clock
+from likeopt.config import Config
 from likeopt.engine.embedding import QUEUE, REMEMBERED, QueryEmbeddings
+from likeopt.engine.server import open_by_name
 from likeopt.errors import Busy
+from likeopt.retrieval.embed import BUILT_IN, FALLBACK
 from tests.fakes import FakeEmbedder
 
 SOON = 10.0
@@ -94,3 +97,10 @@ def test_memory_is_bounded(embedder: Gated, embeddings: QueryEmbeddings) -> None
     for number in range(REMEMBERED + 50):
         embeddings.vector(f"q{number}", later()).result(SOON)
     assert len(embeddings._known) == REMEMBERED
+
+
+def test_vectors_of_the_fallback_serve_after_int8_has_become_available(config: Config) -> None:
+    # They do until all passages are embedded again.
+    assert open_by_name(config, FALLBACK).model == FALLBACK
+    assert open_by_name(config, None).model == BUILT_IN
+    assert open_by_name(config, "of a server that is gone").model == BUILT_IN

