@@ -61,7 +61,9 @@ def to_markdown(transcript: Transcript, language: Language = "en") -> str:
         parts += [f"*{words[key]}*" for key in (message.kind, message.state) if key in words]
         if message.content:
             parts.append(_with_footnotes(message, answers))
-        notes += [_footnote(answers, citation, words) for citation in message.citations]
+        # No text refers to the nearest passages of an answer that was not found.
+        if message.kind != "not_found":
+            notes += [_footnote(answers, citation, words) for citation in message.citations]
     if notes:
         parts += ["---", "\n".join(notes)]
     return "\n\n".join(parts) + "\n"

@@ -36,6 +36,8 @@ from likeopt.storage.reader import Reader
 # Passages that are looked at, and sentences marked in each.
 HITS = 10
 SENTENCES = 8
+# Passages that are named beside "not in these documents".
+NEAREST = 3
 # The engine takes queries up to 2,000 characters; a longer question has its point at its ends.
 _QUERY_CHARS = 2000
 _QUERY_HEAD = 600
@@ -137,10 +139,12 @@ class _Answer:
     # -- without a model -------------------------------------------------------------------------
 
     def _not_found(self, error_code: str | None = None) -> Written:
-        self._announce([])
+        """Say so, and name the nearest passages: their reader may see what no rule sees."""
+        nearest = self._nearest()
+        self._announce(nearest)
         self._frames.write(extractive.NOT_FOUND[self._task.language])
         self._frames.flush()
-        return self._written("complete", "not_found", error_code=error_code)
+        return self._written("complete", "not_found", nearest, error_code=error_code)
 
     def _extract(self, error_code: str | None = None) -> Written:
         """Answer with the documents' sentences; `error_code` says why no model did."""
@@ -200,7 +204,7 @@ class _Answer:
         if task.stop.event.is_set():
             return self._written("stopped", "generated", self._cited())
         if prompt.is_not_found(self._frames.text):
-            return self._written("complete", "not_found")
+            return self._written("complete", "not_found", self._nearest())
         return self._written("complete", "generated", self._cited())
 
     def _stream(self, stream: TextStream) -> None:
@@ -239,6 +243,9 @@ class _Answer:
         if not self._announced:
             self._announced = True
             self._publish(Sources(self._query, citations))
+
+    def _nearest(self) -> list[Citation]:
+        return [source.citation() for source in self._sources[:NEAREST]]
 
     def _cited(self) -> list[Citation]:
         used = self._markers.used

@@ -68,6 +68,8 @@ def _finish(message: "Message", *, as_json: bool) -> int:
         print_json(message)
     else:
         click.echo("\n")
+        if message.kind == "not_found" and message.citations:
+            click.echo(click.style("Nearest passages:", dim=True))
         for citation in message.citations:
             page = f", page {citation.page}" if citation.page else ""
             click.echo(click.style(f"[{citation.number}] {citation.document_name}{page}", dim=True))

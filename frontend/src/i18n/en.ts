@@ -115,6 +115,7 @@ export const en = {
     "search.embed": "Meaning of the question",
     "search.lexical": "By words",
     "search.vector": "By meaning",
+    "search.near": "Meaning of what only words found",
     "search.fuse": "Merging",
     "search.rows": "Reading passages",
     "search.sentences": "Best sentences",
@@ -127,6 +128,7 @@ export const en = {
 
   // Sources
   sources: "Sources",
+  nearest: "Nearest passages",
   source: (number: number) => `Source ${number}`,
   openSource: (number: number, name: string) => `Source ${number}: ${name}. Show the passage`,
   page: (number: number) => `p. ${number}`,

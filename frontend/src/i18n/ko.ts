@@ -105,6 +105,7 @@ export const ko: Messages = {
     "search.embed": "질문의 의미 분석",
     "search.lexical": "단어로 찾기",
     "search.vector": "의미로 찾기",
+    "search.near": "단어로만 찾은 문단의 의미",
     "search.fuse": "결과 합치기",
     "search.rows": "문단 읽기",
     "search.sentences": "문장 고르기",
@@ -116,6 +117,7 @@ export const ko: Messages = {
   inTotal: "전체",
 
   sources: "출처",
+  nearest: "가장 가까운 문단",
   source: (number) => `출처 ${number}`,
   openSource: (number, name) => `출처 ${number}: ${name}. 해당 문단 보기`,
   page: (number) => `${n(number)}쪽`,

@@ -26,11 +26,12 @@ function where({ document_name: name, page }: Citation): string {
 }
 
 /** The list under an answer. */
-export function Sources({ citations, open }: { citations: Citation[]; open: Open }) {
+export function Sources(props: { citations: Citation[]; nearest: boolean; open: Open }) {
+  const { citations, nearest, open } = props;
   if (citations.length === 0) return null;
   return (
     <section class="sources">
-      <h3>{t.value.sources}</h3>
+      <h3>{nearest ? t.value.nearest : t.value.sources}</h3>
       <ol>
         {citations.map((citation) => (
           <li key={citation.number}>

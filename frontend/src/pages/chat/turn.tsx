@@ -33,7 +33,11 @@ function AnswerView({ turn, answer, last }: { turn: Turn; answer: Answer; last: 
       <AnswerText answer={answer} />
       <Progress answer={answer} />
       {answer.phase.value === "failed" && <Failure turn={turn} answer={answer} last={last} />}
-      <Sources citations={answer.citations.value} open={open} />
+      <Sources
+        citations={answer.citations.value}
+        nearest={answer.kind.value === "not_found"}
+        open={open}
+      />
       {!live && answer.text.value && <Meta turn={turn} answer={answer} last={last} />}
     </article>
   );
