@@ -37,9 +37,10 @@ from likeopt.retrieval.vector.local import (
     open_graph,
 )
 
-# Edges a node, and the effort of finding them: usearch's defaults, 0.25 ms a row.
-_EDGES = 16
-_EFFORT = 128
+# Edges a node, and the effort of finding them, 0.5 ms a row. With usearch's defaults (16 and 128)
+# as many candidates of 127,000 perturbed passages hold 0.97 of the ten nearest instead of 0.99.
+_EDGES = 24
+_EFFORT = 160
 # A graph loses quality with each row that is taken out of it, so it is made anew at a fifth.
 _MOST_REMOVED = 0.2
 _BLOCK = 2048
