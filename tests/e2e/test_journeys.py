@@ -155,7 +155,10 @@ def test_what_the_library_does_not_hold_is_said(
     expect(answer.locator(".badge")).to_contain_text(
         visit.say("문서에 없음", "Not in your documents")
     )
-    expect(answer.locator(".source")).to_have_count(0)
+    # Nothing is cited; what comes nearest may be named below.
+    expect(answer.locator("button.chip")).to_have_count(0)
+    nearest = visit.say("가장 가까운 문단", "Nearest passages")
+    assert set(answer.locator(".sources h3").all_inner_texts()) <= {nearest}
     visit.picture("not-found")
 
 
