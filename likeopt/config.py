@@ -32,6 +32,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     host: Annotated[
         str, _help("Address to listen on. Anything but loopback makes Like-Opt reachable.")
     ] = "127.0.0.1"
+    allowed_hosts: Annotated[
+        str,
+        _help(
+            "Names, separated by commas, that people use for this server in addresses, such as"
+            " `docs.example.org`. IP addresses, `localhost` and the host above always work."
+        ),
+    ] = ""
     port: Annotated[int, _help("Port to listen on; 0 picks a free one.", ge=0, le=65535)] = 8080
     database_url: Annotated[
         str,

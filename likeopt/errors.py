@@ -88,6 +88,13 @@ class UnreadableFile(LikeOptError):
     status = 422
 
 
+class Misdirected(LikeOptError):
+    """The address names a host that this server does not answer for."""
+
+    code = "misdirected"
+    status = 421
+
+
 class TooManyRequests(LikeOptError):
     """The caller is over a rate limit."""
 

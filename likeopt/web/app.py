@@ -8,7 +8,7 @@ from likeopt.config import Config
 from likeopt.errors import Forbidden
 from likeopt.monitoring.log import Write, line_writer
 from likeopt.services import Services
-from likeopt.web import context, errors, pages
+from likeopt.web import context, errors, origin, pages
 from likeopt.web.api.chat import chat
 from likeopt.web.api.collections import collections
 from likeopt.web.api.conversations import conversations
@@ -57,6 +57,7 @@ def create_app(
     app.url_map.converters["id"] = IdConverter
     context.install(app, services)
     errors.install(app)
+    origin.install(app, config)
     app.before_request(_refuse_other_sites)
     for blueprint in API:
         app.register_blueprint(blueprint)

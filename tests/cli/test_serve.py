@@ -116,7 +116,7 @@ def _slow_upload(server: Server) -> Callable[[bytes], bytes]:
     connection = socket.create_connection((host, int(port)), timeout=30)
     begin = b'--x\r\nContent-Disposition: form-data; name="tags"\r\n\r\nslow'
     head = (
-        "POST /api/v1/documents HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+        "POST /api/v1/documents HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
         "Content-Type: multipart/form-data; boundary=x\r\n"
         f"Content-Length: {len(begin) + 9}\r\n\r\n"
     )

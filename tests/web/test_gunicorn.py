@@ -33,8 +33,8 @@ def exchange(served: Server, raw: bytes) -> tuple[int, dict[str, str], bytes]:
     ("raw", "status", "code"),
     [
         (b"nonsense\r\n\r\n", 400, "malformed_request"),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n", 400, "malformed_request"),
-        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "address_too_long"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nbad header\r\n\r\n", 400, "malformed_request"),
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414, "address_too_long"),
         (
             b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % i for i in range(80)) + b"\r\n",
             431,
@@ -67,7 +67,7 @@ def test_busy_connection_lets_others_have_a_turn(served: Server) -> None:
     # Thousands of requests wait on one connection. gunicorn's own worker would answer them all
     # before it looked at another connection of the same worker.
     many = 4000
-    one = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    one = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     done = threading.Event()
     answered = 0
 
@@ -99,7 +99,7 @@ def test_upload_that_is_refused_can_be_answered(served: Server) -> None:
 
 def test_body_in_chunks_without_a_length(served: Server) -> None:
     body = b'{"query": "chunked"}'
-    raw = b"POST /api/v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    raw = b"POST /api/v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     raw += b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert exchange(served, raw + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))[0] == 200
     large = b"x" * 300_000

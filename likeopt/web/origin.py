@@ -1,0 +1,48 @@
+"""Which addresses the server answers to.
+
+A page of another site can have its own name point to 127.0.0.1 ("DNS rebinding"): its visitor's
+browser then takes this server for a part of that site, and shows the page everything. Only the
+`Host` header, which a page cannot change, tells that name from ours.
+"""
+
+import ipaddress
+import re
+
+from flask import Flask, request
+
+from likeopt.config import Config
+from likeopt.errors import Misdirected
+
+# RFC 3986's host and port; an address of IPv6 stands in brackets.
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]*))(?::\d*)?")
+
+
+def install(app: Flask, config: Config) -> None:
+    """Have `app` refuse requests that are meant for another host."""
+    named = [name.strip() for name in config.allowed_hosts.split(",")]
+    allowed = frozenset(name.lower() for name in ("localhost", config.host, *named) if name)
+
+    def refuse_other_names() -> None:
+        # HTTP/1.0 may leave it out; browsers never do.
+        host = request.environ.get("HTTP_HOST", "")
+        if host and not _is_ours(host, allowed):
+            raise Misdirected(
+                "This server does not answer to the name in the request's address. An"
+                " administrator can add it to LIKEOPT_ALLOWED_HOSTS."
+            )
+
+    app.before_request(refuse_other_names)
+
+
+def _is_ours(host: str, allowed: frozenset[str]) -> bool:
+    parts = _HOST.fullmatch(host)
+    if parts is None:
+        return False
+    name = (parts[1] or parts[2]).lower().removesuffix(".")
+    if name in allowed:
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
