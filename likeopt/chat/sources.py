@@ -89,9 +89,10 @@ def shown(hit: Hit, sentence: Sentence) -> str:
     """A sentence as an answer shows it: on one line, and without markers of its own, which a
     reader could not tell from ours. The row `Basic | 10` of a table becomes
     `Plan: Basic, Users: 10`."""
-    text = " ".join(hit.text[sentence.start : sentence.end].split())
+    raw = hit.text[sentence.start : sentence.end]
+    text = " ".join(raw.split())
     if header := header_of(hit.text, (sentence.start, sentence.end), hit.context):
-        pairs = zip(header.names, cells(text), strict=True)
+        pairs = zip(header.names, cells(raw), strict=True)
         text = ", ".join(f"{name}: {cell}" if name else cell for name, cell in pairs if cell)
     return neutral(_bullet.sub("", text))
 

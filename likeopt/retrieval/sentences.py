@@ -12,11 +12,11 @@ Span = tuple[int, int]
 
 _LINE = re.compile(r"[^\n]+")
 # Rows of tables and lines of programs are not cut inside.
-_UNCUT = re.compile(r"\t| {4}|.* \| ")
+_UNCUT = re.compile(r"\t| {4}|.* \|(?: |\Z)")
 # Lines that never go on in the next one, nor continue the one before.
 _OWN_LINE = re.compile(
     r"\s*(?:[-*+•◦‣▪■□●○◇◆▶※·]\s|\d{1,3}[.)]\s|\(\d{1,3}\)|[가-하][.)]\s|[①-⑳]|#{1,6}\s|\||>)"
-    r"|\t| {4}|.* \| "
+    r"|\t| {4}|.* \|(?: |\Z)"
 )
 # Narrower lines end because they end, not because a margin came. Hangul is twice as wide.
 _MARGIN = 40
@@ -115,7 +115,7 @@ def header_of(text: str, row: Span, context: str = "") -> Header | None:
         if len(cells(line)) == columns:
             return Header(cells(line), None)
     header = None
-    end = row[0] - 1
+    end = text.rfind("\n", 0, row[0])
     while end > 0:
         start = text.rfind("\n", 0, end) + 1
         names = cells(text[start:end])
@@ -127,8 +127,9 @@ def header_of(text: str, row: Span, context: str = "") -> Header | None:
 
 
 def cells(line: str) -> list[str]:
-    """The cells of a table's row."""
-    return [cell.strip() for cell in line.strip("| ").split(" | ")]
+    """The cells of a table's row as it stands in the text, empty ones too."""
+    # Space around it makes up for what was trimmed beside an empty first or last cell.
+    return [" ".join(cell.split()) for cell in f" {line.strip()} ".split(" | ")]
 
 
 def _passages(text: str) -> Iterator[Span]:

@@ -1,3 +1,7 @@
+from collections.abc import Callable
+
+import pytest
+
 from likeopt.chat.sources import MOST_SOURCES, QUOTE_CHARS, select, shown
 from likeopt.retrieval.sentences import split
 from likeopt.retrieval.types import Hit, Sentence
@@ -88,6 +92,30 @@ def test_a_table_row_is_told_with_its_columns() -> None:
     assert shown(found, Sentence(0, 4, 1)) == "Team"
     found = hit("ls | wc")
     assert shown(found, Sentence(0, 7, 1)) == "ls | wc"
+
+
+@pytest.mark.parametrize("bars", [" | ".join, lambda row: f"| {' | '.join(row)} |"])
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (["", "Lee", "412"], "Phone: Lee, Room: 412"),
+        (["Quimby Zander", "", "412"], "Name: Quimby Zander, Room: 412"),
+        (["Quimby Zander", "5501", ""], "Name: Quimby Zander, Phone: 5501"),
+        (["Quimby Zander", "", ""], "Name: Quimby Zander"),
+        (["", "", "412"], "Room: 412"),
+        (["Quimby. He is new. He is ill", "", ""], "Name: Quimby. He is new. He is ill"),
+    ],
+)
+def test_a_row_with_empty_cells_keeps_its_columns(
+    bars: Callable[[list[str]], str], row: list[str], told: str
+) -> None:
+    # As `Builder.table` writes rows, and as a plain text file may have them.
+    rows = [["Name", "Phone", "Room"], ["", "1", "2"], row]
+    table = "\n".join(bars(one).rstrip() for one in rows)
+    found = hit(table, context="Staff")
+    found.sentences = [Sentence(start, end, 0.9) for start, end in split(table)]
+    (source,) = select([found])
+    assert [one.text for one in source.candidates()] == ["Phone: 1, Room: 2", told]
 
 
 def test_the_header_of_a_table_is_no_answer() -> None:
