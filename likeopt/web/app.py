@@ -1,11 +1,10 @@
 """The application factory."""
 
-from flask import Flask, request
+from flask import Flask
 from flask.sessions import SessionInterface, SessionMixin
 from werkzeug.wrappers import Request, Response
 
 from likeopt.config import Config
-from likeopt.errors import Forbidden
 from likeopt.monitoring.log import Write, line_writer
 from likeopt.services import Services
 from likeopt.web import context, errors, origin, pages
@@ -36,8 +35,6 @@ API = (
     describe,
 )
 
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
 
 def create_app(
     config: Config,
@@ -58,25 +55,12 @@ def create_app(
     context.install(app, services)
     errors.install(app)
     origin.install(app, config)
-    app.before_request(_refuse_other_sites)
     for blueprint in API:
         app.register_blueprint(blueprint)
     pages.install(app, assets or Assets())
     edge = Edge(app.wsgi_app, services.clock, write or line_writer("web"))
     app.wsgi_app = edge  # type: ignore[method-assign]  # Flask's documented way to add middleware
     return app
-
-
-def _refuse_other_sites() -> None:
-    """Let no page of another site change anything here through its visitor's browser.
-
-    Browsers say where a request comes from and pages cannot change it
-    (https://www.w3.org/TR/fetch-metadata/); other clients do not send the header.
-    """
-    if request.method in _SAFE_METHODS:
-        return
-    if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
-        raise Forbidden("This request came from a page of another site.", code="other_site")
 
 
 class _NoSessions(SessionInterface):

@@ -1,9 +1,4 @@
-"""Which addresses the server answers to.
-
-A page of another site can have its own name point to 127.0.0.1 ("DNS rebinding"): its visitor's
-browser then takes this server for a part of that site, and shows the page everything. Only the
-`Host` header, which a page cannot change, tells that name from ours.
-"""
+"""Pages of other sites read and change nothing here through their visitors' browsers."""
 
 import ipaddress
 import re
@@ -11,14 +6,21 @@ import re
 from flask import Flask, request
 
 from likeopt.config import Config
-from likeopt.errors import Misdirected
+from likeopt.errors import Forbidden, Misdirected
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 # RFC 3986's host and port; an address of IPv6 stands in brackets.
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]*))(?::\d*)?")
 
 
 def install(app: Flask, config: Config) -> None:
-    """Have `app` refuse requests that are meant for another host."""
+    """Have `app` refuse requests that are meant for another host, and writes from another site.
+
+    A page of another site can have its own name point to 127.0.0.1 ("DNS rebinding"): its
+    visitor's browser then takes this server for a part of that site, and shows the page
+    everything. Only the `Host` header, which a page cannot change, tells that name from ours.
+    """
     named = [name.strip() for name in config.allowed_hosts.split(",")]
     allowed = frozenset(name.lower() for name in ("localhost", config.host, *named) if name)
 
@@ -32,6 +34,7 @@ def install(app: Flask, config: Config) -> None:
             )
 
     app.before_request(refuse_other_names)
+    app.before_request(_refuse_other_sites)
 
 
 def _is_ours(host: str, allowed: frozenset[str]) -> bool:
@@ -46,3 +49,21 @@ def _is_ours(host: str, allowed: frozenset[str]) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _refuse_other_sites() -> None:
+    """Let no page of another site change anything.
+
+    Browsers say where a request comes from and pages cannot change it
+    (https://www.w3.org/TR/fetch-metadata/). Over plain HTTP to another machine, and before 2023 in
+    Safari, they send only `Origin`; clients that are no browsers send neither.
+    """
+    if request.method in _SAFE_METHODS:
+        return
+    site = request.headers.get("Sec-Fetch-Site")
+    if site == "same-origin":
+        return
+    origin = request.headers.get("Origin")
+    elsewhere = origin is not None and origin.lower() != request.host_url.rstrip("/").lower()
+    if elsewhere or site in ("cross-site", "same-site"):
+        raise Forbidden("This request came from a page of another site.", code="other_site")

@@ -36,3 +36,37 @@ def test_names_of_the_settings_are_answered(config: Config, services: Services) 
     for host in ("box.lan:8080", "wiki.example.org", "docs.example.org:443"):
         assert client.get("/health", headers={"Host": host}).status_code == 200
     assert client.get("/health", headers={"Host": "example.org"}).status_code == 421
+
+
+def test_other_sites_change_nothing(client: Client) -> None:
+    for site in ("cross-site", "same-site"):
+        refused = client.post(
+            "/api/v1/collections", json={"name": "x"}, headers={"Sec-Fetch-Site": site}
+        )
+        assert refused.status_code == 403
+        assert refused.json["code"] == "other_site"
+        # Following a link from another site is reading.
+        assert client.get("/health", headers={"Sec-Fetch-Site": site}).status_code == 200
+    assert len(client.get("/api/v1/collections").json["items"]) == 1
+    own = client.post(
+        "/api/v1/collections", json={"name": "x"}, headers={"Sec-Fetch-Site": "same-origin"}
+    )
+    assert own.status_code == 201
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://evil.example.com", "http://localhost:8081", "https://localhost", "null", ""],
+)
+def test_other_origin_changes_nothing_without_fetch_metadata(client: Client, origin: str) -> None:
+    refused = client.post("/api/v1/collections", json={"name": "x"}, headers={"Origin": origin})
+    assert (refused.status_code, refused.json["code"]) == (403, "other_site")
+    assert len(client.get("/api/v1/collections").json["items"]) == 1
+    assert client.get("/health", headers={"Origin": origin}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["localhost", "LocalHost:8080", "[::1]:8080"])
+def test_own_origin_may_write(client: Client, host: str) -> None:
+    headers = {"Host": host, "Origin": f"http://{host}".lower()}
+    own = client.post("/api/v1/collections", json={"name": "x"}, headers=headers)
+    assert own.status_code == 201
