@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from likeopt.errors import StorageFull, StorageUnavailable
 
@@ -22,8 +23,8 @@ T = TypeVar("T")
 Runner = Callable[[Callable[[], Any]], Any]
 
 BUSY_TIMEOUT_MS = 10_000
-# Native threads that may hold a SQLite connection at once: gevent's pool has 10.
-SQLITE_CONNECTIONS = 16
+# SQLite connections that are kept for later: gevent has 10 native threads to use them.
+SQLITE_IDLE = 10
 
 
 def run_here(work: Callable[[], Any]) -> Any:
@@ -43,11 +44,16 @@ class Database:
         if self.is_sqlite:
             self.engine = sa.create_engine(
                 url,
-                **_sqlite_pool(native_threads=runner is not run_here),
+                poolclass=_Stack,
                 connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
             )
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+            if runner is not run_here:
+                # What SQLAlchemy does at its very first connection is behind a lock: here and
+                # now nobody contends for it.
+                with self.engine.connect():
+                    pass
         else:
             self.engine = sa.create_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True)
 
@@ -81,13 +87,39 @@ class Database:
         self.engine.dispose()
 
 
-def _sqlite_pool(*, native_threads: bool) -> dict[str, Any]:
-    if native_threads:
-        # One connection per native thread: no lock is shared between threads and greenlets.
-        return {"poolclass": sa.pool.SingletonThreadPool, "pool_size": SQLITE_CONNECTIONS}
-    # Any number of threads: the pool above would close the connections of live ones beyond its
-    # size, in the middle of their work, which crashes the process.
-    return {"poolclass": sa.pool.QueuePool, "pool_size": 8, "max_overflow": -1}
+class _Stack(sa.pool.Pool):
+    """SQLite connections that wait on a list, whose `pop` and `append` no thread can interrupt.
+
+    SQLAlchemy's own pools have locks, which in a gevent worker are gevent's and can hang between
+    its native threads, or one connection for each thread, and those threads come and go: closing
+    what belongs to one that is gone crashed the process when another was using it.
+    """
+
+    def __init__(self, creator: Any, **options: Any) -> None:
+        super().__init__(creator, **options)
+        self._free: list[ConnectionPoolEntry] = []
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        try:
+            return self._free.pop()
+        except IndexError:
+            return self._create_connection()
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        if len(self._free) < SQLITE_IDLE:
+            self._free.append(record)
+        else:
+            record.close()
+
+    def dispose(self) -> None:
+        while self._free:
+            self._free.pop().close()
+
+    def recreate(self) -> "_Stack":
+        return _Stack(self._creator, echo=self.echo, _dispatch=self.dispatch, dialect=self._dialect)
+
+    def status(self) -> str:
+        return f"{len(self._free)} idle"
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
