@@ -56,6 +56,9 @@ for command in (ingest, ask, search, doctor, evaluate_command, model, config):
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code (see `likeopt.cli.output.Exit`)."""
+    if argv is None:
+        # A process of its own: what it and its children write is its user's alone.
+        os.umask(0o077)
     arguments = sys.argv[1:] if argv is None else argv
     as_json = "--json" in arguments
     try:

@@ -53,8 +53,10 @@ def _is_prepared(config: Config) -> bool:
 def _alone(data_dir: Path) -> IO[str]:
     """Lock the data folder for as long as the returned file is open."""
     try:
+        # `mode` is for the last folder of a path only.
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         run = data_dir / "run"
-        run.mkdir(parents=True, exist_ok=True, mode=0o700)
+        run.mkdir(exist_ok=True, mode=0o700)
         lock = (run / "serve.lock").open("a+", encoding="ascii")
     except OSError as error:
         raise LikeOptError(

@@ -134,8 +134,11 @@ def _slow_upload(server: Server) -> Callable[[bytes], bytes]:
 
 
 def test_sample_library_of_a_first_start(config: Config) -> None:
-    config = msgspec.structs.replace(config, sample_library=True)
+    folder = config.data_dir / "new" / "data"
+    config = msgspec.structs.replace(config, sample_library=True, data_dir=folder)
     with serving(config) as server:
+        # Nobody else on this machine may enter it.
+        assert folder.stat().st_mode & 0o777 == 0o700
         items = server.json("GET", "/api/v1/documents?limit=200")["items"]
         assert items
         assert {item["source"] for item in items} == {"sample"}
