@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from likeopt.retrieval.analyse import Analyser
-from likeopt.retrieval.sentences import Span, header_of, is_fragment, split, states
+from likeopt.retrieval.sentences import Span, header_of, is_code, is_fragment, split, states
 from likeopt.retrieval.types import Sentence
 
 # Terms rarer than this part of the rarest one's idf are highlighted: particles and endings that
@@ -55,12 +55,13 @@ def coverage(marks: Marks, context_terms: set[str], idf: Mapping[str, float]) ->
 def best_sentences(
     text: str, marks: Marks, idf: Mapping[str, float], similarity: float | None, count: int
 ) -> list[Sentence]:
-    """The `count` sentences of a passage that answer best, best first; headings, questions and
-    the headers of tables answer nothing.
+    """The `count` sentences of a passage that answer best, best first; headings, questions, code
+    and the headers of tables answer nothing.
 
     A score, 0 to 1, is made up of the share of the query's information that the sentence's words
-    hold, the share that the passage's hold, and how near the passage is in meaning, if its
-    `similarity` is known. A row of a table counts for the names of its columns, too.
+    hold, the share that the passage's hold without its code, and how near the passage is in
+    meaning, if its `similarity` is known. A row of a table counts for the names of its columns,
+    too.
     """
     total = sum(idf.values()) or 1.0
 
@@ -69,8 +70,9 @@ def best_sentences(
         return min(1.0, sum(idf[term] for term in terms) / total)
 
     near = _UNKNOWN if similarity is None else (similarity - _FAR) / (_NEAR - _FAR)
-    of_passage = _PASSAGE * share((0, len(text))) + _MEANING * min(1.0, max(0.0, near))
-    spans = [span for span in split(text) if states(text, span)]
+    prose = [span for span in split(text) if not is_code(text[slice(*span)])]
+    of_passage = _PASSAGE * share(*prose) + _MEANING * min(1.0, max(0.0, near))
+    spans = [span for span in prose if states(text, span)]
     headers = {span: header.span for span in spans if (header := header_of(text, span))}
     # What begins a passage may be any row of its table: only the passage's context knows.
     headers = {span: header for span, header in headers.items() if header and header[0]}

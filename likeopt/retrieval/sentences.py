@@ -54,6 +54,24 @@ _SAYS = re.compile(rf"[.!。…:;,][{_CLOSERS}]*\Z|\d|\A\s*[-*+•◦▪·]\s| \
 # Between other lines it has not several clauses either, and alone not the signs of a program.
 _CLAUSES, _CODE = re.compile(r"[.,:;]"), re.compile(r"[=/\\{}$~`<>#]|\s-")
 _LINE_HEADING, _ALONE_HEADING = 40, 80
+# Lines of a program or a command, which hold what somebody typed, such as the question of an
+# example. Only by their signs: a passage does not say which of its lines are code.
+_PROGRAM = re.compile(
+    r"""
+    \$\ \S                                     # what a shell shows first
+    | (?:export\ )?[A-Za-z_]\w*=\S             # NAME=value
+    | --?[A-Za-z][\w-]*(?:[ =]|\Z)             # an option, of the command on the line before
+    | "[^"]*"\s*:\s*(?:["{\[\d]|true|false|null).*(?<=["}\]\dels]),?\Z     # a member of JSON
+    | [{}\[\]()]+[,;]?\Z | .*(?:\{|\ \\)\Z | \w+(?:\.\w+)*\(.*\);\Z
+    | import\ [\w.]+(?:\ as\ \w+)?;?\Z | from\ [\w.]+\ import\ | (?:def|class)\ \w+(?:\(.*)?:\Z
+    # A command: no sentence, and after a few words an option, a path, an address, a last string.
+    | (?!.*[.!?。다요죠]\Z)[a-z][\w.+-]*(?:\ [\w.+-]+){0,3}?\ (?:
+        --?[A-Za-z] | ['"]?(?:[~.]?/\w|~/|\$[A-Z({]|<[a-z]|[a-z]+://)
+        | (?:"[^"]*"|'[^']*')(?:\ *\Z|\ +[-#\\|>])
+    )
+    """,
+    re.VERBOSE,
+)
 _FACT = re.compile(rf"[.!。…][{_CLOSERS}]*\Z|\d|[다요죠음함됨임]\Z")
 # How far a bracket may close for a full stop inside it not to end the sentence.
 _BRACKET = 200
@@ -72,16 +90,21 @@ def split(text: str) -> list[Span]:
 
 
 def states(text: str, span: Span) -> bool:
-    """Whether a sentence says something: not a question, nor a heading, which only names what
-    follows."""
+    """Whether a sentence says something: not a question, nor a line of a program, nor a heading,
+    which only names what follows."""
     sentence = text[slice(*span)]
-    if _ASKS.search(sentence):
+    if _ASKS.search(sentence) or is_code(sentence):
         return False
     if _SAYS.search(sentence):
         return True
     if _stands_alone(text, span):
         return len(sentence) > _ALONE_HEADING or _CODE.search(sentence) is not None
     return len(sentence) > _LINE_HEADING or _CLAUSES.search(sentence) is not None
+
+
+def is_code(sentence: str) -> bool:
+    """Whether it is a line of a program, or a command."""
+    return _PROGRAM.match(sentence) is not None
 
 
 def is_fragment(sentence: str) -> bool:

@@ -47,6 +47,11 @@ NOWHERE = [
     "대한민국의 수도는 어디인가요?",
     "육아휴직은 며칠인가요?",
     "비밀번호를 잊어버리면 어떻게 하나요?",
+    # What examples of a handbook would ask: an example is no answer.
+    "연차는 며칠인가요?",
+    "출장비는 어떻게 정산하나요?",
+    "How much annual leave do I get?",
+    "How are travel costs settled?",
     "When was the company founded?",
     "What is the capital of France?",
     "Who won the world cup?",

@@ -69,9 +69,20 @@ def test_headings_and_questions_are_no_answers() -> None:
     assert texts(text, "백업은 어떻게 하나요?") == ["서버를 끄고 폴더를 복사하세요."]
 
 
-def test_commands_figures_and_entries_of_lists_may_be_answers() -> None:
-    text = "Start\n\ncp -a data backup\n\n15 days\n\n- Leave: days off, sick notes"
-    assert len(texts(text, "leave")) == 3
+def test_figures_and_entries_of_lists_may_be_answers() -> None:
+    text = "Start\n\n15 days\n\n- Leave: days off, sick notes"
+    assert len(texts(text, "leave")) == 2
+
+
+def test_what_an_example_asks_is_no_answer() -> None:
+    text = (
+        'As one JSON answer:\n\ncurl --json \'{"question": "연차는 며칠"}\' http://localhost/chat'
+    )
+    assert texts(text, "연차는 며칠인가요?") == ["As one JSON answer:"]
+    # Nor does it lend its words to what stands beside it.
+    (_, beside), *_ = best(text, "연차는 며칠인가요?")
+    (_, alone), *_ = best("As one JSON answer:", "연차는 며칠인가요?")
+    assert beside == alone
 
 
 def test_what_answers_stands_before_an_entry_that_names_it() -> None:

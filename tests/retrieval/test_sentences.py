@@ -53,6 +53,51 @@ def test_rows_items_and_program_lines_stand_alone() -> None:
     assert cut(text) == [line.strip() for line in text.split("\n")]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        'likeopt search "출장비 정산" -k 5',
+        'likeopt ask "연차는 며칠인가요?"        # a cited answer',
+        "likeopt ingest ~/Documents/handbook",
+        "pip install 'like-opt[local]'         # in the source folder",
+        "cp -a data backup-2026-01-31",
+        "$ make run",
+        "LIKEOPT_LLM=openai LIKEOPT_LLM_URL=http://127.0.0.1:11434/v1 likeopt serve",
+        'curl --json \'{"question": "연차 휴가 일수"}\' http://127.0.0.1:8080/api/v1/chat',
+        '--json \'{"question": "annual leave"}\'',
+        '"detail": "The request is larger than 256 KiB. Ask something shorter.",',
+        "def leave(days: int) -> int:",
+        "leave.days(15);",
+        "from leave import days",
+    ],
+)
+def test_programs_say_nothing(line: str) -> None:
+    assert not sentences.states(line, (0, len(line)))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Start it with `likeopt serve --port 8081`.",
+        "likeopt search finds passages, and `-k 5` shows five of them.",
+        "`likeopt serve --port 8081`로 다른 포트를 고르세요.",
+        "- --prune deletes documents whose file is gone.",
+        "- use the 'File' menu, then save it",
+        "the 'File' menu saves 3 kinds of file",
+        '"Leave": paid time off.',
+        '"연차": 유급 휴가를 말한다.',
+        "import duties are 5 % of the price",
+        "from then on it costs $5 a month",
+        "class actions are heard as follows:",
+        "full-time staff (40 hours);",
+        "Team | 50 | 49 euros",
+        "E-mail: help@example.org",
+    ],
+)
+def test_sentences_about_programs_say_something(line: str) -> None:
+    assert not sentences.is_code(line)
+
+
 def test_an_empty_text_has_no_sentences() -> None:
     assert cut("") == cut(" \n\t") == []
 
@@ -74,4 +119,6 @@ def test_nothing_is_lost_and_order_is_kept(text: str) -> None:
 def test_hostile_texts_take_linear_time(unit: str) -> None:
     # Were it quadratic, 100,000 units would take minutes.
     text = unit * 100_000 + "x"
-    assert sum(end - start for start, end in sentences.split(text)) > 0
+    spans = sentences.split(text)
+    assert sum(end - start for start, end in spans) > 0
+    assert len([span for span in spans if sentences.is_code(text[slice(*span)])]) <= len(spans)
