@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 import sqlalchemy as sa
 
-from likeopt.storage import jobs
+from likeopt.storage import facts, jobs
 from likeopt.storage.tables import document_tags, documents, versions
 from likeopt.storage.tables import jobs as jobs_table
 
@@ -31,8 +31,9 @@ class Document(msgspec.Struct, frozen=True):
     """A document as its reader sees it. Times are ms since the epoch.
 
     `state` is about the newest original: `failed` with `searchable_by_words` means that an older
-    version still serves. `embedded` of `chunks` passages are searchable by meaning. `pages` is
-    null for formats without pages.
+    version still serves. A version that is `ready` is searchable by words when the index of words
+    has it, some tenths of a second later. `embedded` of `chunks` passages are searchable by
+    meaning. `pages` is null for formats without pages.
     """
 
     id: str
@@ -87,7 +88,7 @@ def with_index_job(query: sa.Select[Any]) -> sa.Select[Any]:
 
 
 def read(c: sa.Connection, ids: Sequence[str]) -> dict[str, Document]:
-    """The documents with these ids that are not deleted, whoever may read them, in two queries.
+    """The documents with these ids that are not deleted, whoever may read them, in three queries.
 
     By id alone: with a condition on collections as well, SQLite reads whole collections.
     """
@@ -96,6 +97,7 @@ def read(c: sa.Connection, ids: Sequence[str]) -> dict[str, Document]:
             documents,
             current_state.label("state"),
             versions.c.title,
+            versions.c.published_revision,
             versions.c.page_count,
             versions.c.chunk_count,
             versions.c.embedded_count,
@@ -109,10 +111,11 @@ def read(c: sa.Connection, ids: Sequence[str]) -> dict[str, Document]:
         .where(documents.c.id.in_(ids), documents.c.deleted == 0)
     )
     tags = tags_of(c, ids)
+    applied = facts.words_applied(c)
     return {
         row["id"]: Document(
             tags=tags.get(row["id"], []),
-            searchable_by_words=row["version_id"] is not None,
+            searchable_by_words=0 < (row["published_revision"] or 0) <= applied,
             pages=row["page_count"],
             chunks=row["chunk_count"] or 0,
             embedded=row["embedded_count"] or 0,

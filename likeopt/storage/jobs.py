@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from likeopt.clock import Clock
-from likeopt.storage import revisions
+from likeopt.storage import facts, revisions
 from likeopt.storage.reader import Reader
 from likeopt.storage.tables import counters, documents, jobs, versions
 
@@ -56,12 +56,14 @@ class Summary(msgspec.Struct, frozen=True):
     """The state of indexing of what a reader may read.
 
     `queued` counts documents whose index job waits, `failed` documents whose newest original
-    could not be read, `embedding` documents whose embed job is active, and `pending_embeddings`
-    their passages without a vector.
+    could not be read, `pending_words` those that are read and not in the index of words yet,
+    `embedding` documents whose embed job is active, and `pending_embeddings` their passages
+    without a vector.
     """
 
     queued: int
     failed: int
+    pending_words: int
     embedding: int
     pending_embeddings: int
     running: list[Running]
@@ -363,9 +365,18 @@ def summary(c: sa.Connection, reader: Reader) -> Summary:
     ).one()
     # Not IS NOT NULL, for which SQLite does not use the index.
     failed = sa.select(sa.func.count().filter(readable)).where(documents.c.error_code > "")
+    unfollowed = (
+        sa.select(sa.func.count().filter(readable))
+        .select_from(versions)
+        .outerjoin(documents, documents.c.id == versions.c.document_id)
+        .where(
+            versions.c.published_revision > facts.words_applied(c), versions.c.state == "published"
+        )
+    )
     return Summary(
         queued=queued,
         failed=c.execute(failed).scalar_one(),
+        pending_words=c.execute(unfollowed).scalar_one(),
         embedding=embeds,
         pending_embeddings=int(pending or 0),
         running=_running(c, reader)[:20],

@@ -127,6 +127,7 @@ class Follower:
                 self._damaged = isinstance(error, IndexDamaged)
                 raise
             self._committed = self._clock.monotonic()
+            self._db.write(lambda c: facts.put_words_applied(c, found.upto))
         # A change without passages, such as a rename, needs no commit to be followed.
         self._seen = self.applied = found.upto
 
@@ -142,8 +143,9 @@ class Follower:
         self._writer = writer
         self._seen = -1
         self._damaged = False
-        self.applied = self._writer.applied
-        return self._writer
+        self.applied = writer.applied
+        self._db.write(lambda c: facts.put_words_applied(c, writer.applied))
+        return writer
 
     def _rebuild(self, database_id: str, reason: str) -> LexicalWriter:
         _log.warning("building the index of words anew: %s", reason)

@@ -76,6 +76,7 @@ def test_a_failure_keeps_the_old_version(database: Database, clock: FakeClock) -
     reader = library.prepared(database, clock)
     added = library.add(database, reader, clock, "a.txt", "good")
     library.index(database, clock, ["good"])
+    library.follow(database)
     library.add(database, reader, clock, "a.txt", "bad")
     (job,) = library.claim_index(database, clock)
     database.write(

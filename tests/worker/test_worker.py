@@ -1,5 +1,6 @@
 """From an acknowledged file to passages that are found, whatever happens on the way."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -50,10 +51,38 @@ def test_files_become_searchable_by_words_then_by_meaning(stage: Stage) -> None:
         stage.upload(f"{i}.md", f"# Title {i}\n\nSome words about {i}.\n")
     assert stage.worker.step()
     first = stage.all()
-    assert all((d.state, d.searchable_by_words, d.embedded) == ("ready", True, 0) for d in first)
+    # Read, but no search can find them before the index of words has them.
+    assert all((d.state, d.searchable_by_words, d.embedded) == ("ready", False, 0) for d in first)
+    stage.follow()
+    assert all((d.searchable_by_words, d.embedded) == (True, 0) for d in stage.all())
     stage.settle()
     assert all(d.embedded == d.chunks > 0 for d in stage.all())
     assert indexed_chunks(stage.lexical()) == ids(stage)
+
+
+def test_changed_file_is_searchable_by_words_once_the_index_has_it(stage: Stage) -> None:
+    stage.upload("a.md", "# Old words")
+    stage.settle()
+    summary = partial(jobs.summary, reader=stage.reader)
+    assert stage.db.read(summary).pending_words == 0
+    stage.upload("a.md", "# New words")
+    stage.settle(follow=False)
+    assert not stage.document("a.md").searchable_by_words
+    assert stage.db.read(summary).pending_words == 1
+    stage.follow()
+    assert stage.document("a.md").searchable_by_words
+    assert stage.db.read(summary).pending_words == 0
+
+
+def test_index_that_was_written_before_a_crash_is_told_of(stage: Stage) -> None:
+    stage.upload("a.md", "# Words")
+    stage.settle()
+    # The commit was made, and the process died before it could say so.
+    stage.db.write(lambda c: facts.put_words_applied(c, 0))
+    assert not stage.document("a.md").searchable_by_words
+    stage.restart()
+    stage.settle()
+    assert stage.document("a.md").searchable_by_words
 
 
 def test_text_and_passages_agree(stage: Stage) -> None:

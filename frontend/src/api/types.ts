@@ -74,6 +74,7 @@ export interface Indexing {
     total: number;
   }[];
   failed: number;
+  pending_words: number;
   pending_embeddings: number;
   library_revision: number;
 }

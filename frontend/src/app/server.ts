@@ -19,7 +19,9 @@ export const indexing = signal<Indexing | undefined>(undefined);
 
 export const busy = computed(() => {
   const now = indexing.value;
-  return !!now && now.queued + now.running.length + now.pending_embeddings > 0;
+  if (!now) return false;
+  const { queued, running, pending_words: words, pending_embeddings: vectors } = now;
+  return queued + running.length + words + vectors > 0;
 });
 
 export function followConnection(): void {

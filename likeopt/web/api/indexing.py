@@ -25,14 +25,17 @@ class RunningJob(msgspec.Struct):
 class Indexing(msgspec.Struct):
     """The state of indexing of what the reader may read.
 
-    `queued` and `failed` count documents, `pending_embeddings` passages that cannot be found by
-    meaning yet. `lexical_revision` is the library's revision that the index of words holds, null
-    while the search engine does not answer; changes that touch no text leave it where it is.
+    `queued` and `failed` count documents, `pending_words` documents that are read and cannot be
+    found by words yet, which takes some tenths of a second, and `pending_embeddings` passages that
+    cannot be found by meaning yet. `lexical_revision` is the library's revision that the index of
+    words holds, null while the search engine does not answer; changes that touch no text leave it
+    where it is.
     """
 
     queued: int
     running: list[RunningJob]
     failed: int
+    pending_words: int
     embedding: int
     pending_embeddings: int
     lexical_revision: int | None
@@ -63,6 +66,7 @@ def get_indexing() -> Indexing:
         queued=summary.queued,
         running=running,
         failed=summary.failed,
+        pending_words=summary.pending_words,
         embedding=summary.embedding,
         pending_embeddings=summary.pending_embeddings,
         lexical_revision=lexical,

@@ -100,7 +100,8 @@ function Navigation(): JSX.Element {
 function Activity(): JSX.Element | null {
   const now = indexing.value;
   if (!busy.value || !now) return null;
-  const files = now.queued + now.running.filter(({ kind }) => kind === "index").length;
+  const files =
+    now.queued + now.pending_words + now.running.filter(({ kind }) => kind === "index").length;
   return (
     <a class="activity" href="/library">
       <span class="spinner" />

@@ -79,7 +79,8 @@ export function follow(): () => void {
   return effect(() => {
     const now = indexing.value;
     if (!now) return;
-    const { queued, running, pending_embeddings: pending, library_revision: revision } = now;
+    const { queued, running, library_revision: revision } = now;
+    const pending = [now.pending_words, now.pending_embeddings];
     const mark = JSON.stringify([queued, running, pending, revision]);
     if (seen !== undefined && mark !== seen) refresh();
     seen = mark;
