@@ -75,16 +75,18 @@ class Chat:
         *,
         filters: Filters | None = None,
         language: Language | None = None,
+        whole: bool = False,
     ) -> Broadcast:
         """Store a question and begin to answer it; without `conversation_id`, in a new one.
 
-        Raises BadInput, TooLarge, NotFound (not the reader's conversation), or Busy when the
-        model's queue is full; then nothing is stored.
+        `whole`: its reader sees no text before the end (see `likeopt.chat.writer`). Raises
+        BadInput, TooLarge, NotFound (not the reader's conversation), or Busy when the model's
+        queue is full; then nothing is stored.
         """
         text = clean_question(question)
         return self._begin(
             lambda c: conversations.add_question(c, reader, self._clock, conversation_id, text),
-            _Wish(reader, filters or Filters(), language, 0.0, self._max_tokens),
+            _Wish(reader, filters or Filters(), language, 0.0, self._max_tokens, whole),
         )
 
     def regenerate(
@@ -94,11 +96,14 @@ class Chat:
         *,
         filters: Filters | None = None,
         language: Language | None = None,
+        whole: bool = False,
     ) -> Broadcast:
-        """Answer a question again, given it or any answer to it; errors as `ask`."""
+        """Answer a question again, given it or any answer to it; `whole` and errors as `ask`."""
         return self._begin(
             lambda c: conversations.question_of(c, reader, message_id),
-            _Wish(reader, filters or Filters(), language, _AGAIN_TEMPERATURE, self._max_tokens),
+            _Wish(
+                reader, filters or Filters(), language, _AGAIN_TEMPERATURE, self._max_tokens, whole
+            ),
         )
 
     def reply(
@@ -109,14 +114,15 @@ class Chat:
         *,
         max_tokens: int | None = None,
         temperature: float = 0.0,
+        whole: bool = False,
     ) -> Broadcast:
         """Answer without storing anything, for clients that keep the conversation themselves.
 
-        Whoever reads it asks it to stop when the client goes. Errors as `ask`.
+        Whoever reads it asks it to stop when the client goes. `whole` and errors as `ask`.
         """
         text = clean_question(question)
         most = max(1, min(max_tokens or self._max_tokens, self._max_tokens))
-        wish = _Wish(reader, Filters(), None, temperature, most)
+        wish = _Wish(reader, Filters(), None, temperature, most, whole)
         now = self._clock.now_ms()
         answer = Message(new_id(self._clock), "", "assistant", "", "streaming", now, now)
         start = Start("", "", answer.id, "")
@@ -164,7 +170,8 @@ class Chat:
 
     def _run(self, broadcast: Broadcast, task: Task, finish: _Finish, *, watched: bool) -> None:
         """Write an answer to its end, whatever happens: its readers wait for the last event."""
-        frames = Frames(broadcast.publish, self._clock, self._broadcasts.frame_seconds)
+        seconds = _until_the_end if task.whole else self._broadcasts.frame_seconds
+        frames = Frames(broadcast.publish, self._clock, seconds)
         started = self._clock.monotonic()
         last: Event = Failed.of(LikeOptError("The answer failed for a reason that was logged."))
         try:
@@ -281,6 +288,10 @@ def _detach(work: Callable[[], None]) -> None:
     threading.Thread(target=work, daemon=True).start()
 
 
+def _until_the_end() -> float:
+    return float("inf")
+
+
 class _Wish(msgspec.Struct, frozen=True):
     """What is asked for beside the question itself."""
 
@@ -289,6 +300,7 @@ class _Wish(msgspec.Struct, frozen=True):
     language: Language | None
     temperature: float
     max_tokens: int
+    whole: bool
 
     def task(self, question: str, exchanges: list[Exchange], ticket: Ticket | None) -> Task:
         """The task of answering `question`, asked after `exchanges`."""
@@ -300,6 +312,7 @@ class _Wish(msgspec.Struct, frozen=True):
             filters=self.filters,
             max_tokens=self.max_tokens,
             temperature=self.temperature,
+            whole=self.whole,
             stop=Stop(),
             ticket=ticket,
         )

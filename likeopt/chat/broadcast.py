@@ -165,8 +165,13 @@ class Frames:
             return
         self.text += piece
         self._held.append(piece)
-        if self._clock.monotonic() - self._sent_at >= self._seconds():
+        if self._clock.monotonic() - self._sent_at > self._seconds():
             self.flush()
+
+    def discard(self) -> None:
+        """Forget all text. Only while `seconds` is endless: what was sent cannot be taken back."""
+        self._held.clear()
+        self.text = ""
 
     def flush(self) -> None:
         """Send what is held."""

@@ -6,7 +6,8 @@ returns what became of it.
 What a model's failure means to the reader: before its first word, the extractive answer takes its
 place (kind `extractive`, with the reason in `error_code`). After that, what was written stays and
 the answer is `failed`: sentences quoted after half a generated answer would be neither, while
-the best quotes of all sources stand beside it already, and asking again is one click.
+the best quotes of all sources stand beside it already, and asking again is one click. A reader who
+gets the answer as a whole has seen nothing of it: there the extractive answer takes its place too.
 """
 
 import unicodedata
@@ -47,7 +48,8 @@ Search = Callable[..., SearchResponse]
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """What to answer, for whom. `ticket` is the place in the model's queue, if there is a model."""
+    """What to answer, for whom. `whole`: text is sent at its end only. `ticket` is the place in
+    the model's queue, if there is a model."""
 
     reader: Reader
     question: str
@@ -56,6 +58,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     filters: Filters
     max_tokens: int
     temperature: float
+    whole: bool
     stop: Stop
     ticket: Ticket | None
 
@@ -197,6 +200,8 @@ class _Answer:
             request = Completion(built.turns, task.max_tokens, task.temperature)
             self._stream(model.stream(request))
         except LikeOptError as error:
+            if task.whole:
+                self._frames.discard()
             if not self._frames.text:
                 return self._extract(error_code=error.instance_code)
             self._frames.flush()
@@ -260,7 +265,9 @@ class _Answer:
         error: LikeOptError | None = None,
         error_code: str | None = None,
     ) -> Written:
-        generated = kind == "generated" or "first_token" in self._stages.millis
+        # With an error code, another answer took the place of what the model wrote.
+        wrote = "first_token" in self._stages.millis and not error_code
+        generated = kind == "generated" or wrote
         outcome = Outcome(
             content=unicodedata.normalize("NFC", self._frames.text).strip(),
             state=state,

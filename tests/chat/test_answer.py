@@ -204,6 +204,27 @@ def test_a_silent_or_empty_model_too(
     assert (message.kind, message.error_code) == ("extractive", "model_silent")
 
 
+def test_a_model_that_dies_is_replaced_for_a_reader_who_has_seen_nothing(
+    chat: Chat, stub: StubOpenAI, database: Database, reader: Reader
+) -> None:
+    stub.say("Managers get", " yachts", drop=1)
+    found = events(chat.ask(reader, "How many days of annual leave?", whole=True))
+    message = only(Done, found).message
+    assert (message.kind, message.state) == ("extractive", "complete")
+    assert (message.error_code, message.model) == ("model_unavailable", None)
+    assert message.content == text_of(found)
+    assert message.content.startswith("Full-time employees get 15 days of annual leave.")
+    assert message.citations
+    assert stored(database, reader, message) == message
+    # Once a model answers to the end, it is its answer.
+    stub.say("You get 15 days [1].")
+    again = last(chat.regenerate(reader, message.id, whole=True))
+    assert (again.kind, again.content) == ("generated", "You get 15 days [1].")
+    stub.say("Managers get", " yachts", drop=1)
+    kept = last(chat.reply(reader, "How many days of annual leave?", [], whole=True))
+    assert kept.kind == "extractive"
+
+
 def test_a_search_that_fails_is_told(
     plain: Chat, shelf: Shelf, database: Database, reader: Reader
 ) -> None:

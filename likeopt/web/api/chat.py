@@ -82,8 +82,8 @@ class Answer(msgspec.Struct):
     example='-N --json \'{"question": "How are travel costs settled?", "stream": true}\'',
 )
 def ask(body: Question) -> Answer | Response:
-    broadcast = _begin(body)
     streamed = sse.wanted() if body.stream is None else body.stream
+    broadcast = _begin(body, whole=not streamed)
     if streamed:
         return sse.respond(_frames(broadcast.events()))
     return _whole(broadcast)
@@ -118,37 +118,44 @@ def stop(message_id: str) -> Response:
     return Response(status=202)
 
 
-def _begin(body: Question) -> Broadcast:
+def _begin(body: Question, *, whole: bool) -> Broadcast:
     found = services()
     asking = found.db.read(reader)
-    filters = msgspec.convert(body.filters, Filters, from_attributes=True)
+    how: dict[str, Any] = {
+        "filters": msgspec.convert(body.filters, Filters, from_attributes=True),
+        "language": body.language,
+        "whole": whole,
+    }
     if body.regenerate is not None:
         if body.question is not None or body.conversation_id is not None:
             raise BadInput("`regenerate` goes without `question` and `conversation_id`.")
-        return found.chat.regenerate(
-            asking, body.regenerate, filters=filters, language=body.language
-        )
+        return found.chat.regenerate(asking, body.regenerate, **how)
     if body.question is None:
         raise BadInput("`question` is missing.")
-    return found.chat.ask(
-        asking, body.question, body.conversation_id, filters=filters, language=body.language
-    )
+    return found.chat.ask(asking, body.question, body.conversation_id, **how)
 
 
 def _whole(broadcast: Broadcast) -> Answer:
     """Wait for the end of an answer."""
-    conversation_id = question_id = ""
+    start = Start("", "", "", "")
     for one in broadcast.events():
         event = one.event if one else None
         if isinstance(event, Start):
-            conversation_id, question_id = event.conversation_id, event.question_id
+            start = event
         elif isinstance(event, Failed):
-            raise errors.of_event(event)
+            error = errors.of_event(event)
+            # The question is stored all the same, and can be asked again.
+            error.details |= {
+                "conversation_id": start.conversation_id,
+                "question_id": start.question_id,
+                "message_id": start.message_id,
+            }
+            raise error
         elif isinstance(event, Done):
             stages = middleware.exchange().stages
             for name, millis in event.message.stages.items():
                 stages.add(name, millis)
-            return Answer(conversation_id, question_id, Message.of(event.message))
+            return Answer(start.conversation_id, start.question_id, Message.of(event.message))
     raise LikeOptError("The answer ended without a result.")
 
 

@@ -136,6 +136,7 @@ def complete(body: ChatCompletionRequest) -> ChatCompletion | Response:
         exchanges,
         max_tokens=body.max_completion_tokens or body.max_tokens,
         temperature=body.temperature or 0.0,
+        whole=not body.stream,
     )
     head = {
         "id": f"chatcmpl-{middleware.exchange().request_id}",

@@ -6,8 +6,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from likeopt.chat.answer import Chat
+from likeopt.chat.writer import Writer
+from likeopt.llm.openai import OpenAIChat
 from likeopt.services import Services
-from likeopt.storage import conversations, messages
+from likeopt.storage import access, conversations, messages
+from tests.chat.shelf import Shelf
+from tests.stub_openai import StubOpenAI
 from tests.web.conftest import Client, Server, as_stranger
 
 PATH = "/api/v1/chat"
@@ -249,9 +254,46 @@ def test_without_an_engine_the_answer_fails_honestly(client: Client, services: S
     response = client.post(PATH, json={"question": QUESTION})
     assert response.status_code == 503
     assert response.json["code"] == "engine_unavailable"
+    # What was stored of it can be found, and asked again.
+    held = client.get(f"/api/v1/conversations/{response.json['conversation_id']}").json
+    ids = [message["id"] for message in held["messages"]]
+    assert ids == [response.json["question_id"], response.json["message_id"]]
     streamed = events(client.post(PATH, json={"question": QUESTION}, headers=STREAM).data)
     assert [one.event for one in streamed] == ["start", "error"]
     failed = streamed[-1].data
     assert failed["problem"]["code"] == "engine_unavailable"
     assert failed["problem"]["retryable"] is True
     assert failed["message"]["state"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (PATH, {"question": "How many days of leave?"}),
+        (
+            "/v1/chat/completions",
+            {"messages": [{"role": "user", "content": "How many days of leave?"}]},
+        ),
+    ],
+)
+def test_a_model_that_dies_leaves_no_reader_without_an_answer(
+    client: Client, services: Services, path: str, body: dict[str, Any]
+) -> None:
+    with StubOpenAI() as stub:
+        shelf = Shelf(services.db, services.db.read(access.local_reader), services.clock)
+        shelf.add("leave.txt", "Full-time employees get 15 days of leave.")
+        model = OpenAIChat(stub.url, "", "stub", clock=services.clock)
+        services.chat = Chat(
+            services.db, services.clock, Writer(shelf.search, model, services.clock)
+        )
+        stub.say("Managers get", " yachts", drop=1)
+        answer = client.post(path, json=body)
+        assert answer.status_code == 200
+        text = "Full-time employees get 15 days of leave. [1]"
+        assert text in answer.text
+        assert '"document_name":"leave.txt"' in answer.text
+        # Whoever sees the words as they come keeps those that came, and is told.
+        stub.say("Managers get", " yachts", drop=1)
+        seen = client.post(path, json=body | {"stream": True}).text
+        assert "Managers get" in seen
+        assert '"code":"model_unavailable"' in seen
