@@ -170,7 +170,10 @@ def _engine(config: Config) -> str:
         state = client.status()
     finally:
         client.close()
-    return f"{state.chunks:,} passages, {state.vectors:,} vectors, generation {state.generation}"
+    return (
+        f"{state.chunks:,} passages, {state.embedded:,} of them by meaning,"
+        f" generation {state.generation}"
+    )
 
 
 def language_model(config: Config) -> Check:

@@ -76,10 +76,14 @@ class Catalogue:
             column[ids[known]] = values[known]
             self._masks.clear()
 
-    def passages(self, applied: int) -> int:
-        """Visible passages of the whole library."""
+    def passages(self, applied: int) -> tuple[int, int]:
+        """Visible passages of the whole library, and how many of them have embeddings."""
         with self._lock:
-            return int(self._columns["passages"][self._visible(applied)].sum())
+            visible = self._visible(applied)
+            passages, embedded = (
+                int(self._columns[name][visible].sum()) for name in ("passages", "embedded")
+            )
+            return passages, embedded
 
     def readable(
         self,

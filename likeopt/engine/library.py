@@ -143,7 +143,7 @@ class Library:
             self._forget()
             lexical = None
         self._follow_versions(now, lexical.applied if lexical else now.library)
-        if lexical is None and not degraded and self.catalogue.passages(now.library):
+        if lexical is None and not degraded and any(self.catalogue.passages(now.library)):
             degraded.append(Degraded("lexical", "The index of words is being built."))
         self._seen = now
         return now, lexical, degraded

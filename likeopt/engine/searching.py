@@ -163,10 +163,12 @@ class Searcher:
         """What is served. Raises StorageUnavailable."""
         view = self._library.view(deadline)
         vectors, delta = view.semantic.vectors.sizes() if view.semantic else (0, 0)
+        passages, embedded = self._library.catalogue.passages(view.applied)
         return EngineStatus(
             generation=view.library,
             lexical_revision=view.lexical.applied if view.lexical else 0,
-            chunks=self._library.catalogue.passages(view.applied),
+            chunks=passages,
+            embedded=embedded if view.semantic else 0,
             vectors=vectors,
             delta=delta,
             embedder=view.semantic.embeddings.model if view.semantic else "",

@@ -153,11 +153,15 @@ class StatusRequest(msgspec.Struct, frozen=True, tag="status"):
 
 
 class EngineStatus(msgspec.Struct, tag="state"):
-    """What the engine serves at the moment."""
+    """What the engine serves at the moment: `chunks` passages, `embedded` of them by meaning.
+
+    `vectors` and `delta` are rows of the vector index and beside it, also of what is gone.
+    """
 
     generation: int
     lexical_revision: int
     chunks: int
+    embedded: int
     vectors: int
     delta: int
     embedder: str

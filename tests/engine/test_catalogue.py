@@ -34,7 +34,7 @@ def test_nothing_is_visible_at_first() -> None:
     catalogue = Catalogue()
     readable = catalogue.readable(10, ["default"], Filters(), lambda _: [])
     assert (readable.scope.passages, readable.scope.total, readable.pending) == (0, 0, 0)
-    assert catalogue.passages(10) == 0
+    assert catalogue.passages(10) == (0, 0)
 
 
 def test_of_two_versions_exactly_one_is_visible_in_every_snapshot() -> None:

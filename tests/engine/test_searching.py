@@ -304,10 +304,14 @@ def test_queries_are_embedded_once(shelf: Shelf, search: Search, searcher: Searc
 
 def test_status(shelf: Shelf, searcher: Searcher) -> None:
     fill(shelf)
+    status = searcher.status(shelf.clock.monotonic() + 10)
+    # Found by meaning before there is an index of vectors.
+    assert (status.chunks, status.embedded, status.vectors) == (4, 4, 0)
     shelf.merge_vectors()
     shelf.put("new", ["one more"])
     shelf.embed()
     status = searcher.status(shelf.clock.monotonic() + 10)
     assert (status.generation, status.lexical_revision) == (4, 3)
-    assert (status.chunks, status.vectors, status.delta) == (4, 4, 1)
+    assert (status.chunks, status.embedded) == (4, 4)
+    assert (status.vectors, status.delta) == (4, 1)
     assert (status.embedder, status.vector_backend) == ("fake", "local")

@@ -222,7 +222,7 @@ def test_a_refusal_becomes_its_error(
 
 
 def test_embed_and_status(path: Path, client: EngineClient) -> None:
-    status = EngineStatus(1, 1, 2, 2, 0, "m", "local")
+    status = EngineStatus(1, 1, 2, 2, 2, 0, "m", "local")
     engine = FakeEngine(
         path,
         lambda asked: EmbedResponse("m", [b"1234"]) if isinstance(asked, EmbedRequest) else status,

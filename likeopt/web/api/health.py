@@ -133,7 +133,7 @@ def _database(found: Services) -> Part:
 def _engine(status: EngineStatus) -> Part:
     if status.degraded:
         return Part("degraded", " ".join(f"{one.part}: {one.reason}" for one in status.degraded))
-    return Part("ready", f"{status.chunks} passages, {status.vectors} of them by meaning.")
+    return Part("ready", f"{status.chunks} passages, {status.embedded} of them by meaning.")
 
 
 def _worker(found: Services) -> Part:

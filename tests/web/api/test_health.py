@@ -1,11 +1,14 @@
 """/health and /ready."""
 
+import re
+
 from likeopt.config import Config
 from likeopt.errors import StorageUnavailable
 from likeopt.services import Services
 from likeopt.web.api import health
 from likeopt.web.app import create_app
 from tests.fakes import FakeClock
+from tests.servers import wait_until
 from tests.web.conftest import Client, Server
 
 
@@ -23,6 +26,15 @@ def test_whole_server_is_ready(served: Server) -> None:
         "worker": "ready",
         "model": "ready",
     }
+
+
+def test_what_is_found_by_meaning_is_counted_before_its_index_is_built(served: Server) -> None:
+    served.add("by-meaning.md", b"# Counted by meaning")
+    found = served.json
+    wait_until(lambda: found("GET", "/api/v1/indexing")["pending_embeddings"] == 0, "vectors")
+    detail = found("GET", "/ready")["parts"]["engine"]["detail"]
+    passages, by_meaning = re.findall(r"\d+", detail)
+    assert int(passages) == int(by_meaning) > 0
 
 
 def test_without_an_engine_questions_cannot_be_answered(client: Client) -> None:
