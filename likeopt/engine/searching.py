@@ -335,10 +335,10 @@ def _hit(row: PassageRow, score: float, ranked: _Ranked) -> Hit:
 
 
 def _mark(hit: Hit, analyser: Analyser, weighed: Weighed, sentences: int) -> None:
-    marks = highlight.mark(analyser, hit.text, weighed.idf)
+    marks = highlight.mark(analyser, hit.text, hit.context, weighed.idf)
     hit.highlights = marks.highlights
-    hit.coverage = highlight.coverage(marks, set(analyser.terms(hit.context)), weighed.idf)
+    hit.coverage = highlight.coverage(marks, weighed.idf)
     if sentences:
         hit.sentences = highlight.best_sentences(
-            hit.text, marks, weighed.idf, hit.similarity, sentences
+            hit.text, hit.context, marks, weighed.idf, hit.similarity, sentences
         )

@@ -67,13 +67,15 @@ class Shelf:
         for hit, theirs in zip(self._hits, known, strict=True):
             if not terms & theirs:
                 continue
-            marks = highlight.mark(_ANALYSER, hit.text, idf)
+            marks = highlight.mark(_ANALYSER, hit.text, hit.context, idf)
+            best = highlight.best_sentences(hit.text, hit.context, marks, idf, None, sentences)
             changes: dict[str, Any] = {
-                "coverage": highlight.coverage(marks, set(_ANALYSER.terms(hit.context)), idf),
-                "sentences": highlight.best_sentences(hit.text, marks, idf, None, sentences),
+                "coverage": highlight.coverage(marks, idf),
+                "sentences": best,
             }
             found.append(_with(hit, changes))
-        found.sort(key=lambda hit: (-hit.coverage, hit.chunk_id))
+        # As BM25 does, the shorter of two that hold the same words first.
+        found.sort(key=lambda hit: (-hit.coverage, len(hit.text), hit.chunk_id))
         return SearchResponse(found[:k], generation=1, stages={"lexical": 0.5})
 
 

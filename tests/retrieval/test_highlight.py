@@ -12,35 +12,37 @@ def idf(query: str, value: float = 2.0) -> dict[str, float]:
 
 
 def test_highlights_are_whole_and_in_order() -> None:
-    marks = mark(ANALYSER, TEXT, idf("연차휴가 신청 carry"))
+    marks = mark(ANALYSER, TEXT, "", idf("연차휴가 신청 carry"))
     assert [TEXT[a:b] for a, b in marks.highlights] == ["연차휴가", "신청", "Carry"]
 
 
 def test_common_terms_are_not_highlighted() -> None:
     weighed = idf("연차", 8.0) | idf("한다", 0.5)
-    assert [TEXT[a:b] for a, b in mark(ANALYSER, TEXT, weighed).highlights] == ["연차"]
+    assert [TEXT[a:b] for a, b in mark(ANALYSER, TEXT, "", weighed).highlights] == ["연차"]
 
 
 def test_coverage_is_the_share_of_information() -> None:
     weighed = idf("연차", 3.0) | idf("보너스", 1.0)  # one bigram that is there, two that are not
-    marks = mark(ANALYSER, TEXT, weighed)
-    assert coverage(marks, set(), weighed) == 3 / 5
-    assert coverage(marks, {"보너", "너스"}, weighed) == 1.0
-    assert coverage(marks, set(), {}) == 0.0
+    assert coverage(mark(ANALYSER, TEXT, "", weighed), weighed) == 3 / 5
+    assert coverage(mark(ANALYSER, TEXT, "보너스 규정", weighed), weighed) == 1.0
+    assert coverage(mark(ANALYSER, TEXT, "", {}), {}) == 0.0
 
 
 def test_the_sentence_that_answers_is_the_best() -> None:
     weighed = idf("연차휴가 15")
-    marks = mark(ANALYSER, TEXT, weighed)
-    first, second = best_sentences(TEXT, marks, weighed, 0.9, 2)
+    marks = mark(ANALYSER, TEXT, "", weighed)
+    first, second = best_sentences(TEXT, "", marks, weighed, 0.9, 2)
     assert TEXT[first.start : first.end].strip() == "연차휴가는 15일이다."
     assert 0 <= second.score < first.score <= 1
 
 
-def best(text: str, query: str, *, similarity: float | None = None) -> list[tuple[str, float]]:
+def best(
+    text: str, query: str, *, similarity: float | None = None, context: str = ""
+) -> list[tuple[str, float]]:
     """The sentences of a passage with their scores, best first."""
     weighed = idf(query)
-    found = best_sentences(text, mark(ANALYSER, text, weighed), weighed, similarity, 9)
+    marks = mark(ANALYSER, text, context, weighed)
+    found = best_sentences(text, context, marks, weighed, similarity, 9)
     return [(text[one.start : one.end], one.score) for one in found]
 
 
@@ -106,5 +108,18 @@ def test_a_row_counts_for_the_names_of_its_columns() -> None:
     (row, score), *_ = best(table, "price of team plan")
     (_, without), *_ = best(f"Price, Plan.\n\n{row}", "price of team plan")
     assert score > without
-    # A passage that begins inside a table: its first row is no header.
-    assert len(texts("Basic | 10 | 9 euros\nTeam | 50 | 49 euros", "basic")) == 2
+    # A passage that begins inside a table has the header in its context: its first row is none.
+    rest = "Basic | 10 | 9 euros\nTeam | 50 | 49 euros"
+    context = "Prices\nPlan | Users | Price"
+    assert [row for row, _ in best(rest, "basic", context=context)] == rest.splitlines()
+    assert dict(best(rest, "basic plan", context=context))["Basic | 10 | 9 euros"] > max(
+        dict(best(f"x\n\n{rest}", "basic plan")).values()
+    )
+
+
+def test_a_row_counts_for_what_it_stands_under() -> None:
+    table = "Item | Most\nname | 255 characters\nupload | 100 MiB"
+    (first, score), *_ = best(table, "upload limit", context="Adding documents > Limits")
+    (_, without), *_ = best(table, "upload limit", context="Adding documents")
+    assert first == "upload | 100 MiB"
+    assert score > without
