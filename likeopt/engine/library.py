@@ -250,7 +250,14 @@ class Library:
             # Its HTTP client takes 60 ms to import.
             from likeopt.retrieval.vector.chroma import ChromaVectors  # noqa: PLC0415
 
-            return ChromaVectors(self._config.chroma_url, database_id=database_id, model=model)
+            return ChromaVectors(
+                self._config.chroma_url,
+                database_id=database_id,
+                model=model,
+                read_vectors=lambda ids: self._db.read(
+                    lambda c: engine_queries.vectors_of(c, model, ids)
+                ),
+            )
 
         def read_delta(after: int) -> VectorBatch:
             rows = self._db.read(lambda c: engine_queries.embeddings_after(c, model, after, _ROWS))

@@ -39,7 +39,7 @@ from likeopt.retrieval.types import (
     SearchRequest,
     SearchResponse,
 )
-from likeopt.retrieval.vector import Found, Vector
+from likeopt.retrieval.vector import Found, Vector, VectorIndex
 from likeopt.storage import engine_queries
 from likeopt.storage.db import Database
 from likeopt.storage.engine_queries import PassageRow
@@ -78,7 +78,7 @@ class _Meaning(msgspec.Struct, frozen=True):
 
     found: Found
     query: Vector
-    model: str
+    vectors: VectorIndex
     # The cosine that any passage has with this question.
     background: float | None
 
@@ -227,7 +227,7 @@ class Searcher:
         return _Meaning(
             found,
             query,
-            semantic.embeddings.model,
+            semantic.vectors,
             None if background is None else float(background @ query),
         )
 
@@ -249,13 +249,12 @@ class Searcher:
         """Similarities of the passages found by words only, as far as they are embedded."""
         if words is None or near is None:
             return {}
-        unknown = np.setdiff1d(words.chunk_ids, near.found.chunk_ids).tolist()
-        if not unknown:
+        unknown = np.setdiff1d(words.chunk_ids, near.found.chunk_ids)
+        try:
+            return near.vectors.similarities(near.query, unknown)
+        except LikeOptError as error:
+            self._library.broke("vector", error.message)
             return {}
-        stored = self._db.read(lambda c: engine_queries.vectors_of(c, near.model, unknown))
-        rows = np.frombuffer(b"".join(stored.values()), dtype="<f2").reshape(-1, near.query.size)
-        cosines = rows.astype(np.float32) @ near.query
-        return dict(zip(stored, cosines.tolist(), strict=True))
 
     def _hits(self, ranked: _Ranked, request: SearchRequest) -> list[Hit]:
         best = ranked.order[: request.k]

@@ -116,6 +116,8 @@ class Analyser:
         # which 2 are new once a few hundred passages have been seen.
         self._lock = threading.Lock()
         self._known: dict[str, tuple[str, ...]] = {}
+        # Words that questions ask for, cut up: the same ones again and again.
+        self._cut: dict[str, list[Span]] = {}
 
     def terms(self, text: str) -> list[str]:
         """The terms of a text, with repetitions, in no particular order."""
@@ -165,7 +167,12 @@ class Analyser:
             if wanted.isdisjoint(terms):
                 continue
             start = match.start()
-            for term, first, last in self._pieces(word):
+            pieces = self._cut.get(word)
+            if pieces is None:
+                if len(self._cut) > 2000:
+                    self._cut.clear()
+                pieces = self._cut[word] = self._pieces(word)
+            for term, first, last in pieces:
                 if term in wanted:
                     spans.append((term, start + first, start + last))
         return spans

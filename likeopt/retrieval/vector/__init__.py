@@ -60,6 +60,13 @@ class VectorIndex(Protocol):
         """
         ...
 
+    def similarities(self, query: Vector, chunk_ids: Ids) -> dict[int, float]:
+        """Cosines of these passages, by passage id; those that are not embedded are left out.
+
+        Raises as `search`.
+        """
+        ...
+
     def sizes(self) -> tuple[int, int]:
         """(vectors in the index itself, vectors in the delta beside it)."""
         ...

@@ -93,6 +93,14 @@ class Base:
         rows, similarities = best(query, self.vectors, self._candidates(query, k, scope), k)
         return Found(self.chunk_ids[rows], self.version_ids[rows], similarities)
 
+    def similarities(self, query: Vector, chunk_ids: Ids) -> dict[int, float]:
+        if not self.rows:
+            return {}
+        at = np.minimum(np.searchsorted(self.chunk_ids, chunk_ids), self.rows - 1)
+        rows = at[self.chunk_ids[at] == chunk_ids]
+        cosines = self.vectors[rows].astype(np.float32) @ query
+        return dict(zip(self.chunk_ids[rows].tolist(), cosines.tolist(), strict=True))
+
     def _candidates(self, query: Vector, k: int, scope: Scope) -> Ids:
         """Allowed rows, among them the `k` nearest: all of them if they are few, else those that
         the graph finds. It is asked for more until enough of what it finds is allowed."""
@@ -171,6 +179,12 @@ class Delta:
         rows, similarities = best(query, vectors, np.flatnonzero(scope.permits(ids[1, :n])), k)
         return Found(ids[0, rows], ids[1, rows], similarities)
 
+    def similarities(self, query: Vector, chunk_ids: Ids) -> dict[int, float]:
+        n, ids, vectors = self.rows, self._ids, self._vectors
+        rows = np.flatnonzero(np.isin(ids[0, :n], chunk_ids))
+        cosines = vectors[rows].astype(np.float32) @ query
+        return dict(zip(ids[0, rows].tolist(), cosines.tolist(), strict=True))
+
 
 class LocalVectors:
     """Base and delta together: the built-in `VectorIndex`."""
@@ -211,6 +225,12 @@ class LocalVectors:
         if base is None:
             return newer
         return merge(newer, base.search(query, k, scope), k)
+
+    def similarities(self, query: Vector, chunk_ids: Ids) -> dict[int, float]:
+        with self._lock:
+            base, delta = self._base, self._delta
+        found = base.similarities(query, chunk_ids) if base else {}
+        return found | delta.similarities(query, chunk_ids)
 
     def sizes(self) -> tuple[int, int]:
         with self._lock:

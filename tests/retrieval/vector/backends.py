@@ -86,19 +86,29 @@ class ChromaBackend:
         self.url = url
         self.database_id = uuid.uuid4().hex
         self.revision = 0
+        self.stored: dict[int, bytes] = {}
 
     def pusher(self) -> ChromaPusher:
         return ChromaPusher(self.url, database_id=self.database_id, model=MODEL)
 
     def fill(self, added: VectorBatch | None, live: Ids, removed: Ids) -> None:
         self.revision += 1
+        if added:
+            rows = (row.astype("<f2").tobytes() for row in added.vectors)
+            self.stored |= dict(zip(added.chunk_ids.tolist(), rows, strict=True))
         state = ChromaState(self.revision, self.revision)
         pusher = self.pusher()
         pusher.push(state, [added] if added else [], removed.tolist())
         pusher.close()
 
     def index(self) -> ChromaVectors:
-        return ChromaVectors(self.url, database_id=self.database_id, model=MODEL, timeout=30.0)
+        return ChromaVectors(
+            self.url,
+            database_id=self.database_id,
+            model=MODEL,
+            read_vectors=lambda ids: {id_: self.stored[id_] for id_ in ids if id_ in self.stored},
+            timeout=30.0,
+        )
 
 
 def exact(query: Vector, vectors: Vectors, among: Ids, k: int) -> set[int]:

@@ -78,6 +78,15 @@ def test_recall_where_the_allowed_are_the_farthest(library: VectorIndex, vectors
     assert len(exact(query, vectors, among, 10) & set((found.chunk_ids - 1000).tolist())) >= 9
 
 
+def test_similarities_of_given_passages(library: VectorIndex, vectors: Vectors) -> None:
+    given = np.array([CHUNKS[0], CHUNKS[-1], CHUNKS[77], 5, 10**9], dtype=np.int64)
+    found = library.similarities(vectors[3], given)
+    assert found.keys() == {int(CHUNKS[row]) for row in (0, -1, 77)}
+    for row in (0, -1, 77):
+        assert abs(found[int(CHUNKS[row])] - float(vectors[row] @ vectors[3])) < 2e-3
+    assert library.similarities(vectors[3], NONE) == {}
+
+
 def test_similarities_are_cosines_best_first(library: VectorIndex, vectors: Vectors) -> None:
     (query,) = cone(1, DIM, seed=6)
     found = library.search(query, 50, scope(np.unique(OF_VERSION), ROWS, ROWS))

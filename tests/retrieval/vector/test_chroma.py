@@ -14,7 +14,7 @@ ROWS = np.arange(1, 21, dtype=np.int64)
 
 def test_a_server_that_is_away_is_said_to_be() -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
-    index = ChromaVectors(nobody, database_id="db", model="m")
+    index = ChromaVectors(nobody, database_id="db", model="m", read_vectors=lambda _: {})
     with pytest.raises(StorageUnavailable, match="does not answer"):
         index.refresh(1)
     with pytest.raises(StorageUnavailable, match="does not answer"):
