@@ -96,6 +96,8 @@ class Server:
         """By what each is called, with a number where there are several of a kind."""
         found = {"supervisor": self.process}
         for one in self.process.children(recursive=True):
+            if one.status() == psutil.STATUS_ZOMBIE:
+                continue
             words = " ".join(one.cmdline()).split() or ["ended"]
             name = f"web {words[1]}" if words[0] == "gunicorn:" else words[-1]
             found[name if name not in found else f"{name} {one.pid}"] = one

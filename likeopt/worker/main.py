@@ -177,6 +177,7 @@ class Worker:
                     self._rested = False
                 else:
                     self._rest()
+                    self._sandbox.tidy()
                     wait(POLL_SECONDS)
             except LikeOptError as error:
                 if not (error.retryable or isinstance(error, StorageFull)):

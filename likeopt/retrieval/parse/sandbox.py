@@ -116,6 +116,13 @@ class Sandbox:
         assert parsed is not None, "asked for"
         return parsed
 
+    def tidy(self) -> None:
+        """Bury the process if it has ended by itself: until then it would stay a zombie."""
+        with self._lock:
+            if self._child is not None and self._child.has_ended():
+                self._child.close()
+                self._child = None
+
     def close(self) -> None:
         """End the process; a later `parse` would start another."""
         with self._lock:
@@ -187,6 +194,11 @@ class _Child:
         except BrokenPipeError:
             raise self._ended() from None
         return self._answer(timeout)
+
+    def has_ended(self) -> bool:
+        """Whether it is gone; it still has to be closed."""
+        look = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self._process.pid, look) is not None
 
     def close(self) -> None:
         """End the process."""

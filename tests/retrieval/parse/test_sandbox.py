@@ -143,6 +143,17 @@ def test_an_idle_process_ends_and_comes_back(tmp_path: Path) -> None:
             until(lambda: reader.process.status() == psutil.STATUS_ZOMBIE)
 
 
+def test_an_ended_process_is_buried(tmp_path: Path) -> None:
+    with Sandbox(Config(), idle=0.01) as sandbox:
+        reader = Reader(sandbox, tmp_path)
+        reader.read(b"text", "a.txt")
+        process = reader.process
+        until(lambda: process.status() == psutil.STATUS_ZOMBIE)
+        sandbox.tidy()
+        assert not process.is_running()
+        assert reader.read(b"again", "a.txt").text == "again"
+
+
 def test_closing_ends_the_process(tmp_path: Path) -> None:
     sandbox = Sandbox(Config())
     reader = Reader(sandbox, tmp_path)
