@@ -37,6 +37,8 @@ from likeopt.storage.reader import Reader
 # How often a stop from another process is looked for, and the text so far is saved.
 POLL_SECONDS = 0.25
 SAVE_SECONDS = 2.0
+# Numbers of events from here on count what was read in the database, not what a writer published.
+ELSEWHERE = 1_000_000
 # What is asked again should not be answered with the same words.
 _AGAIN_TEMPERATURE = 0.7
 # An endpoint schedules by itself; this only bounds what one machine of ours sends to it.
@@ -237,16 +239,19 @@ class Chat:
     ) -> Iterator[Numbered | None]:
         """The events of an answer after number `after`; see `Broadcast.events`.
 
-        An answer that another process writes, or wrote long ago, is followed in the database: its
-        events come at its end. Raises NotFound unless it is the reader's.
+        An answer that another process writes is followed in the database, where its text grows
+        every SAVE_SECONDS, from `start`: what `after` numbers there is not known here. Raises
+        NotFound unless it is the reader's.
         """
         message = self._db.read(lambda c: messages.get(c, reader, message_id))
         if message.role != "assistant":
             raise NotFound("There is no such answer.")
         broadcast = self._broadcasts.find(message_id)
-        if broadcast is not None:
+        if broadcast is None:
+            return self._follow(reader, message, after, ping)
+        if after < ELSEWHERE:
             return broadcast.events(after, ping)
-        return self._follow(reader, message, after, ping)
+        return _again(after, broadcast.events(0, ping))
 
     def stop(self, reader: Reader, message_id: str) -> None:
         """Stop an answer; what is written stays. NotFound unless it is the reader's."""
@@ -259,28 +264,52 @@ class Chat:
         self, reader: Reader, message: Message, after: int, ping: float
     ) -> Iterator[Numbered | None]:
         id_ = message.id
+        number = _elsewhere(after) if message.state == "streaming" else 0
+        sent = ""
         heard = self._clock.monotonic()
-        while message.state == "streaming":
-            if self._clock.now_ms() - message.updated_at > messages.STALE_MS:
-                self._db.write(lambda c: messages.abandon_stale(c, self._clock))
-            else:
-                time.sleep(POLL_SECONDS)
-            if self._clock.monotonic() - heard >= ping:
-                heard = self._clock.monotonic()
-                yield None
-            try:
+        try:
+            conversation, _ = self._db.read(lambda c: conversations.question_of(c, reader, id_))
+            if number:
+                number += 1
+                yield Numbered(number, _start(conversation, message))
+            while message.state == "streaming":
+                if grown := _beyond(sent, message.content):
+                    number += 1
+                    yield Numbered(number, Delta(grown))
+                    sent, heard = message.content, self._clock.monotonic()
+                elif self._clock.monotonic() - heard >= ping:
+                    yield None
+                    heard = self._clock.monotonic()
+                if self._clock.now_ms() - message.updated_at > messages.STALE_MS:
+                    self._db.write(lambda c: messages.abandon_stale(c, self._clock))
+                else:
+                    time.sleep(POLL_SECONDS)
                 message = self._db.read(lambda c: messages.get(c, reader, id_))
-            except NotFound as error:
-                yield Numbered(after + 1, Failed.of(error))
-                return
-        conversation, _ = self._db.read(lambda c: conversations.question_of(c, reader, id_))
-        replay = _replay(conversation, message)
-        if after:
-            # Numbers are those of another process. The last event holds the whole answer.
-            yield Numbered(after + 1, replay[-1])
+        except NotFound as error:
+            yield Numbered(max(number, after) + 1, Failed.of(error))
             return
-        for number, event in enumerate(replay, 1):
-            yield Numbered(number, event)
+        rest = _replay(conversation, message, sent)
+        if number:
+            rest = rest[1:]
+        elif after:
+            # The last event holds the whole answer.
+            number, rest = after, rest[-1:]
+        for place, event in enumerate(rest, number + 1):
+            yield Numbered(place, event)
+
+
+def _elsewhere(after: int) -> int:
+    """Where the numbers of a new telling begin, so that they are higher than `after`."""
+    return (after // ELSEWHERE + 1) * ELSEWHERE
+
+
+def _again(after: int, events: Iterator[Numbered | None]) -> Iterator[Numbered | None]:
+    first = _elsewhere(after)
+    return (one and Numbered(first + one.sequence, one.event) for one in events)
+
+
+def _beyond(sent: str, text: str) -> str:
+    return text[len(sent) :] if text.startswith(sent) else ""
 
 
 def _detach(work: Callable[[], None]) -> None:
@@ -318,12 +347,16 @@ class _Wish(msgspec.Struct, frozen=True):
         )
 
 
-def _replay(conversation: Conversation, answer: Message) -> list[Event]:
-    """The events of a finished answer."""
-    start = Start(conversation.id, answer.parent_id or "", answer.id, conversation.title)
-    events: list[Event] = [start, Sources(answer.query or "", answer.citations)]
-    if answer.content:
-        events.append(Delta(answer.content))
+def _start(conversation: Conversation, answer: Message) -> Start:
+    return Start(conversation.id, answer.parent_id or "", answer.id, conversation.title)
+
+
+def _replay(conversation: Conversation, answer: Message, sent: str) -> list[Event]:
+    """The events of a finished answer, without the text that was `sent`."""
+    events: list[Event] = [_start(conversation, answer)]
+    events.append(Sources(answer.query or "", answer.citations))
+    if rest := _beyond(sent, answer.content):
+        events.append(Delta(rest))
     if answer.state == "failed":
         error = ModelUnavailable(
             "Writing this answer was interrupted. Ask again.", code=answer.error_code

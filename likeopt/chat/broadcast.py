@@ -2,7 +2,7 @@
 
 The writer runs detached from whoever asked: readers come, leave and return without touching it.
 Events keep their numbers, so a reader that lost its connection goes on where it was. Reaching
-readers in other processes is not done here: they find the finished answer in the database.
+readers in other processes is not done here: they follow the answer in the database.
 """
 
 import threading

@@ -3,6 +3,9 @@
 `start`, then any number of `queue`, then `sources`, then `delta` until `done` or `error`. The tag
 is the SSE event's name and the body its data. The text of all deltas together is the answer as
 `done` carries it, but for Unicode normalisation (NFC) and white space around it.
+
+A reader that comes back to another process than it left may get a second `start`, which begins
+anew; `sources` then come at the end.
 """
 
 from typing import Literal

@@ -71,16 +71,43 @@ def test_another_process_follows_through_the_database(
     answer = here.ask(reader, "How many days of annual leave?")
     request = stub.wait_for_request()
     far = there.resume(reader, answer.message_id, ping=0.01)
-    lost = there.resume(reader, answer.message_id, after=2)
+    assert type(next(far).event) is Start  # type: ignore[union-attr]
     assert next(far) is None
     held.release()
     assert request.answered.wait(10)
     found = [one.event for one in far if one]
-    assert [type(event) for event in found] == [Start, Sources, Delta, Done]
+    assert [type(event) for event in found] == [Sources, Delta, Done]
     assert only(Done, found).message == last(answer)
-    # Whoever had the beginning from here gets the whole in the last event.
-    (end,) = [one for one in lost if one]
+    # Whoever had the beginning from here and comes too late gets the whole in the last event.
+    (end,) = [one for one in there.resume(reader, answer.message_id, after=2) if one]
     assert (end.sequence, end.event) == (3, only(Done, found))
+
+
+def test_another_process_sees_the_text_grow(
+    make_chat: Callable[..., Chat], stub: StubOpenAI, reader: Reader
+) -> None:
+    here, there = make_chat(), make_chat()
+    held = stub.say("You get", " 15 days", " [1]", ".", hold=2)
+    answer = here.ask(reader, "How many days of annual leave?")
+    # It had an event from here when its connection broke, and is told all from the beginning.
+    far = (one for one in there.resume(reader, answer.message_id, after=4, ping=0.01) if one)
+    first, second = next(far), next(far)
+    assert isinstance(first.event, Start)
+    assert isinstance(second.event, Delta)
+    assert second.event.text.startswith("You get")
+    # There it breaks again: back here, the numbers from there do not hide what is new.
+    held.release()
+    back = [one for one in here.resume(reader, answer.message_id, second.sequence) if one]
+    rest = list(far)
+    assert isinstance(rest[-1].event, Done)
+    told = [first, second, *rest]
+    assert text_of([one.event for one in told]) == "You get 15 days [1]."
+    numbers = [one.sequence for one in told]
+    assert numbers[0] > 4
+    assert numbers == sorted(set(numbers))
+    assert isinstance(back[0].event, Start)
+    assert text_of([one.event for one in back]) == "You get 15 days [1]."
+    assert back[0].sequence > second.sequence
 
 
 def test_whoever_follows_an_answer_learns_that_it_was_deleted(
@@ -91,6 +118,7 @@ def test_whoever_follows_an_answer_learns_that_it_was_deleted(
     answer = here.ask(reader, "How many days of annual leave?")
     stub.wait_for_request()
     far = there.resume(reader, answer.message_id, ping=0.01)
+    assert type(next(far).event) is Start  # type: ignore[union-attr]
     assert next(far) is None
     start = next(answer.events()).event  # type: ignore[union-attr]
     assert isinstance(start, Start)
@@ -113,7 +141,7 @@ def test_an_answer_whose_process_died_fails_and_can_be_asked_again(
 
     found = [one.event for one in chat.resume(reader, begin().id) if one]
     failed = found[-1]
-    assert [type(event).__name__ for event in found] == ["Start", "Sources", "Delta", "Failed"]
+    assert [type(event).__name__ for event in found] == ["Start", "Delta", "Sources", "Failed"]
     assert failed.code == "interrupted"  # type: ignore[union-attr]
     assert text_of(found) == "You get"
     begin()

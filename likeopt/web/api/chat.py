@@ -29,7 +29,8 @@ _EVENTS = (
     "Events, each with its number as `id`: `start` (ids and title), `queue` (position before a busy"
     " model), `sources` (what was searched, and the passages), `delta` (more text), then `done`"
     " (the message) or `error` (a problem). A comment every 15 s keeps the connection open. After a"
-    " lost connection, GET /api/v1/chat/{message_id}/stream with Last-Event-ID goes on."
+    " lost connection, GET /api/v1/chat/{message_id}/stream with Last-Event-ID goes on; a second"
+    " `start` means that all is sent again from the first word."
 )
 _STREAM = {sse.MEDIA_TYPE: {"type": "string", "description": _EVENTS}}
 

@@ -77,6 +77,8 @@ export class Answer {
     switch (event.type) {
       case "start":
         this.id.value = event.message_id;
+        // Not the first one: another process of the server took over, and tells it all again.
+        this.rewind();
         if (this.#stopWanted) this.stop();
         break;
       case "queue":

@@ -150,6 +150,34 @@ test("an answer that was being written is taken up where it is shown again", asy
   expect(chat.turns.value[0]?.answer.value?.text.value).toBe("전부");
 });
 
+test("a stream that another process takes up begins anew, no word twice", async () => {
+  vi.useFakeTimers();
+  const chat = new Chat();
+  serve(
+    stream(
+      [
+        ["start", START],
+        ["sources", { query: "q", citations: [CITATION] }],
+        ["delta", { text: "답의 " }],
+      ],
+      { cut: true },
+    ),
+    stream(
+      [
+        ["start", START],
+        ["delta", { text: "답의 끝" }],
+      ],
+      { first: 1_000_001 },
+    ),
+    json({ code: "not_found", detail: "Gone." }, 404),
+  );
+  const asked = chat.ask("질문");
+  await vi.advanceTimersByTimeAsync(10_000);
+  await asked;
+  vi.useRealTimers();
+  expect(chat.turns.value[0]?.answer.value?.text.value).toBe("답의 끝");
+});
+
 test("a failed question says why and can be asked again", async () => {
   const chat = new Chat();
   const calls = serve(
