@@ -9,14 +9,20 @@ CR LF counts, and every byte between the delimiters is the file's.
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
-
-from werkzeug.http import parse_options_header
+from urllib.parse import unquote_to_bytes
 
 MAX_HEADER_BYTES = 16_384
 # What may stand between a boundary and its line's end.
 MAX_PADDING = 64
 
 _DELIMITER_END = re.compile(rb"[ \t]*\r\n")
+
+# A quote inside a value is %22, or \" from older clients; a backslash that escapes nothing is one,
+# so a path of Windows arrives as what it is.
+_PARAMETER = re.compile(
+    r"""\s*;\s*([\w!#$&+.^`|~*-]+)=(?:"((?:\\"|[^"])*)"(?=\s*(?:;|$))|([^;"\s]*))""", re.ASCII
+)
+_ESCAPED = re.compile(r'\\"|%22|%0D|%0A', re.IGNORECASE)
 
 
 class Malformed(ValueError):
@@ -128,7 +134,33 @@ def _part(headers: bytes) -> Part:
     for line in headers.decode().split("\r\n"):
         name, _, value = line.partition(":")
         if name.strip().lower() == "content-disposition":
-            kind, options = parse_options_header(value)
+            kind, options = _parse(value)
             if kind == "form-data" and "name" in options:
-                return Part(options["name"], options.get("filename"))
+                return Part(options["name"], options.get("filename*", options.get("filename")))
     raise Malformed("a part has no Content-Disposition with a name")
+
+
+def _parse(value: str) -> tuple[str, dict[str, str]]:
+    """The kind and the parameters of a Content-Disposition, by the rules of HTML forms.
+
+    https://html.spec.whatwg.org/#multipart-form-data; `filename*` of RFC 5987, which aiohttp and
+    older versions of requests send, only in UTF-8.
+    """
+    at = len(value.partition(";")[0])
+    kind = value[:at].strip().lower()
+    options: dict[str, str] = {}
+    while found := _PARAMETER.match(value, at):
+        at = found.end()
+        name, quoted, token = found[1].lower(), found[2], found[3]
+        text = token if quoted is None else _ESCAPED.sub(_unescape, quoted)
+        if name.endswith("*"):
+            charset, _, rest = text.partition("'")
+            if charset.lower() != "utf-8":
+                continue
+            text = unquote_to_bytes(rest.partition("'")[2]).decode()
+        options.setdefault(name, text)
+    return kind, options
+
+
+def _unescape(found: re.Match[str]) -> str:
+    return {"%0D": "\r", "%0A": "\n"}.get(found[0].upper(), '"')

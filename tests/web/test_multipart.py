@@ -80,6 +80,28 @@ def test_names_in_every_script() -> None:
         decode(b"--x\r\nContent-Disposition: form-data; name=\xff\r\n\r\n\r\n--x--", 9)
 
 
+@pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        (r'filename="..\..\etc\passwd.txt"', r"..\..\etc\passwd.txt"),
+        (r'filename="C:\docs\"', "C:\\docs\\"),
+        (r'filename="a\\b.txt"', r"a\\b.txt"),
+        (r'filename="a \"b\".txt"', 'a "b".txt'),
+        ('filename="a%22b%0d%0Ac%41%25.txt"', 'a"b\r\nc%41%25.txt'),
+        ('filename="a; b=c.txt"; size=3', "a; b=c.txt"),
+        ("filename=plain.txt", "plain.txt"),
+        ("FileName = none", None),
+        ("filename*=UTF-8''%EC%9E%90%EB%A3%8C.pdf", "자료.pdf"),
+        ("filename=\"x.pdf\"; filename*=utf-8'ko'%EC%9E%90.pdf", "자.pdf"),
+        ("filename=\"x.pdf\"; filename*=iso-8859-1''%A3.pdf", "x.pdf"),
+        ('filename=""', ""),
+    ],
+)
+def test_file_names_are_read_as_forms_write_them(sent: str, name: str | None) -> None:
+    head = f'Content-Disposition: form-data; name="file"; {sent}\r\n\r\n'
+    assert decode(b"--x\r\n" + head.encode() + b"\r\n--x--", 50)[0][0] == Part("file", name)
+
+
 def test_empty_part_may_share_the_line_break() -> None:
     body = b"--x\r\n" + HEAD[:-2] + b"\r\n--x\r\n" + HEAD + b"\r\n--x--"
     for size in (1, 5, 1000):

@@ -116,6 +116,17 @@ def test_bad_file(
     assert nothing_is_left(client, services)
 
 
+@pytest.mark.parametrize("name", [rb"..\..\Windows\evil.txt", rb"C:\a.txt", rb"a\b.txt"])
+def test_path_of_windows_is_refused_as_any_path(
+    client: Client, services: Services, name: bytes
+) -> None:
+    body = b"--x\r\n" + FILE.replace(b"a.txt", name) + b"\r\n--x--\r\n"
+    response = client.post(PATH, data=body, content_type=FORM)
+    assert response.status_code == 400, response.text
+    assert "not a path" in response.json["detail"]
+    assert nothing_is_left(client, services)
+
+
 def nothing_is_left(client: Client, services: Services) -> bool:
     """Whether there is no document, no job and no file."""
     stored = services.config.data_dir / "files"
