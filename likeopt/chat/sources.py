@@ -58,9 +58,11 @@ class Source(msgspec.Struct, frozen=True):
         spans = [(one.start, one.end) for one in self.sentences]
         above = [header_of(self.hit.text, span, self.hit.context) for span in spans]
         headers = {header.span for header in above if header}
+        # The table that begins in the passage before comes first.
+        tables = [header and (header.span or (-1,))[0] for header in above]
         return [
-            Candidate(self.number, one.start, shown(self.hit, one), one.score)
-            for one in self.sentences
+            Candidate(self.number, one.start, shown(self.hit, one), one.score, table)
+            for one, table in zip(self.sentences, tables, strict=True)
             if (one.start, one.end) not in headers
         ]
 

@@ -49,6 +49,34 @@ def test_an_extractive_answer_quotes_the_documents(
     assert stored(database, reader, message) == message
 
 
+PRICES = """Plan | Users | Price per month
+Basic | 10 | 9 euros
+Team | 50 | 49 euros
+Firm | 500 | 299 euros"""
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        (
+            "How much is the Team plan per month?",
+            "Plan: Team, Users: 50, Price per month: 49 euros [1]",
+        ),
+        (
+            "What is the price of a plan per month?",
+            """Plan: Basic, Users: 10, Price per month: 9 euros
+Plan: Team, Users: 50, Price per month: 49 euros
+Plan: Firm, Users: 500, Price per month: 299 euros [1]""",
+        ),
+    ],
+)
+def test_an_answer_from_a_table_is_the_rows_that_are_asked_for(
+    question: str, answer: str, plain: Chat, shelf: Shelf, reader: Reader
+) -> None:
+    shelf.add("prices.csv", PRICES)
+    assert last(plain.ask(reader, question)).content == answer
+
+
 def test_a_korean_question_gets_a_korean_answer(plain: Chat, reader: Reader) -> None:
     message = last(plain.ask(reader, "연차는 며칠인가요?"))
     assert message.content.startswith("정규직 직원의 연차는 15일입니다.")

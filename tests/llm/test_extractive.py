@@ -45,6 +45,33 @@ def test_much_weaker_sentences_are_left_out() -> None:
     assert text == "Leave is 15 days. [1]"
 
 
+def test_the_row_that_is_asked_for_is_told_without_its_neighbours() -> None:
+    rows = [
+        Candidate(1, 10, "Plan: Basic, Price: 9 euros a month", 0.70, table=0),
+        Candidate(1, 20, "Plan: Team, Price: 49 euros a month", 0.78, table=0),
+        Candidate(1, 30, "Plan: Firm, Price: 99 euros a month", 0.70, table=0),
+    ]
+    assert answer(*rows) == "Plan: Team, Price: 49 euros a month [1]"
+    # A sentence, another table, another source: each is weighed for itself.
+    others = [
+        Candidate(1, 90, "Region: EU, Price: plus tax", 0.70, table=80),
+        Candidate(2, 10, "Office: Seoul, Floor: 4", 0.70, table=0),
+        Candidate(1, 70, "Prices are those of a month.", 0.70),
+    ]
+    assert answer(*rows, *others) == (
+        "Plan: Team, Price: 49 euros a month\nPrices are those of a month.\n"
+        "Region: EU, Price: plus tax [1]\n\nOffice: Seoul, Floor: 4 [2]"
+    )
+
+
+def test_rows_that_answer_alike_stand_on_lines_of_their_own() -> None:
+    rows = [
+        Candidate(1, 10, "Plan: Basic, Price: 9 euros", 0.8, table=0),
+        Candidate(1, 20, "Plan: Team, Price: 49 euros", 0.8, table=0),
+    ]
+    assert answer(*rows) == "Plan: Basic, Price: 9 euros\nPlan: Team, Price: 49 euros [1]"
+
+
 def test_an_answer_stays_short() -> None:
     words = ["alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india"]
     many = [candidate(i, f"{word} {word} is what {i} says.", 0.9) for i, word in enumerate(words)]
