@@ -14,6 +14,10 @@ from likeopt.retrieval.analyse import Analyser
 SUPPORT = 0.6
 _LEAST_TERMS = 3
 
+# What is held back because of what may follow it has at most so many characters. Models that have
+# lost their way write thousands of line breaks.
+_MOST_HELD = 200
+
 _LABEL = r"(?:\^|(?:[Pp]assage|[Ss]ource|구절|문서|출처)s?\s?)?"
 _LIST = r"\d{1,3}(?:\s?[,;–-]\s?\d{1,3})*"
 # 【1†source】 is how some hosted models were taught to cite.
@@ -22,16 +26,19 @@ _token = re.compile(
     r"(?P<ticks>`+)|(?P<gap>\n\n)"
     rf"|(?P<space>[ ]?)[\[【]{_LABEL}(?P<numbers>{_LIST}){_DAGGER}[\]】]"
 )
-# The end of a text that the next piece may turn into one of these.
+# The end of a text that the next piece may turn into one of these. Like all patterns here it looks
+# at each run of like characters once, for these run while other answers are waiting.
 _unfinished = re.compile(
-    r"(?:`+|\n|[ ]|[ ]?[\[【](?:\^|[A-Za-z가-힣]{0,8}\s?)?(?:\d[\d\s,;–-]{0,24})?"
-    rf"{_DAGGER})$"
+    r"(?:(?<!`)`++|\n{1,2}|[ ]|[ ]?[\[【](?:\^|[A-Za-z가-힣]{0,8}\s?)?(?:\d[\d\s,;–-]{0,24})?"
+    rf"{_DAGGER})\Z"
 )
 _between = re.compile(r"\s*([,;–-])\s*")
 _marker = re.compile(r"\[\d+\]")
 # Ends of sentences, once it is known what comes next; a marker still belongs to what is before.
-_sentence_end = re.compile(r"(?:(?<=[.!?。])[\"'”’)*_]*(?=\s)|(?=\n))(?P<space>\s+)(?=[^\s\[])")
-_held = re.compile(r"(?:[.!?。][\"'”’)*_]*\s*|\s+)$")
+_sentence_end = re.compile(
+    r"(?:(?<=[.!?。])[\"'”’)*_]*+|(?<!\s)(?=[^\S\n]*+\n))(?P<space>\s++)(?=[^\s\[])"
+)
+_held = re.compile(r"(?:[.!?。][\"'”’)*_]*+\s*+|(?<!\s)\s++)\Z")
 
 
 class Markers:
@@ -50,8 +57,7 @@ class Markers:
     def feed(self, piece: str) -> str:
         """Add a piece of the model's text; returns what can be shown of it all."""
         self._raw += piece
-        held = _unfinished.search(self._raw)
-        cut = held.start() if held else len(self._raw)
+        cut = _cut(_unfinished, self._raw)
         self._checked += _token.sub(self._check, self._raw[:cut])
         self._raw = self._raw[cut:]
         return self._attribute(final=False)
@@ -91,8 +97,7 @@ class Markers:
             text = self._checked.rstrip()
             self._checked = ""
             return shown + self._close(text)
-        held = _held.search(self._checked)
-        cut = held.start() if held else len(self._checked)
+        cut = _cut(_held, self._checked)
         self._sentence += self._checked[:cut]
         shown += self._checked[:cut]
         self._checked = self._checked[cut:]
@@ -112,6 +117,14 @@ class Markers:
             return rest
         self.used.add(best)
         return f"{rest} [{best}]"
+
+
+def _cut(held: re.Pattern[str], text: str) -> int:
+    """Where the end of `text` begins that must wait for the next piece."""
+    found = held.search(text)
+    if found is None or len(text) - found.start() > _MOST_HELD:
+        return len(text)
+    return found.start()
 
 
 def _numbers(text: str) -> list[int]:

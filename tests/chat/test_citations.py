@@ -73,6 +73,20 @@ def test_text_streams_on_while_a_sentence_is_written() -> None:
     assert markers.feed("] a year") == " [2] a year"
 
 
+@pytest.mark.parametrize("run_of", ["\n", " \n", "`", " ", ".", '"', "*", 'x."', "\n\n\n-", "["])
+def test_a_model_that_repeats_itself_holds_nobody_up(run_of: str) -> None:
+    """Looking at each character again for each that follows, 200,000 of them took hours."""
+    text = f"Moon landings were faked.{run_of * (200_000 // len(run_of))}end"
+    for size in (len(text), 50):
+        markers = Markers(TEXTS, ANALYSER)
+        shown = ""
+        for start in range(0, len(text), size):
+            shown += markers.feed(text[start : start + size])
+            # Nor does the reader wait for what is no sentence.
+            assert start + size - len(shown) < 300
+        assert shown + markers.end() == text
+
+
 def test_without_sources_every_marker_goes() -> None:
     markers = Markers({}, ANALYSER)
     assert markers.feed("Fifteen [1] days") + markers.end() == "Fifteen days"
