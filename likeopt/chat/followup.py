@@ -97,17 +97,31 @@ def standalone(question: str, exchanges: list[Exchange], model: ChatModel | None
     """A question that depends on `exchanges`, with what it refers to.
 
     `model` rewrites it; without one, or if it fails or takes longer than REWRITE_SECONDS, the
-    content words of the last question are added.
+    content words of the last question are added, and if that one depended too, those of the last
+    one that did not.
     """
     rewritten = _ask(model, question, exchanges) if model else ""
-    return rewritten or _extended(question, exchanges[-1])
+    return rewritten or _extended(question, exchanges)
 
 
-def _extended(question: str, last: Exchange) -> str:
+def _extended(question: str, exchanges: list[Exchange]) -> str:
+    last = exchanges[-1]
+    if _understood(last):
+        about = last.query
+    else:
+        earlier = [exchange for exchange in exchanges if _understood(exchange)]
+        # Before the oldest at hand there was another: what was searched for it has its subject.
+        about = f"{last.question} {(earlier or exchanges[:1])[-1].query}"
     said = {word.lower() for word in content_words(question)}
-    subject = [word for word in content_words(last.query) if word.lower() not in said]
+    subject = [word for word in content_words(about) if word.lower() not in said]
     # A long question before has its subject in its first words or its last; 12 hold both.
     return " ".join([question, *subject[:12]])
+
+
+def _understood(exchange: Exchange) -> bool:
+    """Whether what was searched holds no more than the question meant: it stood alone, or a model
+    rewrote it."""
+    return not depends(exchange.question) or not exchange.query.startswith(exchange.question)
 
 
 _INSTRUCTIONS = (

@@ -58,10 +58,34 @@ def test_without_a_model_the_subject_is_added() -> None:
     )
 
 
-def test_a_chain_of_follow_ups_keeps_its_subject() -> None:
-    """The query that was searched for the last one counts, not its words."""
-    chain = [Exchange("그럼 급여는?", "없습니다.", "그럼 급여는? 육아휴직")]
-    assert "육아휴직" in standalone("왜요?", chain, None)
+def ask_on(questions: list[str], *, remembered: int = 3) -> str:
+    """What is searched for the last of several questions, each asked after those before."""
+    exchanges: list[Exchange] = []
+    for question in questions:
+        query = question
+        if exchanges and depends(question):
+            query = standalone(question, exchanges[-remembered:], None)
+        exchanges.append(Exchange(question, "!", query))
+    return exchanges[-1].query
+
+
+def test_a_chain_of_follow_ups_keeps_its_subject_and_drops_the_steps_between() -> None:
+    chain = ["출장비 정산은 어떻게 하나요?", "그럼 일비는?", "과장은?", "부장은?"]
+    assert ask_on(chain[:2]) == "그럼 일비는? 출장비 정산"
+    assert ask_on(chain[:3]) == "과장은? 일비 출장비 정산"
+    assert ask_on(chain) == "부장은? 과장 출장비 정산"
+    # A question that stands alone is a new subject.
+    assert ask_on([*chain, "육아휴직은 얼마나 쓸 수 있나요?", "급여는?"]) == "급여는? 육아휴직"
+    # The first one is no longer remembered, and its subject is.
+    assert ask_on([*chain, "항공권은?"]) == "항공권은? 부장 일비 출장비 정산"
+
+
+def test_what_a_model_rewrote_is_the_subject() -> None:
+    rewritten = [
+        *BEFORE,
+        Exchange("그럼 급여는?", "없습니다.", "육아휴직 중 급여는 얼마인가요?"),
+    ]
+    assert standalone("왜요?", rewritten, None) == "왜요? 육아휴직 중 급여"
 
 
 @pytest.fixture
