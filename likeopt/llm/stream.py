@@ -29,6 +29,7 @@ _BLOCK = 1 << 16
 # Bytes of a refusal that are read, and characters of its reason that are passed on.
 _REFUSAL_BYTES = 8192
 _REASON_CHARS = 200
+_BROKE_OFF = "The model broke off in the middle of its answer."
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -136,7 +137,7 @@ class TextStream:
             self._take(data)
         if not block:
             if not self._complete and not self._closed:
-                raise ModelUnavailable("The model broke off in the middle of its answer.")
+                raise ModelUnavailable(_BROKE_OFF)
             self._end()
         elif self._clock.monotonic() - self._heard > self._timeout:
             raise TimeoutError
@@ -202,6 +203,8 @@ class TextStream:
     def _unavailable(self, error: Exception) -> ModelUnavailable:
         if isinstance(error, TimeoutError):
             return ModelUnavailable("The model sent nothing for too long.", code="model_timeout")
+        if self._response is not None:
+            return ModelUnavailable(_BROKE_OFF)
         return ModelUnavailable(f"The model endpoint does not answer ({type(error).__name__}).")
 
 
