@@ -21,6 +21,8 @@ LEAST_SIMILARITY = 0.84
 LEAST_SIMILARITY_ACROSS = 0.73
 
 MOST_SOURCES = 6
+# Passages that are named beside "not in these documents".
+NEAREST = 3
 # A quote is the best sentence, and as far as this others that have a good share of its score.
 QUOTE_CHARS = 300
 _GOOD_SHARE = 0.6
@@ -85,6 +87,19 @@ def select(hits: list[Hit], question: Language | None = None) -> list[Source]:
             fresh.sort(key=lambda one: (-one.score, one.start))
             sources.append(Source(len(sources) + 1, hit, fresh))
     return sources
+
+
+def nearest(sources: list[Source], hits: list[Hit], question: Language) -> list[Source]:
+    """What may hold the answer that was not found in `sources`, numbered from 1: the best of them,
+    and at least one passage in the language that the question is not in, if any is near. Its
+    reader can tell what no rule can."""
+    across = [hit for hit in hits if _relevant_across(hit, question)]
+    known = sources[:NEAREST]
+    if not any(one.hit in across for one in known):
+        across = across[: max(1, NEAREST - len(known))]
+        known = known[: NEAREST - len(across)]
+        known += [Source(number, hit, []) for number, hit in enumerate(across, len(known) + 1)]
+    return known
 
 
 def shown(hit: Hit, sentence: Sentence) -> str:

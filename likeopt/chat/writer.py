@@ -20,7 +20,7 @@ from likeopt.chat import followup, prompt
 from likeopt.chat.broadcast import Frames, Stop
 from likeopt.chat.citations import Markers
 from likeopt.chat.events import Event, Queue, Sources
-from likeopt.chat.sources import Source, select
+from likeopt.chat.sources import Source, nearest, select
 from likeopt.chat.text import Language, language_of
 from likeopt.clock import Clock
 from likeopt.errors import LikeOptError, ModelUnavailable
@@ -30,15 +30,13 @@ from likeopt.llm.stream import TextStream
 from likeopt.llm.types import ChatModel, Completion
 from likeopt.monitoring.stages import Stages
 from likeopt.retrieval.analyse import Analyser
-from likeopt.retrieval.types import Filters, SearchResponse
+from likeopt.retrieval.types import Filters, Hit, SearchResponse
 from likeopt.storage.messages import Citation, Exchange, Kind, Outcome, State
 from likeopt.storage.reader import Reader
 
 # Passages that are looked at, and sentences marked in each.
 HITS = 10
 SENTENCES = 8
-# Passages that are named beside "not in these documents".
-NEAREST = 3
 # The engine takes queries up to 2,000 characters; a longer question has its point at its ends.
 _QUERY_CHARS = 2000
 _QUERY_HEAD = 600
@@ -103,6 +101,7 @@ class _Answer:
         self._frames = frames
         self._stages = Stages(writer.clock)
         self._query = task.question
+        self._hits: list[Hit] = []
         self._sources: list[Source] = []
         self._announced = False
         self._markers = Markers({}, writer.analyser)
@@ -120,6 +119,7 @@ class _Answer:
             )
         for name, millis in found.stages.items():
             self._stages.add(f"search.{name}", millis)
+        self._hits = found.hits
         asked_in = language_of(self._task.question) if self._writer.model else None
         self._sources = select(found.hits, asked_in)
         if self._task.stop.event.is_set():
@@ -143,11 +143,11 @@ class _Answer:
 
     def _not_found(self, error_code: str | None = None) -> Written:
         """Say so, and name the nearest passages: their reader may see what no rule sees."""
-        nearest = self._nearest()
-        self._announce(nearest)
+        near = self._nearest()
+        self._announce(near)
         self._frames.write(extractive.NOT_FOUND[self._task.language])
         self._frames.flush()
-        return self._written("complete", "not_found", nearest, error_code=error_code)
+        return self._written("complete", "not_found", near, error_code=error_code)
 
     def _extract(self, error_code: str | None = None) -> Written:
         """Answer with the documents' sentences; `error_code` says why no model did."""
@@ -218,16 +218,18 @@ class _Answer:
         clock = self._writer.clock
         started = clock.monotonic()
         first = None
+        broken = True
         try:
             for piece in stream:
                 if first is None:
                     first = clock.monotonic()
                     self._stages.add("first_token", (first - started) * 1000)
                 self._frames.write(self._markers.feed(piece))
+            broken = self._task.stop.event.is_set()
         finally:
             stream.close()
             if first is not None:
-                self._frames.write(self._markers.end())
+                self._frames.write(self._markers.end(broken=broken))
                 self._stages.add("generate", (clock.monotonic() - first) * 1000)
         self._frames.flush()
         if first is None and not self._task.stop.event.is_set():
@@ -250,7 +252,8 @@ class _Answer:
             self._publish(Sources(self._query, citations))
 
     def _nearest(self) -> list[Citation]:
-        return [source.citation() for source in self._sources[:NEAREST]]
+        asked_in = language_of(self._task.question)
+        return [one.citation() for one in nearest(self._sources, self._hits, asked_in)]
 
     def _cited(self) -> list[Citation]:
         used = self._markers.used

@@ -29,8 +29,16 @@ class Shelf:
         self.queries: list[str] = []
         self.broken: LikeOptError | None = None
 
-    def add(self, name: str, text: str, *, page: int | None = None, context: str = "") -> str:
-        """Add a document; returns its id."""
+    def add(
+        self,
+        name: str,
+        text: str,
+        *,
+        page: int | None = None,
+        context: str = "",
+        similarity: float | None = None,
+    ) -> str:
+        """Add a document, `similarity` away in meaning from all questions; returns its id."""
         document = library.add(self._db, self._reader, self._clock, name, text)
         library.index(self._db, self._clock, [text])
         self._hits.append(
@@ -48,6 +56,7 @@ class Shelf:
                 end=len(text),
                 page=page,
                 score=0.0,
+                similarity=similarity,
             )
         )
         return document.id
@@ -65,10 +74,11 @@ class Shelf:
         idf = {term: math.log(1 + (len(known) + 1) / (counts[term] + 0.5)) for term in terms}
         found = []
         for hit, theirs in zip(self._hits, known, strict=True):
-            if not terms & theirs:
+            if not terms & theirs and hit.similarity is None:
                 continue
             marks = highlight.mark(_ANALYSER, hit.text, hit.context, idf)
-            best = highlight.best_sentences(hit.text, hit.context, marks, idf, None, sentences)
+            near = hit.similarity
+            best = highlight.best_sentences(hit.text, hit.context, marks, idf, near, sentences)
             changes: dict[str, Any] = {
                 "coverage": highlight.coverage(marks, idf),
                 "sentences": best,

@@ -100,6 +100,17 @@ def test_what_is_not_in_the_documents_is_not_answered(
     assert stub.requests == []
 
 
+def test_a_question_in_the_other_language_is_shown_where_the_answer_may_be(
+    plain: Chat, shelf: Shelf, reader: Reader
+) -> None:
+    shelf.add("office.md", "Visitors park behind the building.", similarity=0.76)
+    shelf.add("rail.md", "Trains leave every hour.", similarity=0.7)
+    message = last(plain.ask(reader, "손님은 차를 어디에 세우나요?"))
+    assert message.kind == "not_found"
+    shown = [(one.number, one.document_name, one.quote) for one in message.citations]
+    assert shown == [(1, "office.md", "Visitors park behind the building.")]
+
+
 def test_an_empty_library_says_so_politely(
     database: Database, reader: Reader, real_clock: object
 ) -> None:

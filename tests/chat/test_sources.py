@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from likeopt.chat.sources import MOST_SOURCES, QUOTE_CHARS, select, shown
+from likeopt.chat.sources import MOST_SOURCES, NEAREST, QUOTE_CHARS, nearest, select, shown
 from likeopt.retrieval.sentences import split
 from likeopt.retrieval.types import Hit, Sentence
 from tests.chat.test_prompt import hit
@@ -139,6 +139,21 @@ def test_a_model_may_look_at_passages_in_the_other_language() -> None:
     assert select([english]) == []
     assert select([english], "en") == []
     assert len(select([english], "ko")) == 1
+
+
+def test_the_nearest_passages_leave_room_for_the_other_language() -> None:
+    korean = [hit(f"연차는 {number}일입니다.", version_id=number) for number in range(1, 5)]
+    english = hit("Employees get 15 days.", coverage=0.0, similarity=0.76, version_id=9)
+    far = hit("Lunch is at noon.", coverage=0.0, similarity=0.7, version_id=10)
+    found = nearest(select(korean), [*korean, far, english], "ko")
+    assert [(one.number, one.hit.text) for one in found] == [
+        (1, "연차는 1일입니다."),
+        (2, "연차는 2일입니다."),
+        (3, "Employees get 15 days."),
+    ]
+    assert [one.hit for one in nearest(select(korean), korean, "ko")] == korean[:NEAREST]
+    assert [one.hit for one in nearest([], [far, english], "ko")] == [english]
+    assert nearest([], [english], "en") == []
 
 
 def test_lines_that_a_margin_broke_are_one() -> None:
