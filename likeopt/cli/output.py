@@ -28,6 +28,7 @@ class Exit(IntEnum):
     USAGE = 2
     NOTHING_FOUND = 3
     UNAVAILABLE = 4
+    NOT_THERE = 5
     INTERRUPTED = 130
 
 
@@ -35,8 +36,9 @@ EXIT_HELP = {
     Exit.OK: "Done.",
     Exit.FAILED: "It failed, or `doctor` found something wrong, or a file could not be indexed.",
     Exit.USAGE: "The command line or a setting is wrong.",
-    Exit.NOTHING_FOUND: "Nothing was found: no passage, no such document or conversation.",
+    Exit.NOTHING_FOUND: "Nothing was found: no passage, or no answer in the documents.",
     Exit.UNAVAILABLE: "A part does not answer at the moment; trying again can help.",
+    Exit.NOT_THERE: "What was named does not exist: no such conversation or document.",
     Exit.INTERRUPTED: "Interrupted with Ctrl-C; nothing is half-done.",
 }
 
@@ -46,7 +48,7 @@ def exit_code(error: LikeOptError) -> Exit:
     if isinstance(error, (BadInput, ConfigError, TooLarge, UnsupportedType)):
         return Exit.USAGE
     if isinstance(error, NotFound):
-        return Exit.NOTHING_FOUND
+        return Exit.NOT_THERE
     return Exit.UNAVAILABLE if error.retryable else Exit.FAILED
 
 

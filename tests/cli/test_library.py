@@ -199,7 +199,11 @@ def test_ask_goes_on_in_a_conversation(served: Served) -> None:
 
 def test_ask_what_the_documents_do_not_hold(served: Served) -> None:
     assert served.json("ask", "Who won the chess match?", code=3)["kind"] == "not_found"
-    assert served.json("ask", "x", "--conversation", "0" * 32, code=3)["error"]
+
+
+def test_ask_in_a_conversation_that_does_not_exist(served: Served) -> None:
+    error = served.json("ask", "x", "--conversation", "0" * 32, code=5)["error"]
+    assert error["code"] == "not_found"
 
 
 def test_doctor_sees_the_parts(served: Served) -> None:
