@@ -73,6 +73,9 @@ def main(argv: list[str] | None = None) -> int:
         print_error(
             error.message, code=error.instance_code, as_json=as_json, retryable=error.retryable
         )
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        code = Exit.OK
     except click.ClickException as error:
         hint = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
         tail = f" Try `{hint} --help`." if hint and not as_json else ""

@@ -25,6 +25,14 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"\n  {command} " in shown
 
 
+@pytest.mark.parametrize("argv", [[], ["model"]])
+def test_a_group_alone_shows_its_help(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == 0
+    alone = capsys.readouterr()
+    assert main([*argv, "--help"]) == 0
+    assert alone == capsys.readouterr()
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
