@@ -39,6 +39,8 @@ _sentence_end = re.compile(
     r"(?:(?<=[.!?。])[\"'”’)*_]*+|(?<!\s)(?=[^\S\n]*+\n))(?P<space>\s++)(?=[^\s\[])"
 )
 _held = re.compile(r"(?:[.!?。][\"'”’)*_]*+\s*+|(?<!\s)\s++)\Z")
+# What is held of a sentence that has come to its end.
+_ended = re.compile(r"[.!?。]")
 
 
 class Markers:
@@ -60,13 +62,18 @@ class Markers:
         cut = _cut(_unfinished, self._raw)
         self._checked += _token.sub(self._check, self._raw[:cut])
         self._raw = self._raw[cut:]
-        return self._attribute(final=False)
+        return self._attribute()
 
-    def end(self) -> str:
-        """The rest, once the model is done."""
+    def end(self, *, broken: bool = False) -> str:
+        """The rest, once the model is done; `broken` if it was cut off before its end."""
         self._checked += _token.sub(self._check, self._raw)
         self._raw = ""
-        return self._attribute(final=True)
+        shown = self._attribute()
+        rest, self._checked = self._checked.rstrip(), ""
+        if broken and not _ended.match(rest):
+            # Half a sentence: nobody knows whether the whole would have been the passage's.
+            return shown + rest
+        return shown + self._close(rest)
 
     def _check(self, match: re.Match[str]) -> str:
         """One marker in its one form, or nothing; code stays as it is."""
@@ -86,17 +93,13 @@ class Markers:
         self.used |= set(known)
         return (match["space"] + "".join(f"[{number}]" for number in known)) if known else ""
 
-    def _attribute(self, *, final: bool) -> str:
+    def _attribute(self) -> str:
         """Move checked text out, sentence by sentence."""
         shown = ""
         while end := _sentence_end.search(self._checked):
             cut = end.start("space")
             shown += self._close(self._checked[:cut]) + end["space"]
             self._checked = self._checked[end.end() :]
-        if final:
-            text = self._checked.rstrip()
-            self._checked = ""
-            return shown + self._close(text)
         cut = _cut(_held, self._checked)
         self._sentence += self._checked[:cut]
         shown += self._checked[:cut]

@@ -87,6 +87,26 @@ def test_a_model_that_repeats_itself_holds_nobody_up(run_of: str) -> None:
         assert shown + markers.end() == text
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("It is so. Annual leave is 15 days a", "It is so. Annual leave is 15 days a"),
+        ("Annual leave is 15 days a year.", "Annual leave is 15 days a year. [1]"),
+        ("Annual leave is 15 days a year.”\n", "Annual leave is 15 days a year.” [1]"),
+        (
+            "Annual leave is 15 days a year.\n\nThe cache holds answers for",
+            "Annual leave is 15 days a year. [1]\n\nThe cache holds answers for",
+        ),
+        ("- The cache holds answers\n", "- The cache holds answers"),
+    ],
+)
+def test_half_a_sentence_gets_no_marker(text: str, shown: str) -> None:
+    for size in (1, 3, len(text)):
+        markers = Markers(TEXTS, ANALYSER)
+        pieces = [markers.feed(text[at : at + size]) for at in range(0, len(text), size)]
+        assert "".join(pieces) + markers.end(broken=True) == shown
+
+
 def test_without_sources_every_marker_goes() -> None:
     markers = Markers({}, ANALYSER)
     assert markers.feed("Fifteen [1] days") + markers.end() == "Fifteen days"

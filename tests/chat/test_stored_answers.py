@@ -234,6 +234,12 @@ def test_what_a_dying_model_wrote_is_kept_as_failed(
     assert (message.state, message.kind) == ("failed", "generated")
     assert message.content == "You get 15 days [1]"
     assert [one.number for one in message.citations] == [1]
+    # Half a sentence is not said to be a passage's.
+    stub.say("Full-time employees get 15 days of", " annual", drop=1)
+    failed = failure(chat.regenerate(reader, message.id))
+    assert failed.message is not None
+    assert failed.message.content == "Full-time employees get 15 days of"
+    assert failed.message.citations == []
     # And it can be asked again.
     stub.say("You get 15 days [1].")
     assert last(chat.regenerate(reader, message.id)).content == "You get 15 days [1]."
