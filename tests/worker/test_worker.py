@@ -123,12 +123,12 @@ def test_a_changed_file_is_replaced_and_only_new_passages_are_embedded(stage: St
 def test_files_that_cannot_be_read_say_why_and_stop_nothing(stage: Stage) -> None:
     stage.upload("good.txt", "words")
     stage.upload("bad.json", "{not json")
-    stage.upload("blank.txt", "  \n \n")
+    stage.upload("blank.html", "<p> </p>")
     stage.upload("also good.txt", "more words")
     stage.settle()
     states = {d.name: (d.state, d.error_code) for d in stage.all()}
     assert states["good.txt"] == states["also good.txt"] == ("ready", None)
-    assert states["bad.json"][0] == states["blank.txt"][0] == "failed"
+    assert states["bad.json"][0] == states["blank.html"][0] == "failed"
     assert all(d.error_message for d in stage.all() if d.state == "failed")
 
 

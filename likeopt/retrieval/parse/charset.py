@@ -7,6 +7,7 @@ notices. So only character sets whose result can be checked are tried, and all e
 
 import codecs
 import re
+import unicodedata
 from itertools import islice
 
 from likeopt.retrieval.parse.failures import Unreadable
@@ -18,6 +19,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_WIDE = frozenset({"utf-16", "utf-16-le", "utf-16-be", "utf-32"})
 _FOREIGN = re.compile(r"[^\x00-\x7f]")
 _SAMPLE = 5000  # characters outside ASCII looked at
 
@@ -27,7 +29,8 @@ _KOREAN = frozenset(
     "이다는의가에을하고지한로기은사를도서자시어나정인으리수대해스일아그있보들게안부제니만면장여주과전"
     "구라상공조원비동소적연성와위유문신개경요오세했계것할합습관생무거된된우까되방용학화국중모선진진호"
 )
-_JAPANESE = re.compile("[\u3040-\u30ff]")
+_HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
+_KANA = frozenset(map(chr, range(0x3040, 0x3100)))
 _SIMPLIFIED = frozenset("的一是不了在人有我他这中大来上国个到说们为和地出也时年得就那要下以生会")
 _TRADITIONAL = frozenset("的一是不了在人有我他這中大來上國個到說們為和地出也時年得就那要下以生會")
 _WESTERN = re.compile(
@@ -61,10 +64,13 @@ def decode(data: bytes) -> str:
 
 def _strict(data: bytes, encoding: str) -> str:
     try:
-        return data.decode(encoding)
+        text = data.decode(encoding)
     except UnicodeDecodeError as error:
         detail = f"it claims {encoding} but is not at byte {error.start:,}"
         raise Unreadable("unknown_charset", detail) from None
+    if encoding in _WIDE and not _is_language(text):
+        raise Unreadable("unknown_charset", f"it claims {encoding} and holds something else")
+    return text
 
 
 def _wide(data: bytes) -> str:
@@ -74,6 +80,23 @@ def _wide(data: bytes) -> str:
     if len(data) % 2 == 0 and max(even, odd) > len(sample) / 20 and min(even, odd) == 0:
         return "utf-16-le" if odd else "utf-16-be"
     raise Unreadable("unknown_charset", "it holds binary data")
+
+
+def _is_language(text: str) -> bool:
+    """Whether UTF-16 or UTF-32 makes sense of the bytes: nearly any even number of them is valid.
+
+    Of 65,536 code units 30,000 are ideographs, and 10,000 are nothing that a text holds.
+    """
+    foreign = [match[0] for match in islice(_FOREIGN.finditer(text), _SAMPLE)]
+    odd = sum(unicodedata.category(c) in ("Cn", "Co", "Cc") for c in foreign)
+    if odd > len(foreign) / 50:
+        return False
+    if sum(bool(_HAN.match(c)) for c in foreign) <= len(foreign) / 5:
+        return True
+    return any(
+        sum(c in common for c in foreign) > 0.08 * len(foreign)
+        for common in (_KOREAN, _SIMPLIFIED, _TRADITIONAL, _KANA)
+    )
 
 
 def _mostly_utf8(data: bytes) -> bool:
@@ -96,6 +119,6 @@ def _plausible(text: str, encoding: str) -> bool:
             return odd == 0 or len(hangul) > 4 * odd
         return sum(c in _KOREAN for c in hangul) > 0.15 * len(hangul)
     if encoding in ("cp932", "euc_jp"):
-        return sum(bool(_JAPANESE.match(c)) for c in foreign) > 0.25 * count
+        return sum(c in _KANA for c in foreign) > 0.25 * count
     common = _SIMPLIFIED if encoding == "gb18030" else _TRADITIONAL
     return sum(c in common for c in foreign) > 0.08 * count

@@ -20,6 +20,10 @@ KOREAN = "똠방각하 선생님은 펲시를 마시며 연차 휴가 규정을 
         (KOREAN, "utf-8-sig"),
         (KOREAN, "utf-16"),
         (KOREAN, "utf-32"),
+        ("勞動法에 따른 연차 휴가의 規定", "utf-16"),
+        ("これは日本語の文書です。", "utf-16"),
+        ("这是一个中文文档。我们去北京旅行。", "utf-16"),
+        ("Ünïcode – “quotes” ☃ 🙂", "utf-16"),
         ("plain words, 값", "utf-16-le"),
         ("plain words, 값", "utf-16-be"),
         (KOREAN, "cp949"),
@@ -46,6 +50,9 @@ def test_character_sets_are_told_apart(text: str, encoding: str) -> None:
         bytes(range(128, 256)) * 3,
         b"\xef\xbb\xbf\xff",
         b"\xed\xa0\x80",
+        b"\xff\xfe\xfa\x80",
+        b"\xff\xfe\xfa\x80\x81\x99\xf5\x9c\x12\xe4\x33\xd1",
+        b"\xfe\xff" + bytes(range(1, 201)),
     ],
 )
 def test_bytes_that_no_character_set_explains_are_refused(read: Read, data: bytes) -> None:
@@ -68,7 +75,7 @@ def test_plain_text(read: Read) -> None:
 
 def test_blank_and_huge_texts_are_refused(read: Read) -> None:
     with pytest.raises(UnreadableFile) as refused:
-        read(b" \n\t\n", "a.txt")
+        read(b"<p> </p>", "a.html")
     assert refused.value.instance_code == "no_text"
     with pytest.raises(UnreadableFile, match="20 million characters") as refused:
         read(b"a" * (MAX_TEXT + 1), "a.txt")
