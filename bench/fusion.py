@@ -73,9 +73,10 @@ def _fusions(*, every: bool) -> dict[str, Fusion]:
     fusions: dict[str, Fusion] = {
         WORDS: partial(convex, weight=0.0),
         MEANING: partial(convex, weight=1.0),
+        "reciprocal rank": _reciprocal_rank,
+        "min-max": _min_max,
     }
     if every:
-        fusions |= {"reciprocal rank": _reciprocal_rank, "min-max": _min_max}
         fusions |= {f"convex {weight}": partial(convex, weight=weight) for weight in WEIGHTS}
     return fusions | {BOTH: convex}
 
