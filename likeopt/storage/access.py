@@ -1,10 +1,12 @@
 """Who may read and write what. Everything that a `Reader` may not read does not exist for them."""
 
+from collections.abc import Collection
+
 import sqlalchemy as sa
 
 from likeopt.errors import Forbidden, NotFound
 from likeopt.storage.reader import LOCAL_USER, Reader
-from likeopt.storage.tables import collections, users
+from likeopt.storage.tables import collections, documents, users
 
 
 def reader_for(c: sa.Connection, user_id: str) -> Reader:
@@ -41,3 +43,24 @@ def require_writable(c: sa.Connection, reader: Reader, collection_id: str) -> No
         raise NotFound("No such collection.")
     if owner != reader.user_id and not reader.is_admin:
         raise Forbidden("Only the collection's owner can change it.")
+
+
+def require_readable(
+    c: sa.Connection, reader: Reader, document_ids: Collection[str], collection_ids: Collection[str]
+) -> None:
+    """Raise NotFound for the first document or collection that the reader may not read."""
+    for collection_id in collection_ids:
+        if collection_id not in reader.collections:
+            raise NotFound(f"There is no collection {collection_id[:64]}.")
+    wanted = set(document_ids)
+    if not wanted:
+        return
+    rows = c.execute(
+        sa.select(documents.c.id, documents.c.collection_id).where(
+            documents.c.id.in_(wanted), documents.c.deleted == 0
+        )
+    )
+    readable = {row.id for row in rows if row.collection_id in reader.collections}
+    for document_id in document_ids:
+        if document_id not in readable:
+            raise NotFound(f"There is no document {document_id[:64]}.")

@@ -22,6 +22,13 @@ def reader(c: Any) -> Reader:
     return access.local_reader(c)
 
 
+def reader_of(c: Any, documents: list[str], collections: list[str]) -> Reader:
+    """Who is asking, about these documents and collections only. NotFound if one is not theirs."""
+    asking = reader(c)
+    access.require_readable(c, asking, documents, collections)
+    return asking
+
+
 def install(app: Flask, services: Services) -> None:
     """Give `app` its services."""
     app.extensions[_EXTENSION] = services

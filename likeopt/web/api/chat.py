@@ -19,7 +19,7 @@ from likeopt.errors import (
 )
 from likeopt.retrieval.types import Filters
 from likeopt.web import errors, middleware, sse
-from likeopt.web.context import reader, services
+from likeopt.web.context import reader, reader_of, services
 from likeopt.web.endpoint import Endpoints
 from likeopt.web.shapes import Message
 
@@ -121,7 +121,7 @@ def stop(message_id: str) -> Response:
 
 def _begin(body: Question, *, whole: bool) -> Broadcast:
     found = services()
-    asking = found.db.read(reader)
+    asking = found.db.read(lambda c: reader_of(c, body.filters.documents, body.filters.collections))
     how: dict[str, Any] = {
         "filters": msgspec.convert(body.filters, Filters, from_attributes=True),
         "language": body.language,

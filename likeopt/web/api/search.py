@@ -6,17 +6,17 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from likeopt.errors import BadInput, Busy, EngineUnavailable
+from likeopt.errors import BadInput, Busy, EngineUnavailable, NotFound
 from likeopt.retrieval import search as door
 from likeopt.retrieval.types import Degraded, Filters, Hit, Mode
 from likeopt.web import middleware
-from likeopt.web.context import reader, services
+from likeopt.web.context import reader_of, services
 from likeopt.web.endpoint import Endpoints
 
 search = Endpoints("search", tag="Search", prefix="/api/v1/search")
 
 _TIME = "RFC 3339, such as 2026-01-31T09:00:00Z, or a date alone (midnight UTC)."
-_ERRORS = (BadInput, Busy, EngineUnavailable)
+_ERRORS = (BadInput, NotFound, Busy, EngineUnavailable)
 _DETAIL = (
     "By words and by meaning at the same time. `pending` counts passages that cannot be found by"
     " meaning yet, `degraded` names parts that did not work this time."
@@ -119,7 +119,7 @@ def _search(query: str, k: int, mode: Mode, filters: SearchFilters) -> Found:
     found = services()
     stages = middleware.exchange().stages
     with stages.time("reader"):
-        asking = found.db.read(reader)
+        asking = found.db.read(lambda c: reader_of(c, filters.documents, filters.collections))
     with stages.time("search"):
         answer = door.search(
             found.engine,

@@ -1,13 +1,15 @@
 """/api/v1/search."""
 
 import urllib.parse
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from likeopt.services import Services
+from likeopt.storage import collections
 from tests.servers import wait_until
-from tests.web.conftest import Client, Server
+from tests.web.conftest import Client, Server, as_stranger
 
 PATH = "/api/v1/search"
 
@@ -80,6 +82,38 @@ def test_bad_search(client: Client, body: dict[str, Any], status: int, says: str
     response = client.post(PATH, json=body)
     assert response.status_code == status
     assert says in response.json["detail"]
+
+
+def test_filter_by_what_does_not_exist(
+    client: Client, services: Services, upload: Callable[..., Any]
+) -> None:
+    stranger = as_stranger(services)
+    private = services.db.write(lambda c: collections.create(c, stranger, services.clock, "P"))
+    theirs = services.ingest.file(as_stranger(services), private.id, "secret.md", b"# Secret")
+    gone = upload("gone.md")["id"]
+    client.delete(f"/api/v1/documents/{gone}")
+    own = upload("own.md")["id"]
+    for document in (gone, theirs.document.id, "f" * 32, "x"):
+        for response in (
+            client.post(PATH, json={"query": "x", "filters": {"documents": [own, document]}}),
+            client.get(f"{PATH}?q=x&document={own}&document={document}"),
+            client.post(
+                "/api/v1/chat", json={"question": "x", "filters": {"documents": [document]}}
+            ),
+        ):
+            assert response.status_code == 404, response.text
+            assert response.json["detail"] == f"There is no document {document}."
+    for collection in (private.id, "nope"):
+        for response in (
+            client.get(f"{PATH}?q=x&collection={collection}"),
+            client.post(
+                "/api/v1/chat", json={"question": "x", "filters": {"collections": [collection]}}
+            ),
+        ):
+            assert response.status_code == 404
+            assert response.json["detail"] == f"There is no collection {collection}."
+    # What exists is searched, as far as there is an engine.
+    assert client.get(f"{PATH}?q=x&document={own}&collection=default").status_code == 503
 
 
 def test_search_without_an_engine_is_an_honest_503(client: Client, services: Services) -> None:
