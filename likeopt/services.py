@@ -63,7 +63,7 @@ class Services:
         find = partial(
             search, self.engine, self.reranker, deadline_ms=self.config.search_deadline_ms
         )
-        return open_chat(self.config, self.db, self.clock, find)
+        return open_chat(self.config, self.db, self.clock, find, self.run)
 
     def worker_runs(self) -> bool:
         """Whether an indexing worker lives: it holds a lock, which the kernel ends with it."""

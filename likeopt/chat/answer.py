@@ -25,6 +25,7 @@ from likeopt.llm import local
 from likeopt.llm.local import LocalChat
 from likeopt.llm.openai import open_openai
 from likeopt.llm.queue import Queue, Ticket
+from likeopt.llm.stream import Run
 from likeopt.llm.types import ChatModel
 from likeopt.retrieval.types import Filters
 from likeopt.storage import conversations, messages
@@ -367,15 +368,16 @@ def _replay(conversation: Conversation, answer: Message, sent: str) -> list[Even
     return events
 
 
-def open_chat(config: Config, db: Database, clock: Clock, search: Search) -> Chat:
+def open_chat(config: Config, db: Database, clock: Clock, search: Search, run: Run) -> Chat:
     """The chat that the settings describe.
 
-    `search` is `likeopt.retrieval.search.search` with its client and reranker bound.
+    `search` is `likeopt.retrieval.search.search` with its client and reranker bound; `run` is
+    where work that blocks belongs.
     """
     model: ChatModel | None = None
     running = config.llm_concurrency or _ENDPOINT_CONCURRENCY
     if config.llm == "openai":
-        model = open_openai(config, clock)
+        model = open_openai(config, clock, run)
     elif local.is_local(config):
         model = LocalChat(config, clock)
         running = local.concurrency(config)

@@ -8,7 +8,7 @@ import msgspec
 
 from likeopt.clock import Clock
 from likeopt.config import Config
-from likeopt.llm.stream import Endpoint, TextStream
+from likeopt.llm.stream import Endpoint, Run, TextStream, run_here
 from likeopt.llm.types import Completion
 
 # Passages of some 2,500 tokens leave an endpoint's usual 4,096 room for history and answer.
@@ -30,13 +30,15 @@ class OpenAIChat:
         clock: Clock,
         timeout: float = 60.0,
         prompt_tokens: int = 0,
+        run: Run = run_here,
     ) -> None:
         """`url` is the base URL; `timeout` is the longest silence in seconds; `prompt_tokens` of 0
-        means PROMPT_TOKENS."""
+        means PROMPT_TOKENS; `run` as for `TextStream`."""
         self.name = model
         self._endpoint = Endpoint(url, key)
         self._clock = clock
         self._timeout = timeout
+        self._run = run
         self._prompt_tokens = prompt_tokens or PROMPT_TOKENS
 
     def prompt_tokens(self) -> int:
@@ -45,7 +47,8 @@ class OpenAIChat:
 
     def stream(self, request: Completion) -> TextStream:
         """See `ChatModel`."""
-        return TextStream(self._endpoint, body(self.name, request), self._clock, self._timeout)
+        sent = body(self.name, request)
+        return TextStream(self._endpoint, sent, self._clock, self._timeout, self._run)
 
 
 def body(model: str, request: Completion) -> bytes:
@@ -62,8 +65,8 @@ def body(model: str, request: Completion) -> bytes:
     return msgspec.json.encode(fields)
 
 
-def open_openai(config: Config, clock: Clock) -> OpenAIChat:
-    """The endpoint that the settings name."""
+def open_openai(config: Config, clock: Clock, run: Run) -> OpenAIChat:
+    """The endpoint that the settings name; `run` as for `TextStream`."""
     return OpenAIChat(
         config.llm_url,
         config.llm_key,
@@ -71,4 +74,5 @@ def open_openai(config: Config, clock: Clock) -> OpenAIChat:
         clock=clock,
         timeout=config.llm_timeout,
         prompt_tokens=config.llm_context_tokens,
+        run=run,
     )

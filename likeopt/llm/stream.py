@@ -11,6 +11,7 @@ import json
 import socket
 import ssl
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from typing import Any, Self
@@ -30,6 +31,15 @@ _BLOCK = 1 << 16
 _REFUSAL_BYTES = 8192
 _REASON_CHARS = 200
 _BROKE_OFF = "The model broke off in the middle of its answer."
+
+
+# Does what it is given, perhaps in another thread.
+Run = Callable[[Callable[[], Any]], Any]
+
+
+def run_here(work: Callable[[], Any]) -> Any:
+    """The `Run` that goes nowhere."""
+    return work()
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -65,7 +75,16 @@ class TextStream:
     After `close` the iteration just ends.
     """
 
-    def __init__(self, endpoint: Endpoint, body: bytes, clock: Clock, timeout: float) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        body: bytes,
+        clock: Clock,
+        timeout: float,
+        run: Run = run_here,
+    ) -> None:
+        """`run` is where work that blocks belongs; waiting for the network does not."""
+        self._run = run
         self._endpoint = endpoint
         self._body = body
         self._clock = clock
@@ -147,7 +166,7 @@ class TextStream:
         host = url.hostname or ""
         if url.scheme == "https":
             self._connection = http.client.HTTPSConnection(
-                host, url.port, timeout=CONNECT_SECONDS, context=_trusted()
+                host, url.port, timeout=CONNECT_SECONDS, context=self._run(_trusted)
             )
         else:
             self._connection = http.client.HTTPConnection(host, url.port, timeout=CONNECT_SECONDS)
@@ -255,7 +274,7 @@ def _join_surrogates(text: str) -> str:
 
 @cache
 def _trusted() -> ssl.SSLContext:
-    # Reading the system's certificates takes 20 ms.
+    # Reading the system's certificates takes 20 ms, in which no other answer would go on.
     return ssl.create_default_context()
 
 

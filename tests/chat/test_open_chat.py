@@ -9,6 +9,7 @@ from likeopt.chat.answer import Chat, open_chat
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.llm.queue import Queue
+from likeopt.llm.stream import run_here
 from likeopt.storage.db import Database
 from likeopt.storage.reader import Reader
 from tests.chat.conftest import last
@@ -22,7 +23,7 @@ def opened(
 ) -> Callable[..., Chat]:
     def make(**changes: object) -> Chat:
         changed = msgspec.structs.replace(config, **changes)
-        return open_chat(changed, database, real_clock, shelf.search)
+        return open_chat(changed, database, real_clock, shelf.search, run_here)
 
     return make
 

@@ -22,6 +22,7 @@ from likeopt.errors import ConfigError, Conflict, ModelUnavailable
 from likeopt.llm import local, models
 from likeopt.llm.local import LEAST_PROMPT_TOKENS, LocalChat
 from likeopt.llm.openai import PROMPT_TOKENS
+from likeopt.llm.stream import run_here
 from likeopt.llm.types import Completion, Turn
 from likeopt.storage.db import Database
 from tests.chat.shelf import Shelf
@@ -135,7 +136,7 @@ def test_a_question_is_answered_by_a_real_model(
     shelf = Shelf(sqlite_database, reader, clock)
     shelf.add("handbook.pdf", "Full-time employees get 15 days of annual leave.")
     config = msgspec.structs.replace(running[0], llm_max_tokens=24)
-    chat = open_chat(config, sqlite_database, clock, shelf.search)
+    chat = open_chat(config, sqlite_database, clock, shelf.search, run_here)
     broadcast = chat.ask(reader, "How many days of annual leave?")
     *_, last = (one.event for one in broadcast.events() if one)
     assert isinstance(last, Done)

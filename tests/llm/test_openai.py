@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -241,6 +242,44 @@ def test_over_tls(
         assert stub.wait_for_request(2).gone.wait(10)
 
 
+def test_under_gevent_certificates_are_read_beside_the_event_loop(certificate: Path) -> None:
+    script = """
+        from gevent import monkey; monkey.patch_all()
+        import ssl, sys
+        from likeopt.clock import Clock
+        from likeopt.errors import ModelUnavailable
+        from likeopt.llm.openai import OpenAIChat
+        from likeopt.llm.types import Completion, Turn
+        from likeopt.web.native import in_native_thread
+
+        thread = monkey.get_original("threading", "get_ident")
+        loop, read = thread(), ssl.create_default_context
+        def watched():
+            print("on the loop" if thread() == loop else "beside it", flush=True)
+            return read()
+        ssl.create_default_context = watched
+        model = OpenAIChat(sys.argv[1], "", "stub", clock=Clock(), run=in_native_thread)
+        for _ in range(2):
+            print("".join(model.stream(Completion([Turn("user", "?")]))), flush=True)
+    """
+    with StubOpenAI(tls=certificate) as stub:
+        stub.default = "soon"
+        done = _python(script, stub.url, SSL_CERT_FILE=str(certificate))
+    assert done.stdout == "beside it\nsoon\nsoon\n", done.stderr
+
+
+def _python(script: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env=os.environ | environment,
+        check=False,
+        timeout=60,
+    )
+
+
 def test_under_gevent_a_slow_model_holds_nobody_up(stub: StubOpenAI) -> None:
     """In a process of its own, patched as web workers are."""
     stub.say("late", hold=0)
@@ -261,11 +300,7 @@ def test_under_gevent_a_slow_model_holds_nobody_up(stub: StubOpenAI) -> None:
         gevent.spawn(slow.close)
         print(reading.get(timeout=10))
     """
-    root = Path(__file__).parents[2]
     with StubOpenAI() as other:
         other.say("soon")
-        command = [sys.executable, "-c", textwrap.dedent(script), stub.url, other.url]
-        done = subprocess.run(
-            command, capture_output=True, text=True, cwd=root, check=False, timeout=60
-        )
+        done = _python(script, stub.url, other.url)
     assert done.stdout == "['soon'] False\n[]\n", done.stderr
