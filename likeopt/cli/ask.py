@@ -64,8 +64,10 @@ def _show(answer: "Broadcast", *, quiet: bool) -> "Final":
 
 
 def _finish(message: "Message", *, as_json: bool) -> int:
+    from likeopt import shapes
+
     if as_json:
-        print_json(message)
+        print_json(shapes.Message.of(message))
     else:
         click.echo("\n")
         if message.kind == "not_found" and message.citations:

@@ -38,6 +38,7 @@ def search(
     from likeopt.cli import parts
     from likeopt.retrieval.search import search as find
     from likeopt.retrieval.types import Filters
+    from likeopt.shapes import Found
     from likeopt.storage import access
 
     with parts.services(environment.config()) as services, parts.engine(services):
@@ -53,7 +54,7 @@ def search(
             deadline_ms=services.config.search_deadline_ms,
         )
     if as_json:
-        print_json(found)
+        print_json(Found.of(found))
     else:
         _show(found)
     return Exit.OK if found.hits else Exit.NOTHING_FOUND

@@ -4,9 +4,11 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -149,10 +151,16 @@ def test_files_that_will_not_open_are_reported_and_left_out(indexed: Library) ->
 
 
 @pytest.fixture(scope="module")
-def served(indexed: Library) -> Iterator[Served]:
+def url(indexed: Library) -> Iterator[str]:
+    """Where `likeopt serve` runs with the same library."""
+    with like_opt(indexed.home) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def served(indexed: Library, url: str) -> Served:
     """The same library while `likeopt serve` runs."""
-    with like_opt(indexed.home):
-        yield Served(indexed)
+    return Served(indexed)
 
 
 def test_ingest_skips_replaces_and_prunes(served: Served) -> None:
@@ -204,6 +212,26 @@ def test_ask_what_the_documents_do_not_hold(served: Served) -> None:
 def test_ask_in_a_conversation_that_does_not_exist(served: Served) -> None:
     error = served.json("ask", "x", "--conversation", "0" * 32, code=5)["error"]
     assert error["code"] == "not_found"
+
+
+def test_json_is_what_the_api_says(served: Served, url: str) -> None:
+    def posted(path: str, body: dict[str, str]) -> Any:
+        request = urllib.request.Request(
+            f"{url}/api/v1/{path}",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+    found = served.json("search", "leave", "-k", "10")
+    assert found.keys() == (same := posted("search", {"query": "leave"})).keys()
+    assert found["hits"] == same["hits"] != []
+    told = served.json("ask", "When do unused leave days expire?")
+    question = {"question": "When do unused leave days expire?"}
+    assert told.keys() == (same := posted("chat", question)["message"]).keys()
+    assert told["citations"] == same["citations"] != []
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT[\d:]{8}\.\d{3}Z", told["created_at"])
 
 
 def test_doctor_sees_the_parts(served: Served) -> None:

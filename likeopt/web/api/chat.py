@@ -18,10 +18,10 @@ from likeopt.errors import (
     NotFound,
 )
 from likeopt.retrieval.types import Filters
+from likeopt.shapes import Message
 from likeopt.web import errors, middleware, sse
 from likeopt.web.context import reader, reader_of, services
 from likeopt.web.endpoint import Endpoints
-from likeopt.web.shapes import Message
 
 chat = Endpoints("chat", tag="Chat", prefix="/api/v1/chat")
 

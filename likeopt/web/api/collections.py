@@ -3,10 +3,10 @@
 import msgspec
 
 from likeopt.errors import BadInput, Conflict, Forbidden, NotFound
+from likeopt.shapes import Collection
 from likeopt.storage import collections as stored
 from likeopt.web.context import reader, services
 from likeopt.web.endpoint import Endpoints
-from likeopt.web.shapes import Collection
 
 collections = Endpoints("collections", tag="Collections", prefix="/api/v1/collections")
 

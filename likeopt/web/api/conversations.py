@@ -8,11 +8,11 @@ from msgspec import Meta
 
 from likeopt.chat import history
 from likeopt.errors import NotFound
+from likeopt.shapes import Conversation, ConversationList, Transcript
 from likeopt.storage import conversations as stored
 from likeopt.web import language, originals
 from likeopt.web.context import reader, services
 from likeopt.web.endpoint import Endpoints
-from likeopt.web.shapes import Conversation, ConversationList, Transcript
 
 conversations = Endpoints("conversations", tag="Chat", prefix="/api/v1/conversations")
 

@@ -17,13 +17,13 @@ from likeopt.errors import (
     UnreadableFile,
     UnsupportedType,
 )
+from likeopt.shapes import Document, DocumentList
 from likeopt.storage import documents as stored
 from likeopt.storage import passages
 from likeopt.storage.reader import DEFAULT_COLLECTION
 from likeopt.web import errors, middleware, originals, uploads
 from likeopt.web.context import reader, services
 from likeopt.web.endpoint import Endpoints
-from likeopt.web.shapes import Document, DocumentList
 
 documents = Endpoints("documents", tag="Documents", prefix="/api/v1/documents")
 

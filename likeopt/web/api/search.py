@@ -8,7 +8,8 @@ from msgspec import Meta
 
 from likeopt.errors import BadInput, Busy, EngineUnavailable, NotFound
 from likeopt.retrieval import search as door
-from likeopt.retrieval.types import Degraded, Filters, Hit, Mode
+from likeopt.retrieval.types import Filters, Mode
+from likeopt.shapes import Found
 from likeopt.web import middleware
 from likeopt.web.context import reader_of, services
 from likeopt.web.endpoint import Endpoints
@@ -68,17 +69,6 @@ class SearchQuery(msgspec.Struct, forbid_unknown_fields=True):
     before: Annotated[str | None, Meta(description=_TIME)] = None
 
 
-class Found(msgspec.Struct):
-    """Passages, best first. `generation` is the revision of the library that they reflect;
-    `stages` are milliseconds."""
-
-    hits: list[Hit]
-    generation: int
-    pending: int
-    degraded: list[Degraded]
-    stages: dict[str, float]
-
-
 @search.operation(
     "GET",
     "",
@@ -133,7 +123,7 @@ def _search(query: str, k: int, mode: Mode, filters: SearchFilters) -> Found:
         )
     for name, millis in answer.stages.items():
         stages.add(f"engine-{name}", millis)
-    return Found(answer.hits, answer.generation, answer.pending, answer.degraded, answer.stages)
+    return Found.of(answer)
 
 
 def _millis(name: str, text: str | None) -> int | None:

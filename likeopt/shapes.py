@@ -1,11 +1,12 @@
-"""What the API returns, where it differs from what storage holds: times are RFC 3339 strings."""
+"""What the API and the commands' `--json` say, where it differs from what storage and search hold:
+times are RFC 3339 strings."""
 
 from typing import Any, TypeVar
 
 import msgspec
 
 from likeopt.clock import rfc3339
-from likeopt.retrieval.types import Filters
+from likeopt.retrieval.types import Degraded, Hit, SearchResponse
 from likeopt.storage import collections, conversations, documents, messages
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -142,6 +143,22 @@ class Transcript(msgspec.Struct, frozen=True):
         return _copy(cls, head, messages=[Message.of(message) for message in stored.messages])
 
 
+class Found(msgspec.Struct):
+    """Passages, best first. `generation` is the revision of the library that they reflect;
+    `stages` are milliseconds."""
+
+    hits: list[Hit]
+    generation: int
+    pending: int
+    degraded: list[Degraded]
+    stages: dict[str, float]
+
+    @classmethod
+    def of(cls, found: SearchResponse) -> "Found":
+        """As the API shows it."""
+        return _copy(cls, found)
+
+
 def _copy(kind: type[S], source: msgspec.Struct, **changes: Any) -> S:
     fields = kind.__struct_fields__
     return kind(
@@ -155,7 +172,7 @@ __all__ = [
     "ConversationList",
     "Document",
     "DocumentList",
-    "Filters",
+    "Found",
     "Message",
     "Transcript",
 ]
