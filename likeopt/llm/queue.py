@@ -50,7 +50,11 @@ class Queue:
 
     def places(self) -> list[str]:
         """The names of all places, first come first."""
-        return sorted(name for name in os.listdir(self._folder) if name.isdecimal())  # noqa: PTH208
+        try:
+            names = os.listdir(self._folder)  # noqa: PTH208
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in names if name.isdecimal())
 
     def reap(self, name: str) -> bool:
         """Remove a place whose process died; whether it is gone."""
@@ -102,8 +106,11 @@ class Ticket:
             self._file.close()
 
     def _position(self) -> int:
-        """How many must leave before it is one's turn."""
+        """How many must leave before it is one's turn. It is, once somebody cleared the folder of
+        run-time files away: an answer in front of a busy model is better than none."""
         places = self._queue.places()
+        if self._name not in places:
+            return 0
         ahead = places.index(self._name)
         position = ahead - self._queue.running + 1
         watched = places[:ahead] if position == 1 else places[max(0, ahead - 1) : ahead]

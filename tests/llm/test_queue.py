@@ -150,6 +150,29 @@ def test_a_queue_full_of_the_dead_is_not_busy(queue: Queue, tmp_path: Path) -> N
     ticket.leave()
 
 
+@pytest.mark.parametrize("folder_too", [False, True])
+def test_a_queue_that_is_cleared_away_lets_everybody_through(
+    queue: Queue, tmp_path: Path, waiters: list[Waiter], folder_too: bool
+) -> None:
+    running = queue.enter()
+    waiter = Waiter(queue)
+    waiters.append(waiter)
+    wait_until(lambda: waiter.positions == [1], "a place")
+    cleared = tmp_path / "cleared"
+    if folder_too:
+        (tmp_path / "queue").rename(cleared)
+    else:
+        for name in queue.places():
+            (tmp_path / "queue" / name).unlink()
+    wait_until(lambda: waiter.turn is True, "its turn")
+    running.leave()
+    waiter.leave()
+    # And the next one finds a queue in order.
+    ticket = queue.enter()
+    assert wait(ticket)
+    ticket.leave()
+
+
 def test_several_may_run_at_once(tmp_path: Path, waiters: list[Waiter]) -> None:
     queue = Queue(tmp_path, running=2, waiting=1)
     one, two = queue.enter(), queue.enter()
