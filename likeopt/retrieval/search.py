@@ -24,6 +24,7 @@ from likeopt.errors import (
     EngineUnavailable,
     LikeOptError,
     ModelUnavailable,
+    TooLarge,
 )
 from likeopt.retrieval.rerank import Reranker
 from likeopt.retrieval.types import (
@@ -76,8 +77,8 @@ def search(  # noqa: PLR0913  (what a search is; callers name the few they need)
 ) -> SearchResponse:
     """The `k` best passages for `query` among those that `reader` may read and `filters` admit.
 
-    BadInput for an empty query or one over 2,000 characters; EngineUnavailable when the engine
-    does not answer within `deadline_ms`, Busy when it has too much to do.
+    BadInput for an empty query, TooLarge for one over 2,000 characters; EngineUnavailable when the
+    engine does not answer within `deadline_ms`, Busy when it has too much to do.
     """
     query = normalise(query)
     filters = filters or Filters()
@@ -115,16 +116,16 @@ def search(  # noqa: PLR0913  (what a search is; callers name the few they need)
 def normalise(query: str) -> str:
     """`query` as it is searched: NFC, one line, without what cannot be encoded.
 
-    BadInput if nothing is left of it, or more than 2,000 characters.
+    BadInput if nothing is left of it, TooLarge if more than 2,000 characters are.
     """
     if len(query) > MAX_QUERY * 4:
-        raise BadInput(f"The question must have at most {MAX_QUERY:,} characters.")
+        raise TooLarge(f"The question must have at most {MAX_QUERY:,} characters.")
     text = query.encode("utf-8", "replace").decode("utf-8")
     text = " ".join(unicodedata.normalize("NFC", text).replace("\0", " ").split())
     if not text:
         raise BadInput("The question is empty.")
     if len(text) > MAX_QUERY:
-        raise BadInput(f"The question must have at most {MAX_QUERY:,} characters.")
+        raise TooLarge(f"The question must have at most {MAX_QUERY:,} characters.")
     return text
 
 

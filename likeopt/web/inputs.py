@@ -1,6 +1,7 @@
 """Reading what a client sent: bounded, decoded, normalised, checked against a struct."""
 
 import functools
+import re
 import unicodedata
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -15,6 +16,19 @@ T = TypeVar("T")
 
 # A question has at most 8,000 characters; an OpenAI client sends its whole conversation.
 JSON_LIMIT = 256 * 1024
+
+_MISSING = re.compile(r"Object missing required field `(.+)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.+)`")
+_WRONG_TYPE = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
+_WRONG_VALUE = re.compile(r"Invalid enum value (.+)", re.DOTALL)
+_KINDS = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
 
 
 def read_json(kind: type[T]) -> T:
@@ -84,9 +98,26 @@ def convert(value: Any, kind: type[T], *, strict: bool) -> T:
     try:
         return msgspec.convert(value, kind, strict=strict)
     except msgspec.ValidationError as error:
-        what, _, path = str(error).partition(" - at `$")
-        where = path.strip("`").lstrip(".")
-        raise BadInput(f"{what}, in `{where}`." if where else f"{what}.") from None
+        raise BadInput(_explained(str(error), values_are_texts=not strict)) from None
+
+
+def _explained(error: str, *, values_are_texts: bool) -> str:
+    """A message of msgspec's as a sentence for a person."""
+    what, _, path = error.partition(" - at `$")
+    where = path.strip("`").lstrip(".")
+    inside = f", in `{where}`." if where else "."
+    named = f"`{where}`" if where else "The body"
+    if found := _MISSING.fullmatch(what):
+        return f"`{found[1]}` is missing{inside}"
+    if found := _UNKNOWN.fullmatch(what):
+        return f"`{found[1]}` is not known here{inside}"
+    if found := _WRONG_TYPE.fullmatch(what):
+        wanted = " or ".join(_KINDS.get(kind, kind) for kind in found[1].split(" | "))
+        got = "" if values_are_texts else f", not {_KINDS.get(found[2], found[2])}"
+        return f"{named} must be {wanted}{got}."
+    if found := _WRONG_VALUE.fullmatch(what):
+        return f"{named} cannot be {found[1]}."
+    return f"{what}{inside}"
 
 
 def clean(value: Any) -> Any:

@@ -17,8 +17,10 @@ from likeopt.errors import (
     Busy,
     ConfigError,
     EngineUnavailable,
+    LikeOptError,
     ModelUnavailable,
     StorageUnavailable,
+    TooLarge,
 )
 from likeopt.retrieval.rerank import NoReranker
 from likeopt.retrieval.search import (
@@ -164,17 +166,19 @@ def test_a_search_carries_the_readers_scope(path: Path, client: EngineClient) ->
 
 
 @pytest.mark.parametrize(
-    ("query", "message"),
+    ("query", "kind", "message"),
     [
-        ("", "empty"),
-        (" \n\t ", "empty"),
-        ("\0", "empty"),
-        ("가" * (MAX_QUERY + 1), "2,000"),
-        ("x" * 1_000_000, "2,000"),
+        ("", BadInput, "empty"),
+        (" \n\t ", BadInput, "empty"),
+        ("\0", BadInput, "empty"),
+        ("가" * (MAX_QUERY + 1), TooLarge, "2,000"),
+        ("x" * 1_000_000, TooLarge, "2,000"),
     ],
 )
-def test_bad_questions_are_refused(client: EngineClient, query: str, message: str) -> None:
-    with pytest.raises(BadInput, match=message):
+def test_bad_questions_are_refused(
+    client: EngineClient, query: str, kind: type[LikeOptError], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
         ask(client, query)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from likeopt.errors import BadInput, Busy, EngineUnavailable, NotFound
+from likeopt.errors import BadInput, Busy, EngineUnavailable, NotFound, TooLarge
 from likeopt.retrieval import search as door
 from likeopt.retrieval.types import Filters, Mode
 from likeopt.shapes import Found
@@ -17,7 +17,7 @@ from likeopt.web.endpoint import Endpoints
 search = Endpoints("search", tag="Search", prefix="/api/v1/search")
 
 _TIME = "RFC 3339, such as 2026-01-31T09:00:00Z, or a date alone (midnight UTC)."
-_ERRORS = (BadInput, NotFound, Busy, EngineUnavailable)
+_ERRORS = (BadInput, NotFound, TooLarge, Busy, EngineUnavailable)
 _DETAIL = (
     "By words and by meaning at the same time. `pending` counts passages that cannot be found by"
     " meaning yet, `degraded` names parts that did not work this time."
@@ -80,13 +80,13 @@ class SearchQuery(msgspec.Struct, forbid_unknown_fields=True):
     example="--get --data-urlencode 'q=travel costs'",
 )
 def get_search(query: SearchQuery) -> Found:
-    filters = SearchFilters(
+    filters = Filters(
         documents=query.document,
         collections=query.collection,
         tags=query.tag,
         media_types=query.type,
-        updated_after=query.after,
-        updated_before=query.before,
+        updated_after=_millis("after", query.after),
+        updated_before=_millis("before", query.before),
     )
     return _search(query.q, query.k, query.mode, filters)
 
@@ -102,10 +102,10 @@ def get_search(query: SearchQuery) -> Found:
     example='--json \'{"query": "출장비 정산", "k": 5}\'',
 )
 def post_search(body: SearchBody) -> Found:
-    return _search(body.query, body.k, body.mode, body.filters)
+    return _search(body.query, body.k, body.mode, body.filters.parsed())
 
 
-def _search(query: str, k: int, mode: Mode, filters: SearchFilters) -> Found:
+def _search(query: str, k: int, mode: Mode, filters: Filters) -> Found:
     found = services()
     stages = middleware.exchange().stages
     with stages.time("reader"):
@@ -118,7 +118,7 @@ def _search(query: str, k: int, mode: Mode, filters: SearchFilters) -> Found:
             query,
             k=k,
             mode=mode,
-            filters=filters.parsed(),
+            filters=filters,
             deadline_ms=found.config.search_deadline_ms,
         )
     for name, millis in answer.stages.items():
