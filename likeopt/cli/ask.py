@@ -1,9 +1,10 @@
 """`likeopt ask`: an answer with its sources, in the terminal."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from likeopt.cli import filters
 from likeopt.cli.output import Exit, note, print_error, print_json
 from likeopt.cli.settings import Environment
 
@@ -16,9 +17,17 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("question")
 @click.option("--conversation", help="Id of the conversation to go on with.")
+@filters.options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def ask(environment: Environment, question: str, conversation: str | None, as_json: bool) -> int:
+def ask(
+    environment: Environment,
+    /,
+    question: str,
+    conversation: str | None,
+    as_json: bool,
+    **narrowing: Any,
+) -> int:
     """Answer QUESTION from the documents, citing them.
 
     Question and answer are kept in the history, as on the page. Exit code 3 means that the
@@ -34,7 +43,8 @@ def ask(environment: Environment, question: str, conversation: str | None, as_js
         parts.model(services.config),
     ):
         reader = services.db.read(access.local_reader)
-        answer = services.chat.ask(reader, question, conversation)
+        wanted = services.db.read(lambda c: filters.build(c, reader, **narrowing))
+        answer = services.chat.ask(reader, question, conversation, filters=wanted)
         try:
             last = _show(answer, quiet=as_json)
         except KeyboardInterrupt:

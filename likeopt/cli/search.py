@@ -1,9 +1,10 @@
 """`likeopt search`: the passages that answer a query."""
 
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from likeopt.cli import filters
 from likeopt.cli.output import Exit, note, print_json
 from likeopt.cli.settings import Environment
 from likeopt.retrieval.types import Mode
@@ -25,11 +26,11 @@ SHOWN = 320
     help="By words (lexical), by meaning (vector) or both.",
     show_default=True,
 )
-@click.option("--tag", "tags", multiple=True, help="Only documents with this tag.")
+@filters.options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def search(
-    environment: Environment, query: str, k: int, mode: Mode, tags: tuple[str, ...], as_json: bool
+    environment: Environment, /, query: str, k: int, mode: Mode, as_json: bool, **narrowing: Any
 ) -> int:
     """Find passages for QUERY, best first.
 
@@ -37,12 +38,12 @@ def search(
     """
     from likeopt.cli import parts
     from likeopt.retrieval.search import search as find
-    from likeopt.retrieval.types import Filters
     from likeopt.shapes import Found
     from likeopt.storage import access
 
     with parts.services(environment.config()) as services, parts.engine(services):
         reader = services.db.read(access.local_reader)
+        wanted = services.db.read(lambda c: filters.build(c, reader, **narrowing))
         found = find(
             services.engine,
             services.reranker,
@@ -50,7 +51,7 @@ def search(
             query,
             k=k,
             mode=mode,
-            filters=Filters(tags=list(tags)),
+            filters=wanted,
             deadline_ms=services.config.search_deadline_ms,
         )
     if as_json:

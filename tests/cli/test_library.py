@@ -195,6 +195,39 @@ def test_search_for_people_and_for_programs(served: Served) -> None:
     assert served.json("search", " ", code=2)["error"]["code"] == "bad_input"
 
 
+@pytest.mark.parametrize(
+    ("narrowing", "found"),
+    [
+        (["--document", "leave.md"], ["leave.md"]),
+        (["--document", "leave.md", "--document", "backup.md"], ["backup.md", "leave.md"]),
+        (["--type", "text/markdown", "--tag", "handbook"], ["backup.md", "leave.md"]),
+        (["--type", "text/html"], []),
+        (["--after", "2020-01-31", "--document", "backup.md"], ["backup.md"]),
+        (["--after", "2999-01-31T09:00:00+09:00"], []),
+        (["--before", "2020-01-31"], []),
+    ],
+)
+def test_search_and_ask_can_be_narrowed(
+    narrowing: list[str], found: list[str], served: Served
+) -> None:
+    code = 0 if found else 3
+    hits = served.json("search", "백업 leave", "-k", "50", *narrowing, code=code)["hits"]
+    assert sorted({hit["document_name"] for hit in hits}) == found
+    code = 0 if "backup.md" in found else 3
+    told = served.json("ask", "백업은 언제 시작하나요?", *narrowing, code=code)
+    assert {one["document_name"] for one in told["citations"]} <= set(found)
+
+
+def test_narrowing_to_what_does_not_exist_is_said(served: Served) -> None:
+    hit = served.json("search", "Dana")["hits"][0]
+    also = ["--document", hit["document_id"]]
+    assert served.json("search", "Dana", *also)["hits"][0]["chunk_id"] == hit["chunk_id"]
+    error = served.json("search", "Dana", "--document", "leav.md", code=5)["error"]
+    assert error["message"] == "There is no document 'leav.md'."
+    error = served.json("ask", "Dana?", "--after", "yesterday", code=2)["error"]
+    assert "'yesterday' is not a time, such as 2026-01-31" in error["message"]
+
+
 def test_ask_goes_on_in_a_conversation(served: Served) -> None:
     first = served.json("ask", "백업은 언제 시작해요?")
     assert "3시" in first["content"]

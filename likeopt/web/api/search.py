@@ -1,11 +1,11 @@
 """Search without an answer."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from likeopt.clock import milliseconds
 from likeopt.errors import BadInput, Busy, EngineUnavailable, NotFound, TooLarge
 from likeopt.retrieval import search as door
 from likeopt.retrieval.types import Filters, Mode
@@ -130,9 +130,6 @@ def _millis(name: str, text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        return milliseconds(text)
     except ValueError:
         raise BadInput(f"`{name}` is not a time. Write it as {_TIME}") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1000)
