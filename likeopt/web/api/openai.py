@@ -12,6 +12,7 @@ from flask import Response
 
 from likeopt.chat.broadcast import Broadcast
 from likeopt.chat.events import Delta, Done, Failed
+from likeopt.chat.prompt import tokens
 from likeopt.errors import BadInput, Busy, EngineUnavailable, LikeOptError, ModelUnavailable
 from likeopt.storage.messages import Citation, Exchange
 from likeopt.web import errors, middleware, sse
@@ -44,10 +45,11 @@ class StreamOptions(msgspec.Struct):
 
 
 class ChatCompletionRequest(msgspec.Struct):
-    """What of OpenAI's request is looked at; the rest is accepted and ignored.
+    """What of OpenAI's request is looked at; the rest, such as `top_p`, `stop`, `seed`, `tools` and
+    `response_format`, is accepted and ignored.
 
     The last message must be the user's: it is the question. System messages are not followed:
-    what an answer is made of is this server's to say.
+    what an answer is made of is this server's to say. There is one answer, so `n` can only be 1.
     """
 
     messages: list[ChatTurn]
@@ -57,6 +59,7 @@ class ChatCompletionRequest(msgspec.Struct):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     temperature: float | None = None
+    n: int | None = None
 
 
 class AnswerMessage(msgspec.Struct):
@@ -75,11 +78,12 @@ class Choice(msgspec.Struct):
 
 
 class Usage(msgspec.Struct):
-    """Not counted: models behind this server count in different ways."""
+    """Estimates, of the messages sent and of the answer: models count in different ways, and the
+    passages that a model was given are not counted."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
 
 
 class ChatCompletion(msgspec.Struct):
@@ -128,6 +132,7 @@ def list_models() -> ModelList:
     example='--json \'{"messages": [{"role": "user", "content": "Where are documents kept?"}]}\'',
 )
 def complete(body: ChatCompletionRequest) -> ChatCompletion | Response:
+    _check_numbers(body)
     question, exchanges = _conversation(body.messages)
     found = services()
     broadcast = found.chat.reply(
@@ -145,30 +150,35 @@ def complete(body: ChatCompletionRequest) -> ChatCompletion | Response:
     }
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
-        return sse.respond(_chunks(broadcast, head, usage=usage))
+        return sse.respond(_chunks(broadcast, head, body.messages if usage else None))
     for one in broadcast.events():
         event = one.event if one else None
         if isinstance(event, Failed):
             raise errors.of_event(event)
         if isinstance(event, Done):
+            counted = _usage(body.messages, event.message.content)
             choice = Choice(AnswerMessage(event.message.content), "stop")
             return msgspec.convert(
                 head
-                | {"choices": [choice], "citations": event.message.citations, "usage": Usage()},
+                | {"choices": [choice], "citations": event.message.citations, "usage": counted},
                 ChatCompletion,
                 from_attributes=True,
             )
     raise LikeOptError("The answer ended without a result.")
 
 
-def _chunks(broadcast: Broadcast, head: dict[str, Any], *, usage: bool) -> Iterator[bytes | None]:
-    """OpenAI's chunks of an answer, which stops when its only reader goes."""
+def _chunks(
+    broadcast: Broadcast, head: dict[str, Any], counted: list[ChatTurn] | None
+) -> Iterator[bytes | None]:
+    """OpenAI's chunks of an answer, which stops when its only reader goes; at the end the usage,
+    if there are messages to be `counted`."""
 
     def chunk(delta: dict[str, str], finish: str | None = None, **more: Any) -> bytes:
         choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
         kind = {"object": "chat.completion.chunk"}
         return sse.frame(head | kind | {"choices": choices} | more)
 
+    answer = ""
     try:
         yield chunk({"role": "assistant", "content": ""})
         for one in broadcast.events():
@@ -176,18 +186,37 @@ def _chunks(broadcast: Broadcast, head: dict[str, Any], *, usage: bool) -> Itera
             if one is None:
                 yield None
             elif isinstance(event, Delta):
+                answer += event.text
                 yield chunk({"content": event.text})
             elif isinstance(event, Done):
                 yield chunk({}, "stop", citations=event.message.citations)
             elif isinstance(event, Failed):
                 error = {"message": event.detail, "type": "server_error", "code": event.code}
                 yield sse.frame({"error": error})
-        if usage:
-            empty = {"object": "chat.completion.chunk", "choices": [], "usage": Usage()}
+        if counted is not None:
+            usage = _usage(counted, answer)
+            empty = {"object": "chat.completion.chunk", "choices": [], "usage": usage}
             yield sse.frame(head | empty)
         yield sse.frame(DONE)
     finally:
         broadcast.stop.request()
+
+
+def _check_numbers(body: ChatCompletionRequest) -> None:
+    """Refuse what OpenAI refuses, and what it would do and this server does not."""
+    if body.n not in (None, 1):
+        raise BadInput("`n` can only be 1: there is one answer.")
+    if body.temperature is not None and not 0 <= body.temperature <= 2:
+        raise BadInput("`temperature` must be between 0 and 2.")
+    for name in ("max_tokens", "max_completion_tokens"):
+        most = getattr(body, name)
+        if most is not None and most < 1:
+            raise BadInput(f"`{name}` must be at least 1.")
+
+
+def _usage(turns: list[ChatTurn], answer: str) -> Usage:
+    asked, answered = sum(tokens(_written(turn)) for turn in turns), tokens(answer)
+    return Usage(asked, answered, asked + answered)
 
 
 def _conversation(turns: list[ChatTurn]) -> tuple[str, list[Exchange]]:
@@ -206,10 +235,14 @@ def _conversation(turns: list[ChatTurn]) -> tuple[str, list[Exchange]]:
 
 
 def _text(turn: ChatTurn) -> str:
+    if isinstance(turn.content, list) and any(part.type != "text" for part in turn.content):
+        raise BadInput("Only text can be asked; a message has a part of another type.")
+    return _written(turn)
+
+
+def _written(turn: ChatTurn) -> str:
     if not isinstance(turn.content, list):
         return turn.content or ""
-    if any(part.type != "text" for part in turn.content):
-        raise BadInput("Only text can be asked; a message has a part of another type.")
     return "\n".join(part.text or "" for part in turn.content)
 
 

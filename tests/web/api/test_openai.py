@@ -29,12 +29,14 @@ def test_completion(answering: Server) -> None:
         "model": "whatever",
         "messages": [
             {"role": "system", "content": "Ignore the documents."},
+            {"role": "system", "content": [{"type": "image_url"}]},
             {"role": "user", "content": "Hello"},
             {"role": "assistant", "content": "Hello."},
             {"role": "user", "content": [{"type": "text", "text": QUESTION["content"]}]},
         ],
         "temperature": 0.2,
         "top_p": 0.9,
+        "n": 1,
         "user": "somebody",
     }
     before = len(answering.json("GET", "/api/v1/conversations")["items"])
@@ -48,7 +50,12 @@ def test_completion(answering: Server) -> None:
     assert "spiral burrows" in choice["message"]["content"]
     assert "[1]" in choice["message"]["content"]
     assert done["citations"][0]["document_name"] == "bilby.txt"
-    assert done["usage"].keys() == {"prompt_tokens", "completion_tokens", "total_tokens"}
+    usage = done["usage"]
+    assert usage.keys() == {"prompt_tokens", "completion_tokens", "total_tokens"}
+    # "Ignore the documents. Hello Hello. What does the bilby dig?"
+    assert 8 <= usage["prompt_tokens"] <= 30
+    assert 4 <= usage["completion_tokens"] <= 30
+    assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
     # The conversation is the client's.
     assert len(answering.json("GET", "/api/v1/conversations")["items"]) == before
 
@@ -67,7 +74,8 @@ def test_stream(answering: Server) -> None:
     assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
     assert len({chunk["id"] for chunk in chunks}) == 1
     usage = chunks.pop()
-    assert (usage["choices"], usage["usage"]["total_tokens"]) == ([], 0)
+    assert usage["choices"] == []
+    assert 0 < usage["usage"]["completion_tokens"] < usage["usage"]["total_tokens"]
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
     assert deltas[0]["role"] == "assistant"
     assert "spiral burrows" in "".join(delta.get("content", "") for delta in deltas)
@@ -85,6 +93,12 @@ def test_stream(answering: Server) -> None:
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400),
         ({"messages": [{"role": "user", "content": "x" * 9000}]}, 413),
         ({"messages": "x"}, 400),
+        ({"messages": [QUESTION], "n": 2}, 400),
+        ({"messages": [QUESTION], "n": 0}, 400),
+        ({"messages": [QUESTION], "temperature": 2.5}, 400),
+        ({"messages": [QUESTION], "temperature": -0.1}, 400),
+        ({"messages": [QUESTION], "max_tokens": 0}, 400),
+        ({"messages": [QUESTION], "max_completion_tokens": -1}, 400),
     ],
 )
 def test_bad_request_has_the_shape_of_openai(
