@@ -28,7 +28,7 @@ from likeopt.llm.queue import Queue, Ticket
 from likeopt.llm.stream import Run
 from likeopt.llm.types import ChatModel
 from likeopt.retrieval.types import Filters
-from likeopt.storage import conversations, messages
+from likeopt.storage import conversations, jobs, messages
 from likeopt.storage.conversations import Conversation
 from likeopt.storage.db import Database
 from likeopt.storage.ids import new_id
@@ -368,6 +368,12 @@ def _replay(conversation: Conversation, answer: Message, sent: str) -> list[Even
     return events
 
 
+def _unread(c: Any, reader: Reader) -> int:
+    """Files that are waited for, being read, or on their way into the index of words."""
+    now = jobs.summary(c, reader)
+    return now.queued + sum(job.kind == "index" for job in now.running) + now.pending_words
+
+
 def open_chat(config: Config, db: Database, clock: Clock, search: Search, run: Run) -> Chat:
     """The chat that the settings describe.
 
@@ -383,5 +389,5 @@ def open_chat(config: Config, db: Database, clock: Clock, search: Search, run: R
         running = local.concurrency(config)
     folder = config.data_dir / "run" / "queue"
     queue = Queue(folder, running=running, waiting=config.llm_queue) if model else None
-    writer = Writer(search, model, clock)
+    writer = Writer(search, model, clock, lambda reader: db.read(lambda c: _unread(c, reader)))
     return Chat(db, clock, writer, queue, max_tokens=config.llm_max_tokens)

@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from likeopt.errors import LikeOptError
+from likeopt.retrieval.types import Degraded
 from likeopt.storage.messages import Citation, Message
 
 
@@ -34,11 +35,15 @@ class Queue(msgspec.Struct, frozen=True, tag="queue", tag_field="event"):
 class Sources(msgspec.Struct, frozen=True, tag="sources", tag_field="event"):
     """What was searched for, and the passages that the answer will be made of.
 
-    The citations' `quote` is the best of each passage, so a page can show them at once.
+    The citations' `quote` is the best of each passage, so a page can show them at once. `pending`
+    passages cannot be found by meaning yet, and `degraded` names parts of search that did not
+    work; an answer that is read again does not have them.
     """
 
     query: str
     citations: list[Citation]
+    pending: int = 0
+    degraded: list[Degraded] = []
 
 
 class Delta(msgspec.Struct, frozen=True, tag="delta", tag_field="event"):

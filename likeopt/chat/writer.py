@@ -19,6 +19,7 @@ import msgspec
 from likeopt.chat import followup, prompt
 from likeopt.chat.broadcast import Frames, Stop
 from likeopt.chat.citations import Markers
+from likeopt.chat.doubts import doubts
 from likeopt.chat.events import Event, Queue, Sources
 from likeopt.chat.sources import Source, nearest, select
 from likeopt.chat.text import Language, language_of
@@ -30,7 +31,7 @@ from likeopt.llm.stream import TextStream
 from likeopt.llm.types import ChatModel, Completion
 from likeopt.monitoring.stages import Stages
 from likeopt.retrieval.analyse import Analyser
-from likeopt.retrieval.types import Filters, Hit, SearchResponse
+from likeopt.retrieval.types import Filters, SearchResponse
 from likeopt.storage.messages import Citation, Exchange, Kind, Outcome, State
 from likeopt.storage.reader import Reader
 
@@ -71,7 +72,15 @@ class Written(msgspec.Struct, frozen=True):
 class Writer:
     """Answers questions, with a model or without one. Thread-safe."""
 
-    def __init__(self, search: Search, model: ChatModel | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        search: Search,
+        model: ChatModel | None,
+        clock: Clock,
+        unread: Callable[[Reader], int] = lambda _: 0,
+    ) -> None:
+        """`unread` counts a reader's files that cannot be found yet."""
+        self.unread = unread
         self.search = search
         self.model = model
         self.clock = clock
@@ -101,7 +110,7 @@ class _Answer:
         self._frames = frames
         self._stages = Stages(writer.clock)
         self._query = task.question
-        self._hits: list[Hit] = []
+        self._found = SearchResponse([], 0)
         self._sources: list[Source] = []
         self._announced = False
         self._markers = Markers({}, writer.analyser)
@@ -119,7 +128,7 @@ class _Answer:
             )
         for name, millis in found.stages.items():
             self._stages.add(f"search.{name}", millis)
-        self._hits = found.hits
+        self._found = found
         asked_in = language_of(self._task.question) if self._writer.model else None
         self._sources = select(found.hits, asked_in)
         if self._task.stop.event.is_set():
@@ -146,8 +155,15 @@ class _Answer:
         near = self._nearest()
         self._announce(near)
         self._frames.write(extractive.NOT_FOUND[self._task.language])
-        self._frames.flush()
+        self._doubt()
         return self._written("complete", "not_found", near, error_code=error_code)
+
+    def _doubt(self) -> None:
+        """Say what could not be looked at."""
+        unread = self._writer.unread(self._task.reader)
+        if said := doubts(self._task.language, self._found.degraded, unread):
+            self._frames.write(f" {said}")
+        self._frames.flush()
 
     def _extract(self, error_code: str | None = None) -> Written:
         """Answer with the documents' sentences; `error_code` says why no model did."""
@@ -209,6 +225,7 @@ class _Answer:
         if task.stop.event.is_set():
             return self._written("stopped", "generated", self._cited())
         if prompt.is_not_found(self._frames.text):
+            self._doubt()
             return self._written("complete", "not_found", self._nearest())
         return self._written("complete", "generated", self._cited())
 
@@ -249,11 +266,12 @@ class _Answer:
         """Show the sources, once: a fallback keeps the numbers that readers have seen."""
         if not self._announced:
             self._announced = True
-            self._publish(Sources(self._query, citations))
+            found = self._found
+            self._publish(Sources(self._query, citations, found.pending, found.degraded))
 
     def _nearest(self) -> list[Citation]:
         asked_in = language_of(self._task.question)
-        return [one.citation() for one in nearest(self._sources, self._hits, asked_in)]
+        return [one.citation() for one in nearest(self._sources, self._found.hits, asked_in)]
 
     def _cited(self) -> list[Citation]:
         used = self._markers.used

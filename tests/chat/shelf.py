@@ -12,7 +12,7 @@ from likeopt.clock import Clock
 from likeopt.errors import LikeOptError
 from likeopt.retrieval import highlight
 from likeopt.retrieval.analyse import Analyser
-from likeopt.retrieval.types import Filters, Hit, SearchResponse
+from likeopt.retrieval.types import Degraded, Filters, Hit, SearchResponse
 from likeopt.storage.db import Database
 from likeopt.storage.reader import Reader
 from tests.storage import library
@@ -28,6 +28,7 @@ class Shelf:
         self._hits: list[Hit] = []
         self.queries: list[str] = []
         self.broken: LikeOptError | None = None
+        self.degraded: list[Degraded] = []
 
     def add(
         self,
@@ -41,6 +42,7 @@ class Shelf:
         """Add a document, `similarity` away in meaning from all questions; returns its id."""
         document = library.add(self._db, self._reader, self._clock, name, text)
         library.index(self._db, self._clock, [text])
+        library.follow(self._db)
         self._hits.append(
             Hit(
                 chunk_id=len(self._hits) + 1,
@@ -86,7 +88,9 @@ class Shelf:
             found.append(_with(hit, changes))
         # As BM25 does, the shorter of two that hold the same words first.
         found.sort(key=lambda hit: (-hit.coverage, len(hit.text), hit.chunk_id))
-        return SearchResponse(found[:k], generation=1, stages={"lexical": 0.5})
+        return SearchResponse(
+            found[:k], generation=1, degraded=self.degraded, stages={"lexical": 0.5}
+        )
 
 
 def _with(hit: Hit, changes: dict[str, Any]) -> Hit:

@@ -7,7 +7,7 @@ import pytest
 from likeopt.chat.answer import Chat
 from likeopt.chat.events import Delta, Done, Queue, Sources, Start
 from likeopt.errors import BadInput, Busy, EngineUnavailable, TooLarge
-from likeopt.retrieval.types import Filters
+from likeopt.retrieval.types import Degraded, Filters
 from likeopt.storage import conversations, messages
 from likeopt.storage.db import Database
 from likeopt.storage.messages import Exchange, Message
@@ -109,6 +109,33 @@ def test_a_question_in_the_other_language_is_shown_where_the_answer_may_be(
     assert message.kind == "not_found"
     shown = [(one.number, one.document_name, one.quote) for one in message.citations]
     assert shown == [(1, "office.md", "Visitors park behind the building.")]
+
+
+@pytest.mark.parametrize(
+    ("part", "question", "says"),
+    [
+        ("lexical", "Who discovered penicillin?", "Search by words does not work at the moment"),
+        ("vector", "Who discovered penicillin?", "Search by meaning does not work at the moment"),
+        ("embedding", "페니실린은 누가 발견했나요?", "지금은 의미 검색이 되지 않아"),
+        ("lexical", "페니실린은 누가 발견했나요?", "지금은 단어 검색이 되지 않아"),
+    ],
+)
+def test_half_a_search_is_not_said_to_have_found_nothing(
+    shelf: Shelf, plain: Chat, chat: Chat, stub: StubOpenAI, reader: Reader,
+    part: str, question: str, says: str,
+) -> None:  # fmt: skip
+    shelf.degraded = [Degraded(part, "It broke."), Degraded("rerank", "It broke.")]
+    for one in (plain, chat):
+        found = events(one.ask(reader, question))
+        assert only(Sources, found).degraded == shelf.degraded
+        message = only(Done, found).message
+        assert (message.kind, message.content) == ("not_found", text_of(found))
+        assert message.content.count(says) == 1
+    # A model that finds nothing in half of the passages, too.
+    stub.say("I don't know from these documents.")
+    message = last(chat.ask(reader, "Does annual leave include birthdays?"))
+    assert message.kind == "not_found"
+    assert "does not work at the moment" in message.content
 
 
 def test_an_empty_library_says_so_politely(

@@ -10,10 +10,12 @@ from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.llm.queue import Queue
 from likeopt.llm.stream import run_here
+from likeopt.storage import jobs
 from likeopt.storage.db import Database
 from likeopt.storage.reader import Reader
 from tests.chat.conftest import last
 from tests.chat.shelf import Shelf
+from tests.storage import library
 from tests.stub_openai import StubOpenAI
 
 
@@ -70,3 +72,40 @@ def test_all_chats_of_a_machine_share_one_queue(
     assert last(first).content == "First [1]."
     assert last(second).state == "complete"
     assert queue.places() == []
+
+
+@pytest.mark.parametrize(
+    ("question", "one", "two"),
+    [
+        (
+            "Who discovered penicillin?",
+            "this question. 1 file is still being read: ask again once it is done.",
+            "this question. 2 files are still being read: ask again once they are done.",
+        ),
+        (
+            "페니실린은 누가 발견했나요?",
+            "못했습니다. 아직 파일 1개를 읽고 있습니다. 다 읽은 뒤에 다시 물어보세요.",
+            "못했습니다. 아직 파일 2개를 읽고 있습니다. 다 읽은 뒤에 다시 물어보세요.",
+        ),
+    ],
+)
+def test_what_is_not_found_may_be_in_files_that_are_still_being_read(
+    opened: Callable[..., Chat],
+    database: Database,
+    reader: Reader,
+    real_clock: Clock,
+    question: str,
+    one: str,
+    two: str,
+) -> None:
+    chat = opened()
+    for name, ending in (("a.txt", one), ("b.txt", two)):
+        library.add(database, reader, real_clock, name, name)
+        message = last(chat.ask(reader, question))
+        assert message.kind == "not_found"
+        assert message.content.endswith(ending)
+    # An answer that is found needs no doubt.
+    assert "still" not in last(chat.ask(reader, "How many days of annual leave?")).content
+    # A file that is being read counts as one that waits; one that is read does not.
+    database.write(lambda c: jobs.claim(c, real_clock, "worker:1", 60_000, "index"))
+    assert last(chat.ask(reader, question)).content.endswith(two)

@@ -18,7 +18,14 @@ export type ChatEvent =
       title: string;
     }
   | { type: "queue"; position: number }
-  | { type: "sources"; query: string; citations: Citation[] }
+  | {
+      type: "sources";
+      query: string;
+      citations: Citation[];
+      /** Passages that cannot be found by meaning yet. */
+      pending?: number;
+      degraded?: { part: string; reason: string }[];
+    }
   | { type: "delta"; text: string }
   | { type: "done"; message: Message }
   | { type: "error"; problem: Problem }
