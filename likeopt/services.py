@@ -8,9 +8,12 @@ import fcntl
 from functools import cached_property, partial
 from pathlib import Path
 
+from likeopt.accounts import Accounts
 from likeopt.chat.answer import Chat, open_chat
 from likeopt.clock import Clock
 from likeopt.config import Config
+from likeopt.errors import ConfigError
+from likeopt.passwords import Passwords
 from likeopt.retrieval.ingest import Ingest
 from likeopt.retrieval.rerank import Reranker, open_reranker
 from likeopt.retrieval.search import EngineClient, search
@@ -18,6 +21,7 @@ from likeopt.storage import access, bootstrap, revisions, schema
 from likeopt.storage.db import Database, Runner, migrate, run_here
 from likeopt.storage.files import FileStore
 from likeopt.storage.reader import DEFAULT_COLLECTION
+from likeopt.storage.sessions import SessionStore, SqlSessions
 
 _PACKAGE = Path(__file__).parent
 
@@ -64,6 +68,29 @@ class Services:
             search, self.engine, self.reranker, deadline_ms=self.config.search_deadline_ms
         )
         return open_chat(self.config, self.db, self.clock, find)
+
+    @cached_property
+    def sessions(self) -> SessionStore:
+        """Who is signed in: in Redis if there is one, else in the database."""
+        if not self.config.redis_url:
+            return SqlSessions(self.db, self.clock)
+        try:
+            from likeopt.storage.redis_sessions import RedisSessions  # noqa: PLC0415  (an extra)
+        except ImportError:
+            raise ConfigError("LIKEOPT_REDIS_URL needs the extra `redis`") from None
+        return RedisSessions(self.config.redis_url, self.db, self.clock)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """Signing in, one-time links and passwords."""
+        return Accounts(self.db, self.sessions, self.clock, Passwords(self.run))
+
+    def setup_link(self) -> str | None:
+        """The token of a new link to become the first administrator; None once there is one."""
+        path = self.config.data_dir / "likeopt.db"
+        if not self.config.database_url and schema.is_set_up(path):
+            return None
+        return self.accounts.setup_link()
 
     def worker_runs(self) -> bool:
         """Whether an indexing worker lives: it holds a lock, which the kernel ends with it."""
