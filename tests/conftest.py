@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
+import redis
 from psycopg import sql
 
 from likeopt.config import PREFIX, Config
@@ -220,3 +221,16 @@ def sqlite_database(config: Config, _sqlite_template: Path) -> Iterator[Database
 def chroma_url() -> Iterator[str]:
     """Base URL of a real Chroma server, shared by the session: use your own collection names."""
     yield from _start(servers.chroma())
+
+
+@pytest.fixture(scope="session")
+def _redis_server() -> Iterator[str]:
+    yield from _start(servers.redis_server())
+
+
+@pytest.fixture
+def redis_url(_redis_server: str) -> str:
+    """`redis://...` of a real, empty Redis."""
+    with redis.Redis.from_url(_redis_server) as client:
+        client.flushall()
+    return _redis_server
