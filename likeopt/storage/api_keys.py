@@ -39,6 +39,12 @@ class ApiKey(msgspec.Struct, frozen=True):
 
 
 _COLUMNS = [api_keys.c[name] for name in ApiKey.__struct_fields__]
+# Built once: every request with a key runs it.
+_FIND = sa.select(*_COLUMNS).where(
+    api_keys.c.token_hash == sa.bindparam("hash"),
+    api_keys.c.revoked_at.is_(None),
+    sa.or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > sa.bindparam("now")),
+)
 
 
 def create(
@@ -104,17 +110,8 @@ def revoke(c: sa.Connection, clock: Clock, user_id: str, key_id: str) -> ApiKey:
 
 def find(c: sa.Connection, clock: Clock, token: str) -> tuple[ApiKey, User] | None:
     """The key with this token and its owner, unless it is revoked or expired, or they disabled."""
-    row = (
-        c.execute(
-            sa.select(*_COLUMNS).where(
-                api_keys.c.token_hash == token_hash(token),
-                api_keys.c.revoked_at.is_(None),
-                sa.or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > clock.now_ms()),
-            )
-        )
-        .mappings()
-        .one_or_none()
-    )
+    wanted = {"hash": token_hash(token), "now": clock.now_ms()}
+    row = c.execute(_FIND, wanted).mappings().one_or_none()
     if row is None:
         return None
     key = _key(row)
