@@ -45,7 +45,7 @@ check: .venv/.dev .venv/.package frontend/node_modules/.installed ## Lint, types
 test: .make/servers .venv-chroma/.installed check likeopt/web/static/manifest.json ## Everything CI runs
 	$(SAY) 'Page: tests'
 	@cd frontend && npm test --silent
-	$(SAY) 'Python: tests, with real PostgreSQL, Chroma and Chromium'
+	$(SAY) 'Python: tests, with real PostgreSQL, Redis, Chroma and Chromium'
 	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST)
 
 .PHONY: bench
