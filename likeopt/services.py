@@ -17,11 +17,12 @@ from likeopt.passwords import Passwords
 from likeopt.retrieval.ingest import Ingest
 from likeopt.retrieval.rerank import Reranker, open_reranker
 from likeopt.retrieval.search import EngineClient, search
-from likeopt.storage import access, bootstrap, revisions, schema
+from likeopt.storage import access, bootstrap, revisions, schema, secret_key
 from likeopt.storage.db import Database, Runner, migrate, run_here
 from likeopt.storage.files import FileStore
 from likeopt.storage.reader import DEFAULT_COLLECTION
 from likeopt.storage.sessions import SessionStore, SqlSessions
+from likeopt.storage.watch import AccessWatch
 
 _PACKAGE = Path(__file__).parent
 
@@ -85,6 +86,16 @@ class Services:
         """Signing in, one-time links and passwords."""
         return Accounts(self.db, self.sessions, self.clock, Passwords(self.run))
 
+    @cached_property
+    def access_watch(self) -> AccessWatch:
+        """Whether who may do what has changed in any process."""
+        return AccessWatch(self.db, self.clock)
+
+    @cached_property
+    def secret_key(self) -> bytes:
+        """Signs what browsers bring back."""
+        return (self.config.secret_key or secret_key.read_or_make(self.config.data_dir)).encode()
+
     def setup_link(self) -> str | None:
         """The token of a new link to become the first administrator; None once there is one."""
         path = self.config.data_dir / "likeopt.db"
@@ -132,7 +143,7 @@ class Services:
 
     def close(self) -> None:
         """Close what was opened."""
-        for name in ("db", "engine"):
+        for name in ("access_watch", "db", "engine"):
             if name in self.__dict__:
                 getattr(self, name).close()
 

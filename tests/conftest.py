@@ -136,8 +136,8 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture
 def config(data_dir: Path) -> Config:
-    """Default settings (so SQLite), an empty data folder, a free port, no sample documents."""
-    return Config(data_dir=data_dir, port=0, sample_library=False)
+    """SQLite, an empty data folder, a free port, no sample documents, and nobody has to sign in."""
+    return Config(data_dir=data_dir, port=0, sample_library=False, guest=True)
 
 
 # -- databases -----------------------------------------------------------------------------------

@@ -32,6 +32,14 @@ def list_(c: sa.Connection) -> list[Group]:
     return [Group(row.id, row.name, members.get(row.id, [])) for row in rows]
 
 
+def get(c: sa.Connection, group_id: str) -> Group:
+    """One group; NotFound if there is none."""
+    found = next((group for group in list_(c) if group.id == group_id), None)
+    if found is None:
+        raise NotFound("No such group.")
+    return found
+
+
 def create(c: sa.Connection, clock: Clock, name: str) -> Group:
     """A new group without members; Conflict if the name is taken."""
     revisions.raise_(c, "access")
@@ -44,10 +52,10 @@ def create(c: sa.Connection, clock: Clock, name: str) -> Group:
 def rename(c: sa.Connection, group_id: str, name: str) -> Group:
     """Give the group another name; NotFound, or Conflict if the name is taken."""
     revisions.raise_(c, "access")
-    _get(c, group_id)
+    get(c, group_id)
     cleaned = _free_name(c, name, but=group_id)
     c.execute(sa.update(groups).where(groups.c.id == group_id).values(name=cleaned))
-    return _get(c, group_id)
+    return get(c, group_id)
 
 
 def delete(c: sa.Connection, group_id: str) -> None:
@@ -60,7 +68,7 @@ def delete(c: sa.Connection, group_id: str) -> None:
 def set_members(c: sa.Connection, group_id: str, user_ids: Iterable[str]) -> Group:
     """Replace the members; NotFound for an unknown group, BadInput for an unknown user."""
     revisions.raise_(c, "access")
-    _get(c, group_id)
+    get(c, group_id)
     ids = set(user_ids)
     known = c.execute(sa.select(users.c.id).where(users.c.id.in_(ids))).scalars()
     if unknown := ids.difference(known):
@@ -69,14 +77,7 @@ def set_members(c: sa.Connection, group_id: str, user_ids: Iterable[str]) -> Gro
     if ids:
         rows = [{"group_id": group_id, "user_id": user_id} for user_id in sorted(ids)]
         c.execute(sa.insert(group_members), rows)
-    return _get(c, group_id)
-
-
-def _get(c: sa.Connection, group_id: str) -> Group:
-    found = next((group for group in list_(c) if group.id == group_id), None)
-    if found is None:
-        raise NotFound("No such group.")
-    return found
+    return get(c, group_id)
 
 
 def _free_name(c: sa.Connection, name: str, but: str | None = None) -> str:

@@ -1,14 +1,19 @@
 """The application factory."""
 
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
 from flask import Flask, request
 from flask.sessions import SessionInterface, SessionMixin
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Request, Response
 
 from likeopt.config import Config
 from likeopt.errors import Forbidden
 from likeopt.monitoring.log import Write, line_writer
 from likeopt.services import Services
-from likeopt.web import context, errors, pages
+from likeopt.web import auth, context, errors, pages
+from likeopt.web.api.audit import audit
 from likeopt.web.api.chat import chat
 from likeopt.web.api.collections import collections
 from likeopt.web.api.conversations import conversations
@@ -17,11 +22,17 @@ from likeopt.web.api.documents import documents
 from likeopt.web.api.health import health
 from likeopt.web.api.indexing import indexing
 from likeopt.web.api.info import info
+from likeopt.web.api.me import me
 from likeopt.web.api.openai import openai
+from likeopt.web.api.people import people
 from likeopt.web.api.search import search
+from likeopt.web.api.session import session
 from likeopt.web.assets import Assets
-from likeopt.web.endpoint import IdConverter
+from likeopt.web.endpoint import HashConverter, IdConverter
 from likeopt.web.middleware import Edge
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 API = (
     health,
@@ -34,9 +45,11 @@ API = (
     conversations,
     openai,
     describe,
+    session,
+    me,
+    people,
+    audit,
 )
-
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def create_app(
@@ -55,31 +68,46 @@ def create_app(
     app = Flask("likeopt.web", static_folder=None)
     app.session_interface = _NoSessions()
     app.url_map.converters["id"] = IdConverter
+    app.url_map.converters["hash"] = HashConverter
     context.install(app, services)
+    auth.install(app, services)
     errors.install(app)
     app.before_request(_refuse_other_sites)
     for blueprint in API:
         app.register_blueprint(blueprint)
     pages.install(app, assets or Assets())
-    edge = Edge(app.wsgi_app, services.clock, write or line_writer("web"))
+    edge = Edge(_behind(config.trusted_proxies, app), services.clock, write or line_writer("web"))
     app.wsgi_app = edge  # type: ignore[method-assign]  # Flask's documented way to add middleware
     return app
+
+
+def _behind(proxies: int, app: Flask) -> "WSGIApplication":
+    """The application, told what as many proxies say of the client; nobody else is believed."""
+    if not proxies:
+        return app.wsgi_app
+    return ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)
 
 
 def _refuse_other_sites() -> None:
     """Let no page of another site change anything here through its visitor's browser.
 
     Browsers say where a request comes from and pages cannot change it
-    (https://www.w3.org/TR/fetch-metadata/); other clients do not send the header.
+    (https://www.w3.org/TR/fetch-metadata/, and `Origin` where a browser knows no Sec-Fetch-Site);
+    other clients send neither.
     """
-    if request.method in _SAFE_METHODS:
+    if request.method in auth.SAFE_METHODS:
         return
-    if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    other = site in ("cross-site", "same-site")
+    if site is None and origin is not None:
+        # Without the scheme: a proxy that is not believed may have spoken TLS.
+        other = urlsplit(origin).netloc.lower() != request.host.lower()
+    if other:
         raise Forbidden("This request came from a page of another site.", code="other_site")
 
 
 class _NoSessions(SessionInterface):
-    """Nothing is kept about a visitor, so no cookie is read or written."""
+    """Flask's own sessions are not used: see `auth` and `cookies`."""
 
     def open_session(self, app: Flask, request: Request) -> SessionMixin:  # noqa: ARG002
         return _NOTHING

@@ -2,6 +2,7 @@
 
 import functools
 import unicodedata
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -15,6 +16,7 @@ T = TypeVar("T")
 
 # A question has at most 8,000 characters; an OpenAI client sends its whole conversation.
 JSON_LIMIT = 256 * 1024
+TIME = "RFC 3339, such as 2026-01-31T09:00:00Z, or a date alone (midnight UTC)."
 
 
 def read_json(kind: type[T]) -> T:
@@ -87,6 +89,19 @@ def convert(value: Any, kind: type[T], *, strict: bool) -> T:
         what, _, path = str(error).partition(" - at `$")
         where = path.strip("`").lstrip(".")
         raise BadInput(f"{what}, in `{where}`." if where else f"{what}.") from None
+
+
+def millis(name: str, text: str | None) -> int | None:
+    """The parameter `name` as ms since the epoch. BadInput for a time that is none."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"`{name}` is not a time. Write it as {TIME}") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1000)
 
 
 def clean(value: Any) -> Any:

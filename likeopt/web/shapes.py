@@ -6,7 +6,7 @@ import msgspec
 
 from likeopt.clock import rfc3339
 from likeopt.retrieval.types import Filters
-from likeopt.storage import collections, conversations, documents, messages
+from likeopt.storage import collections, conversations, documents, messages, people
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -142,6 +142,23 @@ class Transcript(msgspec.Struct, frozen=True):
         return _copy(cls, head, messages=[Message.of(message) for message in stored.messages])
 
 
+class Person(msgspec.Struct, frozen=True):
+    """An account; `email` is null only before the first administrator was set up."""
+
+    id: str
+    name: str
+    email: str | None
+    role: people.Role
+    disabled: bool
+    has_password: bool
+    created_at: str
+
+    @classmethod
+    def of(cls, stored: people.User) -> "Person":
+        """As the API shows it."""
+        return _copy(cls, stored, created_at=rfc3339(stored.created_at))
+
+
 def _copy(kind: type[S], source: msgspec.Struct, **changes: Any) -> S:
     fields = kind.__struct_fields__
     return kind(
@@ -157,5 +174,6 @@ __all__ = [
     "DocumentList",
     "Filters",
     "Message",
+    "Person",
     "Transcript",
 ]

@@ -99,7 +99,7 @@ def test_upload_that_is_refused_can_be_answered(served: Server) -> None:
 
 def test_body_in_chunks_without_a_length(served: Server) -> None:
     body = b'{"query": "chunked"}'
-    raw = b"POST /api/v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    raw = b"POST /api/v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     raw += b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert exchange(served, raw + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))[0] == 200
     large = b"x" * 300_000

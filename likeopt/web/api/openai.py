@@ -119,7 +119,9 @@ def list_models() -> ModelList:
     "POST",
     "/chat/completions",
     summary="Ask, as a client of OpenAI's API",
-    detail="Set a client's base URL to this server's address followed by /v1, and any key.",
+    scope="chat",
+    detail="Set a client's base URL to this server's address followed by /v1, and its key to"
+    " an API key with the scope `chat`.",
     body=ChatCompletionRequest,
     returns=ChatCompletion,
     media={sse.MEDIA_TYPE: {"type": "string", "description": "OpenAI's chunks, then [DONE]."}},

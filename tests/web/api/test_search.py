@@ -3,6 +3,7 @@
 import urllib.parse
 from typing import Any
 
+import msgspec
 import pytest
 
 from likeopt.services import Services
@@ -83,9 +84,7 @@ def test_bad_search(client: Client, body: dict[str, Any], status: int, says: str
 
 
 def test_search_without_an_engine_is_an_honest_503(client: Client, services: Services) -> None:
-    services.config = type(services.config)(
-        data_dir=services.config.data_dir, search_deadline_ms=50
-    )
+    services.config = msgspec.structs.replace(services.config, search_deadline_ms=50)
     response = client.get(f"{PATH}?q=hello")
     assert response.status_code == 503
     assert response.json["code"] == "engine_unavailable"
