@@ -1,4 +1,4 @@
-import { beforeEach, expect, test, vi } from "vitest";
+import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import { ApiError, open, readSession, request, session } from "./client";
 import { upload } from "./documents";
 import { json, serve } from "./fake-server";
@@ -23,6 +23,9 @@ const refusal = (code: string, status: number) => json({ code, detail: "No.", st
 const change = () => request("/api/v1/me", { method: "PATCH", json: { name: "x" }, signal: never });
 
 beforeEach(() => {
+  session.value = undefined;
+});
+afterAll(() => {
   session.value = undefined;
 });
 
@@ -106,7 +109,10 @@ test("signing in and accepting a link take over the new session", async () => {
 
 test("a refused sign-in says why and how long to wait", async () => {
   session.value = state(null);
-  serve(refusal("wrong_credentials", 401), json({ code: "too_many_requests", retry_after: 8 }, 429));
+  serve(
+    refusal("wrong_credentials", 401),
+    json({ code: "too_many_requests", retry_after: 8 }, 429),
+  );
   const before = session.value;
   await expect(signIn("a", "b", never)).rejects.toMatchObject({ code: "wrong_credentials" });
   await expect(signIn("a", "b", never)).rejects.toMatchObject({ retryAfter: 8 });

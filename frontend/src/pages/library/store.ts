@@ -7,8 +7,10 @@ import {
 } from "../../api/documents";
 import type { Document, DocumentState, Page } from "../../api/types";
 import { indexing, watchIndexing } from "../../app/server";
+import { losses } from "../../app/session";
 import { Resource } from "../../lib/resource";
 import { toastError } from "../../ui/toast";
+import * as collections from "./collections";
 
 /** The documents on the library page. */
 
@@ -22,13 +24,25 @@ export const hasMore = computed(() => !!list.state.value.data?.next_cursor);
 export const name = signal("");
 export const wanted = signal<DocumentState | "">("");
 export const tag = signal("");
-export const filtered = computed(() => !!(name.value.trim() || wanted.value || tag.value));
+export const filtered = computed(
+  () => !!(name.value.trim() || wanted.value || tag.value || collections.filter.value),
+);
 
 const never = new AbortController().signal;
 
 function query() {
-  return { q: name.peek().trim(), state: wanted.peek(), tag: tag.peek() };
+  return {
+    collection: collections.filter.peek(),
+    q: name.peek().trim(),
+    state: wanted.peek(),
+    tag: tag.peek(),
+  };
 }
+
+// Rows of documents that may no longer be read are not shown until the rest is loaded.
+effect(() => {
+  if (losses.value > 0) list.set(undefined);
+});
 
 export function load(): Promise<void> {
   return list.load((signal) => listDocuments(query(), signal));
@@ -38,6 +52,7 @@ export function clearFilters(): void {
   name.value = "";
   wanted.value = "";
   tag.value = "";
+  collections.filter.value = "";
   load();
 }
 
