@@ -7,14 +7,21 @@ through another process, asked to stop.
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import msgspec
 
-from likeopt.chat.broadcast import PING_SECONDS, Broadcast, Broadcasts, Frames, Stop
+from likeopt.chat.broadcast import (
+    PING_SECONDS,
+    Broadcast,
+    Broadcasts,
+    Frames,
+    Stop,
+    Telling,
+    nobody_tells,
+)
 from likeopt.chat.events import Delta, Done, Event, Failed, Numbered, Sources, Start
 from likeopt.chat.text import Language, clean_question, language_of
 from likeopt.chat.writer import Search, Task, Writer, Written
@@ -226,7 +233,13 @@ class Chat:
     # -- reading ---------------------------------------------------------------------------------
 
     def resume(
-        self, reader: Reader, message_id: str, after: int = 0, *, ping: float = PING_SECONDS
+        self,
+        reader: Reader,
+        message_id: str,
+        after: int = 0,
+        *,
+        ping: float = PING_SECONDS,
+        telling: Telling = nobody_tells,
     ) -> Iterator[Numbered | None]:
         """The events of an answer after number `after`; see `Broadcast.events`.
 
@@ -238,8 +251,8 @@ class Chat:
             raise NotFound("There is no such answer.")
         broadcast = self._broadcasts.find(message_id)
         if broadcast is not None:
-            return broadcast.events(after, ping)
-        return self._follow(reader, message, after, ping)
+            return broadcast.events(after, ping, telling)
+        return self._follow(reader, message, after, ping, telling)
 
     def stop(self, reader: Reader, message_id: str) -> None:
         """Stop an answer; what is written stays. NotFound unless it is the reader's."""
@@ -249,23 +262,24 @@ class Chat:
             broadcast.stop.request()
 
     def _follow(
-        self, reader: Reader, message: Message, after: int, ping: float
+        self, reader: Reader, message: Message, after: int, ping: float, telling: Telling
     ) -> Iterator[Numbered | None]:
         id_ = message.id
         heard = self._clock.monotonic()
-        while message.state == "streaming":
-            if self._clock.now_ms() - message.updated_at > messages.STALE_MS:
-                self._db.write(lambda c: messages.abandon_stale(c, self._clock))
-            else:
-                time.sleep(POLL_SECONDS)
-            if self._clock.monotonic() - heard >= ping:
-                heard = self._clock.monotonic()
-                yield None
-            try:
-                message = self._db.read(lambda c: messages.get(c, reader, id_))
-            except NotFound as error:
-                yield Numbered(after + 1, Failed.of(error))
-                return
+        woken = threading.Event()
+        with telling(woken.set):
+            while message.state == "streaming":
+                if self._clock.now_ms() - message.updated_at > messages.STALE_MS:
+                    self._db.write(lambda c: messages.abandon_stale(c, self._clock))
+                elif woken.wait(POLL_SECONDS) or self._clock.monotonic() - heard >= ping:
+                    woken.clear()
+                    heard = self._clock.monotonic()
+                    yield None
+                try:
+                    message = self._db.read(lambda c: messages.get(c, reader, id_))
+                except NotFound as error:
+                    yield Numbered(after + 1, Failed.of(error))
+                    return
         conversation, _ = self._db.read(lambda c: conversations.question_of(c, reader, id_))
         replay = _replay(conversation, message)
         if after:

@@ -21,6 +21,7 @@ from likeopt.retrieval.types import Filters
 from likeopt.web import errors, middleware, sse
 from likeopt.web.context import reader, services
 from likeopt.web.endpoint import Endpoints
+from likeopt.web.lease import Lease, permitted
 from likeopt.web.shapes import Message
 
 chat = Endpoints("chat", tag="Chat", prefix="/api/v1/chat")
@@ -75,6 +76,7 @@ class Answer(msgspec.Struct):
     "",
     summary="Ask",
     scope="chat",
+    limit="chat",
     detail="The answer cites passages as [1], [2]; `citations` says where each stands. " + _EVENTS,
     body=Question,
     returns=Answer,
@@ -86,7 +88,7 @@ def ask(body: Question) -> Answer | Response:
     broadcast = _begin(body)
     streamed = sse.wanted() if body.stream is None else body.stream
     if streamed:
-        return sse.respond(_frames(broadcast.events()))
+        return sse.respond(_frames(_events(broadcast)))
     return _whole(broadcast)
 
 
@@ -103,7 +105,9 @@ def ask(body: Question) -> Answer | Response:
 def follow(message_id: str) -> Response:
     after = sse.last_event_id()
     asking = services().db.read(reader)
-    return sse.respond(_frames(services().chat.resume(asking, message_id, after)))
+    telling = services().access_watch.telling
+    events = services().chat.resume(asking, message_id, after, telling=telling)
+    return sse.respond(_frames(permitted(events, Lease())))
 
 
 @chat.operation(
@@ -138,10 +142,15 @@ def _begin(body: Question) -> Broadcast:
     )
 
 
+def _events(broadcast: Broadcast) -> Iterator[Numbered | None]:
+    events = broadcast.events(telling=services().access_watch.telling)
+    return permitted(events, Lease())
+
+
 def _whole(broadcast: Broadcast) -> Answer:
     """Wait for the end of an answer."""
     conversation_id = question_id = ""
-    for one in broadcast.events():
+    for one in _events(broadcast):
         event = one.event if one else None
         if isinstance(event, Start):
             conversation_id, question_id = event.conversation_id, event.question_id

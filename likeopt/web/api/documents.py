@@ -24,6 +24,7 @@ from likeopt.storage.reader import DEFAULT_COLLECTION
 from likeopt.web import errors, middleware, originals, uploads
 from likeopt.web.context import note, reader, services
 from likeopt.web.endpoint import Endpoints
+from likeopt.web.lease import Lease
 from likeopt.web.shapes import Document, DocumentList
 
 documents = Endpoints("documents", tag="Documents", prefix="/api/v1/documents")
@@ -339,6 +340,7 @@ def original(document_id: str, query: OriginalQuery) -> Response:
     return originals.send(
         opened,
         found.run,
+        Lease([document_id]),
         size=document.size,
         etag=document.sha256,
         name=document.name,

@@ -11,12 +11,13 @@ import msgspec
 from flask import Response
 
 from likeopt.chat.broadcast import Broadcast
-from likeopt.chat.events import Delta, Done, Failed
+from likeopt.chat.events import Delta, Done, Failed, Numbered
 from likeopt.errors import BadInput, Busy, EngineUnavailable, LikeOptError, ModelUnavailable
 from likeopt.storage.messages import Citation, Exchange
 from likeopt.web import errors, middleware, sse
 from likeopt.web.context import reader, services
 from likeopt.web.endpoint import JSON, Endpoints
+from likeopt.web.lease import Lease, permitted
 
 openai = Endpoints("openai", tag="OpenAI-compatible", prefix="/v1")
 
@@ -120,6 +121,7 @@ def list_models() -> ModelList:
     "/chat/completions",
     summary="Ask, as a client of OpenAI's API",
     scope="chat",
+    limit="chat",
     detail="Set a client's base URL to this server's address followed by /v1, and its key to"
     " an API key with the scope `chat`.",
     body=ChatCompletionRequest,
@@ -144,10 +146,11 @@ def complete(body: ChatCompletionRequest) -> ChatCompletion | Response:
         "created": found.clock.now_ms() // 1000,
         "model": body.model or _model_name(),
     }
+    events = permitted(broadcast.events(telling=found.access_watch.telling), Lease())
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
-        return sse.respond(_chunks(broadcast, head, usage=usage))
-    for one in broadcast.events():
+        return sse.respond(_chunks(broadcast, events, head, usage=usage))
+    for one in events:
         event = one.event if one else None
         if isinstance(event, Failed):
             raise errors.of_event(event)
@@ -162,7 +165,9 @@ def complete(body: ChatCompletionRequest) -> ChatCompletion | Response:
     raise LikeOptError("The answer ended without a result.")
 
 
-def _chunks(broadcast: Broadcast, head: dict[str, Any], *, usage: bool) -> Iterator[bytes | None]:
+def _chunks(
+    broadcast: Broadcast, events: Iterator[Numbered | None], head: dict[str, Any], *, usage: bool
+) -> Iterator[bytes | None]:
     """OpenAI's chunks of an answer, which stops when its only reader goes."""
 
     def chunk(delta: dict[str, str], finish: str | None = None, **more: Any) -> bytes:
@@ -172,7 +177,7 @@ def _chunks(broadcast: Broadcast, head: dict[str, Any], *, usage: bool) -> Itera
 
     try:
         yield chunk({"role": "assistant", "content": ""})
-        for one in broadcast.events():
+        for one in events:
             event = one.event if one else None
             if one is None:
                 yield None
