@@ -95,6 +95,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = ""
 
+    rate_limit: Annotated[
+        int,
+        _help(
+            "Requests a minute of one person, key or (not signed in) address; 0 is no limit.",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 1200
+    rate_limit_chat: Annotated[
+        int, _help("Questions a minute of one person or key; 0 is no limit.", ge=0, le=1_000_000)
+    ] = 60
+
     # -- web workers ---------------------------------------------------------------------------
     workers: Annotated[
         int, _help("Web worker processes. More than cores bought nothing but memory.", ge=1, le=64)

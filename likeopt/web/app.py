@@ -1,5 +1,6 @@
 """The application factory."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from likeopt.config import Config
 from likeopt.errors import Forbidden
 from likeopt.monitoring.log import Write, line_writer
 from likeopt.services import Services
-from likeopt.web import auth, context, errors, pages
+from likeopt.web import auth, context, cors, errors, limits, pages
 from likeopt.web.api.audit import audit
 from likeopt.web.api.chat import chat
 from likeopt.web.api.collections import collections
@@ -29,7 +30,7 @@ from likeopt.web.api.search import search
 from likeopt.web.api.session import session
 from likeopt.web.assets import Assets
 from likeopt.web.endpoint import HashConverter, IdConverter
-from likeopt.web.middleware import Edge
+from likeopt.web.middleware import HEADER_HOOKS, Edge
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -72,11 +73,16 @@ def create_app(
     context.install(app, services)
     auth.install(app, services)
     errors.install(app)
-    app.before_request(_refuse_other_sites)
+    limits.install(app, config, services.clock)
+    if config.origins:
+        cors.install(app, config.origins)
+    app.before_request(partial(_refuse_other_sites, config.origins))
     for blueprint in API:
         app.register_blueprint(blueprint)
     pages.install(app, assets or Assets())
-    edge = Edge(_behind(config.trusted_proxies, app), services.clock, write or line_writer("web"))
+    hooks = (*HEADER_HOOKS, cors.hook(config.origins)) if config.origins else HEADER_HOOKS
+    whole = _behind(config.trusted_proxies, app)
+    edge = Edge(whole, services.clock, write or line_writer("web"), hooks)
     app.wsgi_app = edge  # type: ignore[method-assign]  # Flask's documented way to add middleware
     return app
 
@@ -88,7 +94,7 @@ def _behind(proxies: int, app: Flask) -> "WSGIApplication":
     return ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)
 
 
-def _refuse_other_sites() -> None:
+def _refuse_other_sites(origins: frozenset[str]) -> None:
     """Let no page of another site change anything here through its visitor's browser.
 
     Browsers say where a request comes from and pages cannot change it
@@ -102,7 +108,7 @@ def _refuse_other_sites() -> None:
     if site is None and origin is not None:
         # Without the scheme: a proxy that is not believed may have spoken TLS.
         other = urlsplit(origin).netloc.lower() != request.host.lower()
-    if other:
+    if other and not (origin in origins and auth.bearer() is not None):
         raise Forbidden("This request came from a page of another site.", code="other_site")
 
 

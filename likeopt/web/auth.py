@@ -17,7 +17,7 @@ from likeopt.errors import Forbidden, Unauthorized
 from likeopt.services import Services
 from likeopt.storage import api_keys, people
 from likeopt.storage.reader import LOCAL_USER
-from likeopt.web import context, cookies
+from likeopt.web import context, cookies, limits
 from likeopt.web.context import Identity
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -54,6 +54,7 @@ class Auth:
             return None
         found = self.of(token)
         if found is None and token.startswith(api_keys.PREFIX):
+            limits.take("default")
             raise Unauthorized("This API key is not known, was revoked, or has expired.")
         if found is None and self._services.config.guest:
             require_local()
@@ -64,9 +65,10 @@ class Auth:
         return self._used(g.credential, found)
 
     def _credential(self) -> str | None:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and token.strip().startswith(api_keys.PREFIX):
-            return token.strip()
+        token = bearer()
+        if token is not None:
+            # Before any cookie: what a key may do depends on nothing that a browser adds by itself.
+            return token
         cookie = cookies.read(self._services.secret_key) if request.cookies else None
         if cookie is None and self._services.config.guest:
             require_local()
@@ -85,6 +87,10 @@ class Auth:
         elif value is not None:
             self._remember(credential, _Copy(found, value))
         return found
+
+    def forget(self) -> None:
+        """Look everybody up again."""
+        self._copies.clear()
 
     def csrf_token(self, who: Identity) -> str | None:
         """What a page must send back with each change; only sessions have one."""
@@ -150,6 +156,13 @@ class Auth:
             self._copies.popitem(last=False)
 
 
+def bearer() -> str | None:
+    """The request's API key; None without one. Other bearers' tokens are not ours to judge."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    token = token.strip()
+    return token if scheme.lower() == "bearer" and token.startswith(api_keys.PREFIX) else None
+
+
 def admit(access: str, scope: str) -> None:
     """Let the request in as somebody who may do this.
 
@@ -158,6 +171,7 @@ def admit(access: str, scope: str) -> None:
     auth = of_app()
     who = auth.identify()
     if who is None:
+        limits.take("default")
         raise Unauthorized("Sign in first, or send an API key.")
     auth.require_csrf_token(who)
     if who.key is not None and scope not in who.key.scopes:

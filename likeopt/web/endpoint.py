@@ -14,8 +14,9 @@ from werkzeug.routing import BaseConverter
 
 from likeopt.errors import LikeOptError
 from likeopt.storage.api_keys import Scope
-from likeopt.web import auth, cache_control, inputs
+from likeopt.web import auth, cache_control, inputs, limits
 from likeopt.web.errors import PROBLEM_TYPE
+from likeopt.web.limits import Limit
 
 JSON = "application/json"
 # 32 hex digits, or the name of a row that every installation has, such as `default`.
@@ -34,6 +35,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     `body` and `query` are structs; the view gets them decoded as arguments of those names.
     `returns` is the type of its JSON answer. `media` are answers (or, for `form`, requests) that
     are not JSON: media type -> JSON schema. `example` is the argument list of a curl call.
+
+    `access` says who may call it, and `scope` what an API key must allow for it, `account` being
+    what none does. `limit` is the rate limit that it counts for. By itself, an operation is for
+    members, needs `read` or `write` by its method, and has the default limit if it is not public.
     """
 
     summary: str
@@ -51,6 +56,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     error_type: str = PROBLEM_TYPE
     access: Access = "member"
     scope: Scope | Literal["account"] = "write"
+    limit: Limit = "none"
 
 
 class Endpoint:
@@ -67,6 +73,7 @@ class Endpoint:
         """
         if self.operation.access != "public":
             auth.admit(self.operation.access, self.operation.scope)
+        limits.take(self.operation.limit)
         if self.operation.query is not None:
             arguments["query"] = inputs.read_query(self.operation.query)
         if self.operation.body is not None:
@@ -103,8 +110,12 @@ class Endpoints(Blueprint):
         """Route `method` and `rule` to the decorated view; `description` makes its Operation."""
 
         def decorate(view: View) -> View:
-            scope = "read" if method == "GET" else "write"
-            made = Operation(**({"tag": self._tag, "scope": scope} | description))
+            usual = {
+                "tag": self._tag,
+                "scope": "read" if method == "GET" else "write",
+                "limit": "none" if description.get("access") == "public" else "default",
+            }
+            made = Operation(**(usual | description))
             self.add_url_rule(rule, view.__name__, Endpoint(view, made), methods=[method])
             return view
 

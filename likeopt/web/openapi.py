@@ -18,6 +18,7 @@ from likeopt.errors import (
     Forbidden,
     LikeOptError,
     TooLarge,
+    TooManyRequests,
     Unauthorized,
     UnsupportedType,
 )
@@ -178,6 +179,8 @@ def _responses(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any
         errors.add(BadInput)
     if operation.access != "public":
         errors |= {Unauthorized, Forbidden}
+    if operation.limit != "none":
+        errors.add(TooManyRequests)
     shape: dict[str, Any] = {"$ref": _REF.format(name="Problem")}
     if operation.error_type == JSON:
         shape = {"type": "object", "required": ["error"]}

@@ -77,7 +77,12 @@ class Acceptance(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @session.operation(
-    "GET", "/session", summary="Who is signed in", returns=SessionState, access="public"
+    "GET",
+    "/session",
+    summary="Who is signed in",
+    returns=SessionState,
+    access="public",
+    limit="default",
 )
 def get_session() -> SessionState:
     try:
@@ -95,6 +100,7 @@ def get_session() -> SessionState:
     returns=SessionState,
     errors=(Unauthorized, TooManyRequests),
     access="public",
+    limit="default",
     example='--json \'{"email": "you@example.org", "password": "..."}\'',
 )
 def sign_in(body: Credentials) -> Response:
@@ -122,6 +128,7 @@ def sign_out() -> Response:
     returns=LinkMeaning,
     errors=(NotFound,),
     access="public",
+    limit="default",
 )
 def look_at_link(body: LinkToken) -> LinkMeaning:
     found = services()
@@ -142,6 +149,7 @@ def look_at_link(body: LinkToken) -> LinkMeaning:
     returns=SessionState,
     errors=(BadInput, Unauthorized, NotFound, Conflict),
     access="public",
+    limit="default",
 )
 def accept_link(body: Acceptance) -> Response:
     made = services().accounts.accept_link(
