@@ -55,7 +55,7 @@ export const enPeople = {
   thisSession: "This one",
   lastSeen: (when: string) => `Active ${when}`,
   signedInSince: (when: string) => `since ${when}`,
-  unknownAgent: "Another program",
+  unknownAgent: "Unknown browser",
   agentOn: (program: string, system: string) => `${program} on ${system}`,
   endSession: (name: string) => `Sign out: ${name}`,
   signOutElsewhere: "Sign out everywhere else",
@@ -89,6 +89,7 @@ export const enPeople = {
 
   // People
   people: "People",
+  accounts: "Accounts",
   peopleHelp: "Who can sign in here.",
   roles: { admin: "Administrator", member: "Member" },
   role: "Role",
@@ -149,6 +150,7 @@ export const enPeople = {
   everyone: "Everyone with an account",
   readByEveryone: "Read by everyone",
   readBySome: "Read by its owner and chosen people",
+  nothingShared: "Nothing has been shared with you yet.",
   readOnly: "You may read it",
   nothingWritable: "You may not add documents here. Make a collection of your own.",
 
@@ -164,7 +166,7 @@ export const enPeople = {
   auditAnyone: "Anyone",
   auditNone: "Nothing matches.",
   auditVia: {
-    session: "signed in",
+    session: "browser",
     key: "with a key",
     guest: "as guest",
     cli: "command line",
@@ -191,11 +193,11 @@ export const enPeople = {
   /** By the whole name of an action. */
   deeds: {
     "session.create": "Signed in",
-    "session.refuse": "Was refused",
+    "session.refuse": "Sign-in refused",
     "session.end": "Signed out",
     "session.revoke": "Ended sessions",
-    "user.create": "Added",
-    "user.update": "Changed",
+    "user.create": "Added an account",
+    "user.update": "Changed an account",
     "link.create": "Made a link",
     "link.use": "Used a link",
     "link.withdraw": "Withdrew a link",
@@ -211,11 +213,11 @@ export const enPeople = {
     "collection.update": "Renamed a collection",
     "collection.share": "Changed who reads",
     "collection.delete": "Deleted a collection",
-    "document.create": "Added",
-    "document.replace": "Replaced",
-    "document.update": "Changed",
-    "document.delete": "Deleted",
-    "conversation.export": "Exported",
+    "document.create": "Added a document",
+    "document.replace": "Replaced a document",
+    "document.update": "Changed a document",
+    "document.delete": "Deleted a document",
+    "conversation.export": "Exported a conversation",
     "audit.export": "Exported the log",
   } as Record<string, string>,
 };

@@ -51,7 +51,7 @@ export const koPeople: typeof enPeople = {
   thisSession: "현재 사용 중",
   lastSeen: (when) => `최근 사용: ${when}`,
   signedInSince: (when) => `로그인: ${when}`,
-  unknownAgent: "알 수 없는 프로그램",
+  unknownAgent: "알 수 없는 브라우저",
   agentOn: (program, system) => `${system}의 ${program}`,
   endSession: (name) => `로그아웃: ${name}`,
   signOutElsewhere: "다른 곳에서 모두 로그아웃",
@@ -84,6 +84,7 @@ export const koPeople: typeof enPeople = {
   revoked: "폐기했습니다.",
 
   people: "사용자",
+  accounts: "계정 목록",
   peopleHelp: "이 서버에 로그인할 수 있는 사람들입니다.",
   roles: { admin: "관리자", member: "구성원" },
   role: "역할",
@@ -143,6 +144,7 @@ export const koPeople: typeof enPeople = {
   everyone: "계정이 있는 모든 사람",
   readByEveryone: "모두 읽을 수 있음",
   readBySome: "소유자와 지정한 사람만 읽을 수 있음",
+  nothingShared: "아직 나와 공유된 문서가 없습니다.",
   readOnly: "읽기 전용",
   nothingWritable: "문서를 추가할 수 있는 컬렉션이 없습니다. 새 컬렉션을 만들어 보세요.",
 
@@ -157,7 +159,7 @@ export const koPeople: typeof enPeople = {
   auditAnyone: "모든 사람",
   auditNone: "일치하는 기록이 없습니다.",
   auditVia: {
-    session: "로그인",
+    session: "브라우저",
     key: "API 키",
     guest: "게스트",
     cli: "명령줄",

@@ -1,5 +1,6 @@
 import type { ComponentChildren, JSX } from "preact";
 import { PageHeader } from "../app/page-header";
+import "./field.css";
 import "./sheet.css";
 
 /** A page of sections, one below another. */

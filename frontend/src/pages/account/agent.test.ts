@@ -28,6 +28,7 @@ test.each([
     "iPhone",
   ],
   ["Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0", "Firefox", "Linux"],
+  ["Mozilla/5.0 (X11; Linux x86_64) Unheard/1.0", "", "Linux"],
   ["curl/8.5.0", "curl", ""],
   ["", "", ""],
 ])("%s", (agent, program, system) => {

@@ -26,5 +26,7 @@ const SYSTEMS: [RegExp, string][] = [
 
 export function readAgent(agent: string): Agent {
   const first = (known: [RegExp, string][]) => known.find(([mark]) => mark.test(agent))?.[1] ?? "";
-  return { program: first(PROGRAMS) || (agent.split(/[/\s]/)[0] ?? ""), system: first(SYSTEMS) };
+  // Every browser calls itself Mozilla; what does not is a program, which says its name first.
+  const own = agent.startsWith("Mozilla/") ? "" : (agent.split(/[/\s]/)[0] ?? "");
+  return { program: first(PROGRAMS) || own, system: first(SYSTEMS) };
 }

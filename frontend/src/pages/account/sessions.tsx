@@ -49,11 +49,8 @@ export function Sessions(): JSX.Element {
 function SessionLine({ session }: { session: OwnSession }): JSX.Element {
   const { id, current, agent, address, seen_at: seen, created_at: created } = session;
   const { program, system } = readAgent(agent);
-  const name = program
-    ? system
-      ? t.value.agentOn(program, system)
-      : program
-    : t.value.unknownAgent;
+  const browser = program || t.value.unknownAgent;
+  const name = system ? t.value.agentOn(browser, system) : browser;
   return (
     <Line
       name={name}

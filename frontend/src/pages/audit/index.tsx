@@ -14,7 +14,7 @@ import "./audit.css";
 export default function AuditPage(): JSX.Element {
   useEffect(() => {
     store.load();
-    store.loadPeople();
+    store.loadNames();
   }, []);
   const filters = store.filters.value;
   return (
@@ -144,7 +144,7 @@ function Events(): JSX.Element {
 
 function Event({ event }: { event: AuditEvent }): JSX.Element {
   const { at, action, actor_name: actor, via, object_name: name, address, request_id: id } = event;
-  const details = store.detailsOf(event.detail);
+  const details = store.detailsOf(event.detail, store.names.value);
   return (
     <li class="event">
       <time class="small" dateTime={at}>

@@ -46,9 +46,17 @@ test("the next page is added, no event twice", async () => {
   expect(store.hasMore.value).toBe(false);
 });
 
-test("details are told in one line", () => {
-  expect(store.detailsOf({ role: "admin", name: null, users: ["a"], ended: 0 })).toBe(
-    'role: admin, users: ["a"], ended: 0',
+test("details are told in one line, people and groups by their names", () => {
+  const called = new Map([["u1", "Kim"]]);
+  const detail = {
+    everyone: false,
+    users: ["u1", "u2"],
+    groups: [],
+    to: { role: "admin" },
+    x: null,
+  };
+  expect(store.detailsOf(detail, called)).toBe(
+    "everyone: false · users: Kim, u2 · to: role: admin",
   );
-  expect(store.detailsOf({})).toBe("");
+  expect(store.detailsOf({}, called)).toBe("");
 });

@@ -1,6 +1,6 @@
 import { computed, signal } from "@preact/signals";
 import { type AuditEvent, type AuditFilters, listAudit } from "../../api/audit";
-import { listPeople, type Person } from "../../api/people";
+import { type Group, listGroups, listPeople, type Person } from "../../api/people";
 import type { Page } from "../../api/types";
 import { Resource } from "../../lib/resource";
 
@@ -10,6 +10,18 @@ const list = new Resource<Page<AuditEvent>>();
 export const state = list.state;
 export const hasMore = computed(() => !!list.state.value.data?.next_cursor);
 export const people = new Resource<{ items: Person[] }>();
+const groups = new Resource<{ items: Group[] }>();
+
+/** What the ids in an event's details are called today. */
+export const names = computed(
+  () =>
+    new Map(
+      [...(people.data?.items ?? []), ...(groups.data?.items ?? [])].map(({ id, name }) => [
+        id,
+        name,
+      ]),
+    ),
+);
 
 /** As in the form: days as `2026-11-23`, in the reader's time zone; "" where nothing is wanted. */
 export interface Form {
@@ -44,8 +56,9 @@ export function load(): Promise<void> {
   return list.load((stop) => listAudit(filters.peek(), undefined, stop));
 }
 
-export function loadPeople(): Promise<void> {
-  return people.load(listPeople);
+export function loadNames(): void {
+  people.load(listPeople);
+  groups.load(listGroups);
 }
 
 export function set(change: Partial<Form>): void {
@@ -65,10 +78,18 @@ export function loadMore(): Promise<void> {
   });
 }
 
-/** What else is known of an event, as `name: value` of what is worth a line. */
-export function detailsOf(detail: Record<string, unknown>): string {
-  return Object.entries(detail)
-    .filter(([, value]) => value !== null && value !== "")
-    .map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`)
-    .join(", ");
+/** What else is known of an event, in one line. */
+export function detailsOf(detail: Record<string, unknown>, called: Map<string, string>): string {
+  const tell = (value: unknown): string => {
+    if (Array.isArray(value)) return value.map(tell).join(", ");
+    if (value && typeof value === "object") return inside(value);
+    return called.get(String(value)) ?? String(value ?? "");
+  };
+  const inside = (object: object) =>
+    Object.entries(object)
+      .map(([name, value]) => [name, tell(value)])
+      .filter(([, told]) => told)
+      .map(([name, told]) => `${name}: ${told}`)
+      .join(" · ");
+  return inside(detail);
 }

@@ -143,7 +143,13 @@ function Documents(): JSX.Element {
 
 function None(): JSX.Element {
   if (!store.filtered.value) {
-    return <Panel icon="library" title={t.value.libraryEmpty} body={t.value.libraryEmptyBody} />;
+    return (
+      <Panel
+        icon="library"
+        title={t.value.libraryEmpty}
+        body={collections.canAdd.value ? t.value.libraryEmptyBody : t.value.nothingShared}
+      />
+    );
   }
   return (
     <Panel

@@ -20,7 +20,7 @@ export function People(): JSX.Element {
   const reset = useSignal<Reset | null>(null);
   const { data, error } = people.state.value;
   return (
-    <Section title={t.value.people} help={t.value.peopleHelp}>
+    <Section title={t.value.accounts} help={t.value.peopleHelp}>
       {error && !data ? (
         <Panel error={error} retry={loadPeople} />
       ) : (
