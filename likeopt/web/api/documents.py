@@ -226,6 +226,8 @@ def add_url(body: UrlToAdd) -> Document:
     "POST",
     "/folder",
     summary="Add a folder of the server",
+    detail="For administrators: what lies there has no readers of its own.",
+    access="admin",
     body=FolderToAdd,
     returns=AddedFolder,
     status=202,
