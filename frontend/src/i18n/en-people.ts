@@ -37,7 +37,7 @@ export const enPeople = {
   closedBody: "Only administrators see it.",
   closedToGuests: "Sign-in is switched off on this server, so there are no accounts to manage.",
   accessLost: "You may no longer read what this answer is made of.",
-  guestHint: "Used without sign-in, at this machine only",
+  guestHint: "Guest of this machine, no sign-in",
 
   // One's own account
   account: "Account",

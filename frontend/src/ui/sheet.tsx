@@ -17,7 +17,9 @@ export function Sheet({
 }): JSX.Element {
   return (
     <div class={wide ? "sheet wide" : "sheet"}>
-      <PageHeader title={title}>{actions}</PageHeader>
+      <div class="page-top">
+        <PageHeader title={title}>{actions}</PageHeader>
+      </div>
       <div class="sheet-scroll">
         <div class="sheet-content">{children}</div>
       </div>

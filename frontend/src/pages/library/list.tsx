@@ -26,9 +26,11 @@ export function ListPage(): JSX.Element {
   }, []);
   return (
     <div class="library">
-      <PageHeader title={t.value.library}>
-        <NewCollection />
-      </PageHeader>
+      <div class="page-top">
+        <PageHeader title={t.value.library}>
+          <NewCollection />
+        </PageHeader>
+      </div>
       <div class="library-scroll">
         <div class="library-content">
           {collections.canAdd.value ? <AddBar /> : <p class="small">{t.value.nothingWritable}</p>}

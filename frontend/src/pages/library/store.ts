@@ -24,9 +24,7 @@ export const hasMore = computed(() => !!list.state.value.data?.next_cursor);
 export const name = signal("");
 export const wanted = signal<DocumentState | "">("");
 export const tag = signal("");
-export const filtered = computed(
-  () => !!(name.value.trim() || wanted.value || tag.value || collections.filter.value),
-);
+export const filtered = computed(() => !!(name.value.trim() || wanted.value || tag.value));
 
 const never = new AbortController().signal;
 
@@ -52,7 +50,6 @@ export function clearFilters(): void {
   name.value = "";
   wanted.value = "";
   tag.value = "";
-  collections.filter.value = "";
   load();
 }
 
