@@ -31,21 +31,30 @@ local: .venv/.package ## Also install what runs a language model on this machine
 	@$(PIP) -r requirements-local.lock
 
 .PHONY: check
-check: .venv/.dev .venv/.package frontend/node_modules/.installed ## Lint, types, import rules, docs
+check: .venv/.dev .venv/.package frontend/node_modules/.installed ## Lint, types, import rules, docs, security
 	$(SAY) 'Python: format, lint, types, import rules, generated docs'
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python scripts/generate_docs.py --check
+	$(SAY) 'Security: code, secrets in files, known vulnerabilities of packages'
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive likeopt scripts hatch_build.py
+	@git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook $(NOT_SECRETS)
+	@$(BIN)/python scripts/audit_packages.py
 	$(SAY) 'Page: types and lint'
 	@cd frontend && npm run --silent check
+
+# Hashes of packages are random too, and every label of a password field is a "secret keyword"; the
+# values are those of examples and tests. Others say `pragma: allowlist secret` on their line.
+NOT_SECRETS = --exclude-files '(\.lock|package-lock\.json)$$' --disable-plugin KeywordDetector \
+	--exclude-secrets '^(password|hidden|pw|0123456789abcdef0123456789abcdef)$$'
 
 .PHONY: test
 test: .make/servers .venv-chroma/.installed check likeopt/web/static/manifest.json ## Everything CI runs
 	$(SAY) 'Page: tests'
 	@cd frontend && npm test --silent
-	$(SAY) 'Python: tests, with real PostgreSQL, Chroma and Chromium'
+	$(SAY) 'Python: tests, with real PostgreSQL, Redis, Chroma and Chromium'
 	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST)
 
 .PHONY: bench
@@ -62,7 +71,7 @@ UV = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-
 .PHONY: lock
 lock: .venv/.dev ## Rewrite the lock files (UPGRADE=--upgrade takes the newest versions)
 	$(SAY) 'Locking Python packages'
-	@$(UV) pyproject.toml --extra postgres --group build -o requirements.lock
+	@$(UV) pyproject.toml --extra postgres --extra redis --group build -o requirements.lock
 	@$(UV) pyproject.toml --extra local -c requirements.lock -o requirements-local.lock
 	@$(UV) pyproject.toml --all-extras --group dev -c requirements.lock -o requirements-dev.lock
 	@echo 'chromadb==1.5.9' | $(UV) - -o requirements-chroma.lock

@@ -119,7 +119,7 @@ def serving(config: Config) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environ = environment(msgspec.structs.replace(config, port=port))
+    environ = environment(msgspec.structs.replace(config, port=port, guest=True))
     command = [str(Path(sys.executable).with_name("likeopt")), "serve"]
     log = config.data_dir.with_suffix(".log")
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,8 @@ import { Deliver } from "./tools/deliver.js";
 const here = path.dirname(fileURLToPath(import.meta.url));
 // What `browserslist` in package.json says, in esbuild's words.
 const target = ["chrome123", "firefox125", "safari17.5"];
+// What the server calls a page is also the name of its chunk.
+const ROUTES = ["chat", "library", "sign-in", "link", "account", "people", "audit"];
 const backend = process.env.LIKEOPT_DEV_BACKEND ?? "http://127.0.0.1:8080";
 
 /** @returns {import("webpack").Configuration} */
@@ -60,7 +62,7 @@ export default (_env, { mode }) => {
         chunkFilename: `${name}.css`,
       }),
       new Deliver({
-        routes: { chat: "chat", library: "library" },
+        routes: Object.fromEntries(ROUTES.map((route) => [route, route])),
         icon: /^icon\.(.*\.)?svg$/,
         compress: production,
         // Brotli bytes: what a visitor waits for, and what each page adds.

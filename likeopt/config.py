@@ -6,6 +6,8 @@ generated from this table (`make docs`). Nothing is read at import.
 """
 
 import difflib
+import ipaddress
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
@@ -16,6 +18,9 @@ from msgspec import Meta
 from likeopt.errors import ConfigError
 
 PREFIX = "LIKEOPT_"
+SECRET_KEY_CHARS = 32
+# As browsers write an origin: no path, no slash at the end, lower case.
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 
 def _help(text: str, **limits: Any) -> Meta:
@@ -48,6 +53,66 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             extra={"secret": True},
         ),
     ] = ""
+
+    public_url: Annotated[
+        str,
+        _help(
+            "Address that people use, such as `https://chat.example.org`, for links in invitations"
+            " and sign-in elsewhere. Empty: the one that a request names."
+        ),
+    ] = ""
+    trusted_proxies: Annotated[
+        int,
+        _help(
+            "Proxies in front whose `X-Forwarded-*` headers are believed; 0 believes nobody's.",
+            ge=0,
+            le=10,
+        ),
+    ] = 0
+
+    # -- people --------------------------------------------------------------------------------
+    guest: Annotated[
+        bool,
+        _help(
+            "Skip sign-in for whoever sits at this machine. Only with a loopback `HOST`, and never"
+            " through a proxy."
+        ),
+    ] = False
+    secret_key: Annotated[
+        str,
+        _help(
+            "Signs cookies; at least 32 characters, the same on every server. Empty: made once"
+            " and kept in the data folder.",
+            extra={"secret": True},
+        ),
+    ] = ""
+    redis_url: Annotated[
+        str,
+        _help(
+            "Redis for sessions, such as `redis://:password@host:6379/0`; needs the extra `redis`."
+            " Empty: they are kept in the database.",
+            extra={"secret": True},
+        ),
+    ] = ""
+    cors_origins: Annotated[
+        str,
+        _help(
+            "Origins, separated by commas, whose pages may call the API with a key, such as"
+            " `https://intranet.example.org`."
+        ),
+    ] = ""
+
+    rate_limit: Annotated[
+        int,
+        _help(
+            "Requests a minute of one person, key or (not signed in) address; 0 is no limit.",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 1200
+    rate_limit_chat: Annotated[
+        int, _help("Questions a minute of one person or key; 0 is no limit.", ge=0, le=1_000_000)
+    ] = 60
 
     # -- web workers ---------------------------------------------------------------------------
     workers: Annotated[
@@ -179,6 +244,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             return f"postgresql+psycopg://{rest}"
         return self.database_url
 
+    @property
+    def origins(self) -> frozenset[str]:
+        """The origins in `cors_origins`."""
+        return frozenset(filter(None, map(str.strip, self.cors_origins.split(","))))
+
 
 def settings() -> list[tuple[str, Any, Meta]]:
     """(name, default, metadata) of every setting in table order."""
@@ -239,6 +309,44 @@ def _read_secret(variable: str, path: str) -> str:
 
 
 def _check_together(config: Config) -> None:
+    _check_models(config)
+    _check_people(config)
+
+
+def _check_people(config: Config) -> None:
+    if config.guest and not is_loopback(config.host):
+        raise ConfigError(
+            f"LIKEOPT_GUEST=true needs LIKEOPT_HOST=127.0.0.1, not {config.host!r}: it lets"
+            " everyone in who reaches that address"
+        )
+    if config.guest and config.trusted_proxies:
+        raise ConfigError("LIKEOPT_GUEST=true and LIKEOPT_TRUSTED_PROXIES exclude each other")
+    if config.secret_key and len(config.secret_key) < SECRET_KEY_CHARS:
+        raise ConfigError(f"LIKEOPT_SECRET_KEY needs {SECRET_KEY_CHARS} characters or more")
+    if config.redis_url and not re.match(r"(rediss?|unix)://.", config.redis_url):
+        raise ConfigError("LIKEOPT_REDIS_URL must begin with redis://, rediss:// or unix://")
+    if config.public_url and not _ORIGIN.fullmatch(config.public_url):
+        raise ConfigError(
+            "LIKEOPT_PUBLIC_URL must be like https://chat.example.org, without a path or a slash"
+            f" at its end, not {config.public_url!r}"
+        )
+    for origin in config.origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ConfigError(
+                "LIKEOPT_CORS_ORIGINS must list origins like https://intranet.example.org, not"
+                f" {origin!r}"
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server that listens on `host`."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check_models(config: Config) -> None:
     if config.llm not in ("extractive", "local", "local-small", "openai") and not (
         config.llm.startswith("gguf:") and len(config.llm) > len("gguf:")
     ):
@@ -254,4 +362,4 @@ def _check_together(config: Config) -> None:
         raise ConfigError("LIKEOPT_CHUNK_OVERLAP must be at most half of LIKEOPT_CHUNK_CHARS")
 
 
-__all__ = ["PREFIX", "Config", "is_secret", "load", "settings"]
+__all__ = ["PREFIX", "SECRET_KEY_CHARS", "Config", "is_loopback", "is_secret", "load", "settings"]

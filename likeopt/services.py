@@ -8,16 +8,21 @@ import fcntl
 from functools import cached_property, partial
 from pathlib import Path
 
+from likeopt.accounts import Accounts
 from likeopt.chat.answer import Chat, open_chat
 from likeopt.clock import Clock
 from likeopt.config import Config
+from likeopt.errors import ConfigError
+from likeopt.passwords import Passwords
 from likeopt.retrieval.ingest import Ingest
 from likeopt.retrieval.rerank import Reranker, open_reranker
 from likeopt.retrieval.search import EngineClient, search
-from likeopt.storage import access, bootstrap, revisions, schema
+from likeopt.storage import access, bootstrap, revisions, schema, secret_key
 from likeopt.storage.db import Database, Runner, migrate, run_here
 from likeopt.storage.files import FileStore
 from likeopt.storage.reader import DEFAULT_COLLECTION
+from likeopt.storage.sessions import SessionStore, SqlSessions
+from likeopt.storage.watch import AccessWatch
 
 _PACKAGE = Path(__file__).parent
 
@@ -65,6 +70,39 @@ class Services:
         )
         return open_chat(self.config, self.db, self.clock, find, self.run)
 
+    @cached_property
+    def sessions(self) -> SessionStore:
+        """Who is signed in: in Redis if there is one, else in the database."""
+        if not self.config.redis_url:
+            return SqlSessions(self.db, self.clock)
+        try:
+            from likeopt.storage.redis_sessions import RedisSessions  # noqa: PLC0415  (an extra)
+        except ImportError:
+            raise ConfigError("LIKEOPT_REDIS_URL needs the extra `redis`") from None
+        return RedisSessions(self.config.redis_url, self.db, self.clock)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """Signing in, one-time links and passwords."""
+        return Accounts(self.db, self.sessions, self.clock, Passwords(self.run))
+
+    @cached_property
+    def access_watch(self) -> AccessWatch:
+        """Whether who may do what has changed in any process."""
+        return AccessWatch(self.db, self.clock)
+
+    @cached_property
+    def secret_key(self) -> bytes:
+        """Signs what browsers bring back."""
+        return (self.config.secret_key or secret_key.read_or_make(self.config.data_dir)).encode()
+
+    def setup_link(self) -> str | None:
+        """The token of a new link to become the first administrator; None once there is one."""
+        path = self.config.data_dir / "likeopt.db"
+        if not self.config.database_url and schema.is_set_up(path):
+            return None
+        return self.accounts.setup_link()
+
     def worker_runs(self) -> bool:
         """Whether an indexing worker lives: it holds a lock, which the kernel ends with it."""
         try:
@@ -105,7 +143,7 @@ class Services:
 
     def close(self) -> None:
         """Close what was opened."""
-        for name in ("db", "engine"):
+        for name in ("access_watch", "db", "engine"):
             if name in self.__dict__:
                 getattr(self, name).close()
 

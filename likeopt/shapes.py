@@ -7,7 +7,7 @@ import msgspec
 
 from likeopt.clock import rfc3339
 from likeopt.retrieval.types import Degraded, Hit, SearchResponse
-from likeopt.storage import collections, conversations, documents, messages
+from likeopt.storage import collections, conversations, documents, messages, people
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -143,6 +143,23 @@ class Transcript(msgspec.Struct, frozen=True):
         return _copy(cls, head, messages=[Message.of(message) for message in stored.messages])
 
 
+class Person(msgspec.Struct, frozen=True):
+    """An account; `email` is null only before the first administrator was set up."""
+
+    id: str
+    name: str
+    email: str | None
+    role: people.Role
+    disabled: bool
+    has_password: bool
+    created_at: str
+
+    @classmethod
+    def of(cls, stored: people.User) -> "Person":
+        """As the API shows it."""
+        return _copy(cls, stored, created_at=rfc3339(stored.created_at))
+
+
 class Found(msgspec.Struct):
     """Passages, best first. `generation` is the revision of the library that they reflect;
     `stages` are milliseconds."""
@@ -174,5 +191,6 @@ __all__ = [
     "DocumentList",
     "Found",
     "Message",
+    "Person",
     "Transcript",
 ]

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
+import redis
 from psycopg import sql
 
 from likeopt.config import PREFIX, Config
@@ -135,8 +136,8 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture
 def config(data_dir: Path) -> Config:
-    """Default settings (so SQLite), an empty data folder, a free port, no sample documents."""
-    return Config(data_dir=data_dir, port=0, sample_library=False)
+    """SQLite, an empty data folder, a free port, no sample documents, and nobody has to sign in."""
+    return Config(data_dir=data_dir, port=0, sample_library=False, guest=True)
 
 
 # -- databases -----------------------------------------------------------------------------------
@@ -220,3 +221,16 @@ def sqlite_database(config: Config, _sqlite_template: Path) -> Iterator[Database
 def chroma_url() -> Iterator[str]:
     """Base URL of a real Chroma server, shared by the session: use your own collection names."""
     yield from _start(servers.chroma())
+
+
+@pytest.fixture(scope="session")
+def _redis_server() -> Iterator[str]:
+    yield from _start(servers.redis_server())
+
+
+@pytest.fixture
+def redis_url(_redis_server: str) -> str:
+    """`redis://...` of a real, empty Redis."""
+    with redis.Redis.from_url(_redis_server) as client:
+        client.flushall()
+    return _redis_server

@@ -163,6 +163,30 @@ def chroma() -> Iterator[str]:
             yield url
 
 
+@contextmanager
+def redis_server() -> Iterator[str]:
+    """A Redis that keeps nothing on disk; yields `redis://127.0.0.1:PORT/0`."""
+    program = shutil.which("redis-server")
+    if program is None:
+        raise MissingServer("Redis is not installed: `make test` installs it with apt")
+    port = free_port()
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+
+    def ready() -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
+
+    with (
+        tempfile.TemporaryDirectory(prefix="likeopt-redis-") as folder,
+        running([program, *options], ready, cwd=Path(folder)),
+    ):
+        yield f"redis://127.0.0.1:{port}/0"
+
+
 def chromium() -> str:
     """The path of the browser."""
     names = ("chromium", "chromium-browser", "google-chrome")

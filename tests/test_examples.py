@@ -58,7 +58,7 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def server(home: Path) -> Iterator[str]:
-    with like_opt(home, {"LIKEOPT_URL_ALLOW_PRIVATE": "true"}) as url:
+    with like_opt(home, {"LIKEOPT_URL_ALLOW_PRIVATE": "true", "LIKEOPT_GUEST": "true"}) as url:
         yield url
 
 

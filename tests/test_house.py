@@ -151,7 +151,10 @@ ALL_EXTRAS = [requirement for extra in EXTRAS.values() for requirement in extra]
 @pytest.mark.parametrize(
     ("lock", "requirements"),
     [
-        ("requirements.lock", [*RUNTIME, *EXTRAS["postgres"], *GROUPS["build"]]),
+        (
+            "requirements.lock",
+            [*RUNTIME, *EXTRAS["postgres"], *EXTRAS["redis"], *GROUPS["build"]],
+        ),
         ("requirements-local.lock", [*RUNTIME, *EXTRAS["local"]]),
         ("requirements-dev.lock", [*RUNTIME, *ALL_EXTRAS, *GROUPS["build"], *GROUPS["dev"]]),
         ("requirements-bench.lock", GROUPS["bench"]),

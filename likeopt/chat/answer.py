@@ -7,14 +7,21 @@ through another process, asked to stop.
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import msgspec
 
-from likeopt.chat.broadcast import PING_SECONDS, Broadcast, Broadcasts, Frames, Stop
+from likeopt.chat.broadcast import (
+    PING_SECONDS,
+    Broadcast,
+    Broadcasts,
+    Frames,
+    Stop,
+    Telling,
+    nobody_tells,
+)
 from likeopt.chat.events import Delta, Done, Event, Failed, Numbered, Sources, Start
 from likeopt.chat.text import Language, clean_question, language_of
 from likeopt.chat.writer import Search, Task, Writer, Written
@@ -236,7 +243,13 @@ class Chat:
     # -- reading ---------------------------------------------------------------------------------
 
     def resume(
-        self, reader: Reader, message_id: str, after: int = 0, *, ping: float = PING_SECONDS
+        self,
+        reader: Reader,
+        message_id: str,
+        after: int = 0,
+        *,
+        ping: float = PING_SECONDS,
+        telling: Telling = nobody_tells,
     ) -> Iterator[Numbered | None]:
         """The events of an answer after number `after`; see `Broadcast.events`.
 
@@ -249,10 +262,10 @@ class Chat:
             raise NotFound("There is no such answer.")
         broadcast = self._broadcasts.find(message_id)
         if broadcast is None:
-            return self._follow(reader, message, after, ping)
+            return self._follow(reader, message, after, ping, telling)
         if after < ELSEWHERE:
-            return broadcast.events(after, ping)
-        return _again(after, broadcast.events(0, ping))
+            return broadcast.events(after, ping, telling)
+        return _again(after, broadcast.events(0, ping, telling))
 
     def stop(self, reader: Reader, message_id: str) -> None:
         """Stop an answer; what is written stays. NotFound unless it is the reader's."""
@@ -262,30 +275,31 @@ class Chat:
             broadcast.stop.request()
 
     def _follow(
-        self, reader: Reader, message: Message, after: int, ping: float
+        self, reader: Reader, message: Message, after: int, ping: float, telling: Telling
     ) -> Iterator[Numbered | None]:
         id_ = message.id
         number = _elsewhere(after) if message.state == "streaming" else 0
         sent = ""
         heard = self._clock.monotonic()
+        woken = threading.Event()
         try:
             conversation, _ = self._db.read(lambda c: conversations.question_of(c, reader, id_))
             if number:
                 number += 1
                 yield Numbered(number, _start(conversation, message))
-            while message.state == "streaming":
-                if grown := _beyond(sent, message.content):
-                    number += 1
-                    yield Numbered(number, Delta(grown))
-                    sent, heard = message.content, self._clock.monotonic()
-                elif self._clock.monotonic() - heard >= ping:
-                    yield None
-                    heard = self._clock.monotonic()
-                if self._clock.now_ms() - message.updated_at > messages.STALE_MS:
-                    self._db.write(lambda c: messages.abandon_stale(c, self._clock))
-                else:
-                    time.sleep(POLL_SECONDS)
-                message = self._db.read(lambda c: messages.get(c, reader, id_))
+            with telling(woken.set):
+                while message.state == "streaming":
+                    if grown := _beyond(sent, message.content):
+                        number += 1
+                        yield Numbered(number, Delta(grown))
+                        sent, heard = message.content, self._clock.monotonic()
+                    if self._clock.now_ms() - message.updated_at > messages.STALE_MS:
+                        self._db.write(lambda c: messages.abandon_stale(c, self._clock))
+                    elif woken.wait(POLL_SECONDS) or self._clock.monotonic() - heard >= ping:
+                        woken.clear()
+                        heard = self._clock.monotonic()
+                        yield None
+                    message = self._db.read(lambda c: messages.get(c, reader, id_))
         except NotFound as error:
             yield Numbered(max(number, after) + 1, Failed.of(error))
             return

@@ -8,6 +8,7 @@ readers in other processes is not done here: they follow the answer in the datab
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 from likeopt.chat.events import Delta, Done, Event, Failed, Numbered
 from likeopt.clock import Clock
@@ -26,6 +27,15 @@ PING_SECONDS = 15.0
 FRAME_SECONDS = 0.03
 LONGEST_FRAME_SECONDS = 0.3
 _EVENTS_PER_SECOND = 4000
+
+
+# Has a function called while a block runs, whenever somebody's rights have changed.
+Telling = Callable[[Callable[[], None]], AbstractContextManager[None]]
+
+
+def nobody_tells(_changed: Callable[[], None]) -> AbstractContextManager[None]:
+    """Rights do not change here."""
+    return nullcontext()
 
 
 class Stop:
@@ -57,6 +67,7 @@ class Broadcast:
         self.readers = 0
         self._log: list[Event] = []
         self._changed = threading.Condition()
+        self._woken = 0
 
     @property
     def finished(self) -> bool:
@@ -69,25 +80,37 @@ class Broadcast:
             self._log.append(event)
             self._changed.notify_all()
 
-    def events(self, after: int = 0, ping: float = PING_SECONDS) -> Iterator[Numbered | None]:
-        """The events after number `after`, to the last; None whenever `ping` seconds brought none.
+    def wake(self) -> None:
+        """Have every reader get a None, so that it can look whether it may go on."""
+        with self._changed:
+            self._woken += 1
+            self._changed.notify_all()
+
+    def events(
+        self, after: int = 0, ping: float = PING_SECONDS, telling: Telling = nobody_tells
+    ) -> Iterator[Numbered | None]:
+        """The events after number `after`, to the last; None whenever `ping` seconds brought none,
+        and when `telling` tells of a change.
 
         What was written before a reader came is given to it in as few events as possible, each
         under the number of the last one that it contains.
         """
         with self._changed:
             self.readers += 1
+            woken = self._woken
         try:
-            while not (self.finished and after >= len(self._log)):
-                with self._changed:
-                    if len(self._log) <= after:
-                        self._changed.wait(ping)
-                    news = len(self._log) > after
-                if not news:
-                    yield None
-                    continue
-                after, event = self._next(after)
-                yield Numbered(after, event)
+            with telling(self.wake):
+                while not (self.finished and after >= len(self._log)):
+                    with self._changed:
+                        if len(self._log) <= after and woken == self._woken:
+                            self._changed.wait(ping)
+                        news = len(self._log) > after
+                        woken = self._woken
+                    if not news:
+                        yield None
+                        continue
+                    after, event = self._next(after)
+                    yield Numbered(after, event)
         finally:
             with self._changed:
                 self.readers -= 1

@@ -16,6 +16,7 @@ import msgspec
 from likeopt.clock import Clock
 from likeopt.config import PREFIX, Config, is_secret, settings
 from likeopt.errors import ConfigError, LikeOptError
+from likeopt.storage import secret_key
 
 GIB = 1 << 30
 # sockaddr_un.sun_path on Linux holds 108 bytes, the last one zero (unix(7)).
@@ -88,12 +89,19 @@ def disk_space(config: Config) -> Check:
 
 
 def secrets(config: Config, environ: dict[str, str]) -> Check:
-    """Nobody else on this machine can read what is secret."""
+    """Nobody else on this machine can read what is secret, and the key of cookies is one."""
+    own = secret_key.path_in(config.data_dir)
+    if own.exists():
+        try:
+            secret_key.read_or_make(config.data_dir)
+        except ConfigError as error:
+            return Check("secrets", "fail", error.message, f"rm {own}; everybody signs in again")
     names = [PREFIX + name.upper() for name, _, meta in settings() if is_secret(meta)]
     files = [Path(environ[f"{name}_FILE"]) for name in names if f"{name}_FILE" in environ]
     dotenv = Path(".env")
     if dotenv.exists() and any(name in dotenv.read_text(errors="replace") for name in names):
         files.append(dotenv)
+    files.append(own)
     exposed = [path for path in files if path.exists() and path.stat().st_mode & stat.S_IROTH]
     # Nobody reaches what lies in a folder that they may not enter.
     if config.data_dir.exists() and config.data_dir.stat().st_mode & stat.S_IXOTH:

@@ -23,7 +23,7 @@ import msgspec
 from likeopt.config import PREFIX, Config, load, settings
 from likeopt.errors import ConfigError, Conflict, LikeOptError
 from likeopt.monitoring import log
-from likeopt.storage.schema import is_prepared
+from likeopt.storage.schema import is_prepared, is_set_up
 
 BACKLOG = 2048
 
@@ -47,7 +47,11 @@ def serve(config: Config) -> int:
 def _is_prepared(config: Config) -> bool:
     """Whether a process that prepares the database would find nothing to do."""
     path = config.data_dir / "likeopt.db"
-    return not config.database_url and is_prepared(path, used=config.sample_library)
+    return (
+        not config.database_url
+        and is_prepared(path, used=config.sample_library)
+        and (config.guest or is_set_up(path))
+    )
 
 
 def _alone(data_dir: Path) -> IO[str]:
@@ -136,8 +140,11 @@ def _watch_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def run_part(name: str) -> int:
-    """Be the process `name`; returns its exit code."""
+def run_part(name: str, answer: int | None = None) -> int:
+    """Be the process `name`; returns its exit code.
+
+    `answer` is a file descriptor for what it tells the supervisor alone.
+    """
     from setproctitle import setproctitle
 
     setproctitle(f"likeopt: {name}")
@@ -146,7 +153,7 @@ def run_part(name: str) -> int:
     config = load(os.environ)
     log.configure(name, config.log_level)
     try:
-        _load(name)(config)
+        _load(name, answer)(config)
     except LikeOptError as error:
         # For the supervisor, which tells it to the person at the terminal.
         print(error.message, file=sys.stderr)
@@ -154,7 +161,7 @@ def run_part(name: str) -> int:
     return 0
 
 
-def _load(name: str) -> Callable[[Config], None]:
+def _load(name: str, answer: int | None) -> Callable[[Config], None]:
     """The function that is the process `name`, with everything that it imports."""
     # What is imported stays: looking for garbage in it costs a tenth of the time.
     gc.disable()
@@ -169,13 +176,14 @@ def _load(name: str) -> Callable[[Config], None]:
 
         run = partial(main, warm=PREFIX.values())
     else:
-        run = _prepare
+        run = partial(_prepare, answer=answer)
     gc.freeze()
     gc.enable()
     return run
 
 
-def _prepare(config: Config) -> None:
+def _prepare(config: Config, *, answer: int | None) -> None:
+    """Bring the database up to date; the answer is a set-up link's token, if one is needed."""
     from likeopt.services import Services
 
     # Lists its plugins each time.
@@ -185,9 +193,12 @@ def _prepare(config: Config) -> None:
         services.prepare()
         if config.sample_library:
             services.add_sample_library()
+        token = None if config.guest else services.setup_link()
+        if token is not None and answer is not None:
+            os.write(answer, token.encode())
     finally:
         services.close()
 
 
 if __name__ == "__main__":
-    sys.exit(run_part(sys.argv[1]))
+    sys.exit(run_part(sys.argv[1], int(sys.argv[2]) if sys.argv[2:] else None))

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 
 from likeopt.clock import Clock, rfc3339
-from likeopt.config import Config
+from likeopt.config import PREFIX, Config
 from likeopt.monitoring import log
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -56,6 +56,8 @@ class Part:
         self.process: subprocess.Popen[bytes] | None = None
         # The last line that it wrote to standard error.
         self.last_words = ""
+        # What the first part has to say to the supervisor alone.
+        self.answer = b""
         self.started = 0.0
         self.failed_starts = 0
         # When to start it next; None while it runs, or after it was given up.
@@ -164,7 +166,9 @@ class Supervisor:
         """Bring the database up to date, in a process that takes its memory with it."""
         if self._first is None:
             return True
-        process = self._spawn(self._first)
+        ours, theirs = os.pipe()
+        process = self._spawn(self._first, theirs)
+        os.close(theirs)
         while process.poll() is None:
             for key, _ in self._selector.select(None):
                 key.data()
@@ -172,6 +176,9 @@ class Supervisor:
                 process.kill()
                 process.wait()
                 return False
+        # A pipe holds 4,096 bytes and more without a reader.
+        with os.fdopen(ours, "rb") as answer:
+            self._first.answer = answer.read()
         # What it said last may still be in the pipe.
         for key, _ in self._selector.select(0):
             key.data()
@@ -190,13 +197,19 @@ class Supervisor:
             part.process = self._spawn(part)
             self._log("info", "process started", part, pid=part.process.pid)
 
-    def _spawn(self, part: Part) -> subprocess.Popen[bytes]:
+    def _spawn(self, part: Part, answer: int | None = None) -> subprocess.Popen[bytes]:
+        """Start a part; `answer` is where it may write what is not for the log."""
+        passed = [self._listener.fileno()] if part.essential else []
+        command = part.command
+        if answer is not None:
+            passed.append(answer)
+            command = [*command, str(answer)]
         process = subprocess.Popen(  # noqa: S603  (no shell, our own arguments)
-            part.command,
+            command,
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=self._environ,
-            pass_fds=(self._listener.fileno(),) if part.essential else (),
+            pass_fds=passed,
             # Ctrl-C reaches the supervisor only, which stops the parts in order.
             process_group=0,
             preexec_fn=die_with_parent(os.getpid()),  # noqa: PLW1509  (one thread)
@@ -235,11 +248,23 @@ class Supervisor:
             probe.close()
             if answer.startswith(b"HTTP/1.1 200"):
                 shown = f"[{host}]" if ":" in host else host
-                self._say(f"Like-Opt is ready: http://{shown}:{port}  (Ctrl-C stops it)")
+                address = f"http://{shown}:{port}"
+                self._say(f"Like-Opt is ready: {address}  (Ctrl-C stops it)")
+                self._invite(address)
             elif not self._stopping:
                 self._greet()
 
         self._selector.register(probe, selectors.EVENT_READ, answered)
+
+    def _invite(self, address: str) -> None:
+        """Give the one-time link of the first administrator to whoever sits at the terminal."""
+        token = self._first.answer.decode() if self._first else ""
+        if token:
+            address = self._environ.get(f"{PREFIX}PUBLIC_URL", address)
+            self._say(
+                "Nobody can sign in yet. Within 24 hours, become the first administrator here:\n"
+                f"{address}/link#{token}"
+            )
 
     # -- dying ---------------------------------------------------------------------------------
 

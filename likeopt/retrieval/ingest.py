@@ -4,10 +4,11 @@ What is added is stored and queued, and only then acknowledged; the indexing wor
 """
 
 import contextlib
+import copy
 import io
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, Literal
 
@@ -41,6 +42,13 @@ BATCH_BYTES = 16 << 20
 SPOOL_BYTES = 1 << 20
 # Characters that turn the direction of what follows: `exe.txt` can be shown as `txt.exe`.
 BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def _note_nothing(_c: Any, _added: Sequence[Added]) -> None:
+    """Nobody keeps account of this."""
+
+
+Note = Callable[[Any, Sequence[Added]], None]
 
 
 class FileResult(msgspec.Struct, frozen=True):
@@ -94,6 +102,13 @@ class Ingest:
         self._opening = threading.Lock()
         self._allow_private = config.url_allow_private
         self._run = runner
+        self._note: Note = _note_nothing
+
+    def noting(self, note: Note) -> "Ingest":
+        """The same, telling `note` of what is added, in its transaction, with its connection."""
+        noting = copy.copy(self)
+        noting._note = note  # noqa: SLF001  (a copy of this object)
+        return noting
 
     # -- one file ----------------------------------------------------------------------------------
 
@@ -152,10 +167,15 @@ class Ingest:
             file: StoredFile = self._run(lambda: originals.write(stream))
             self._examine(originals, media_type, name)
             self._run(originals.keep)
-            return self._add(task.reader, [task.document(name, uri, media_type, file)])[0]
+            return self._add(task, [task.document(name, uri, media_type, file)])[0]
 
-    def _add(self, reader: Reader, new: list[NewDocument]) -> list[Added]:
-        added = self._db.write(lambda c: documents.add_all(c, reader, self._clock, new))
+    def _add(self, task: _Task, new: list[NewDocument]) -> list[Added]:
+        def add(c: Any) -> list[Added]:
+            added = documents.add_all(c, task.reader, self._clock, new)
+            self._note(c, added)
+            return added
+
+        added = self._db.write(add)
         ring(self._bell)
         return added
 
@@ -265,7 +285,7 @@ class Ingest:
                 self._run(originals.keep)
                 results += [
                     FileResult(one.document.name, one.outcome, one.document)
-                    for one in self._add(task.reader, new)
+                    for one in self._add(task, new)
                 ]
         return iter(results)
 

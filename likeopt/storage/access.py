@@ -4,32 +4,54 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
-from likeopt.errors import Forbidden, NotFound
+from likeopt.errors import Forbidden, NotFound, Unauthorized
 from likeopt.storage.reader import LOCAL_USER, Reader
-from likeopt.storage.tables import collections, documents, users
+from likeopt.storage.tables import (
+    collection_groups,
+    collection_users,
+    collections,
+    documents,
+    group_members,
+    users,
+)
+
+# Built once: every request runs both, which takes 0.3 ms of CPU; built each time, 1.0 ms (for a
+# person who may read 100 of 1,000 collections).
+_ROLE = sa.select(users.c.role, users.c.disabled).where(users.c.id == sa.bindparam("user_id"))
+_READABLE = sa.union(
+    sa.select(collections.c.id).where(
+        sa.or_(collections.c.owner_id == sa.bindparam("user_id"), collections.c.everyone == 1)
+    ),
+    sa.select(collection_users.c.collection_id).where(
+        collection_users.c.user_id == sa.bindparam("user_id")
+    ),
+    sa.select(collection_groups.c.collection_id)
+    .join(group_members, group_members.c.group_id == collection_groups.c.group_id)
+    .where(group_members.c.user_id == sa.bindparam("user_id")),
+)
 
 
 def reader_for(c: sa.Connection, user_id: str) -> Reader:
-    """The person with what they may read now: their own collections and those of everyone.
+    """The person with what they may read now: their own collections, those of everyone, and those
+    that name them or a group of theirs.
 
-    Raises NotFound for an unknown user.
+    Raises Unauthorized for an unknown or disabled user.
     """
-    role = c.execute(sa.select(users.c.role).where(users.c.id == user_id)).scalar_one_or_none()
-    if role is None:
-        raise NotFound("No such user.")
-    readable = sa.select(collections.c.id).where(
-        sa.or_(collections.c.owner_id == user_id, collections.c.everyone == 1)
-    )
-    return Reader(
-        user_id=user_id,
-        is_admin=role == "admin",
-        collections=frozenset(c.execute(readable).scalars()),
-    )
+    row = c.execute(_ROLE, {"user_id": user_id}).one_or_none()
+    if row is None or row.disabled:
+        raise Unauthorized("This account does not exist or is disabled.")
+    return _reader(c, user_id, row.role)
 
 
 def local_reader(c: sa.Connection) -> Reader:
-    """The one user of an installation without sign-in."""
-    return reader_for(c, LOCAL_USER)
+    """Who the command line acts as: whoever may run it can read the database anyway, so nobody
+    can disable this."""
+    return _reader(c, LOCAL_USER, c.execute(_ROLE, {"user_id": LOCAL_USER}).one().role)
+
+
+def _reader(c: sa.Connection, user_id: str, role: str) -> Reader:
+    readable = c.execute(_READABLE, {"user_id": user_id}).scalars()
+    return Reader(user_id=user_id, is_admin=role == "admin", collections=frozenset(readable))
 
 
 def require_writable(c: sa.Connection, reader: Reader, collection_id: str) -> None:

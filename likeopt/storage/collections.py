@@ -4,12 +4,19 @@ import msgspec
 import sqlalchemy as sa
 
 from likeopt.clock import Clock
-from likeopt.errors import Conflict, NotFound
+from likeopt.errors import BadInput, Conflict, NotFound
 from likeopt.storage import access, revisions
 from likeopt.storage import documents as library
 from likeopt.storage.ids import new_id
 from likeopt.storage.reader import DEFAULT_COLLECTION, Reader
-from likeopt.storage.tables import collections, documents
+from likeopt.storage.tables import (
+    collection_groups,
+    collection_users,
+    collections,
+    documents,
+    groups,
+    users,
+)
 from likeopt.storage.text import clean_line
 
 NAME_LIMIT = 120
@@ -25,6 +32,14 @@ class Collection(msgspec.Struct, frozen=True):
     writable: bool
     documents: int
     created_at: int
+
+
+class Readers(msgspec.Struct, frozen=True):
+    """Who may read a collection besides its owner; `users` and `groups` are sorted ids."""
+
+    everyone: bool
+    users: list[str]
+    groups: list[str]
 
 
 def list_(c: sa.Connection, reader: Reader) -> list[Collection]:
@@ -53,6 +68,7 @@ def create(c: sa.Connection, reader: Reader, clock: Clock, name: str) -> Collect
         documents=0,
         created_at=clock.now_ms(),
     )
+    revisions.raise_(c, "access")
     row = {
         "id": made.id,
         "owner_id": made.owner_id,
@@ -79,6 +95,7 @@ def delete(c: sa.Connection, reader: Reader, clock: Clock, collection_id: str) -
     them, and a tombstone holds nothing that could be read there.
     """
     revision = revisions.raise_(c, "library")
+    revisions.raise_(c, "access")
     access.require_writable(c, reader, collection_id)
     if collection_id == DEFAULT_COLLECTION:
         raise Conflict("The default collection cannot be deleted; delete its documents instead.")
@@ -90,6 +107,43 @@ def delete(c: sa.Connection, reader: Reader, clock: Clock, collection_id: str) -
         .values(collection_id=DEFAULT_COLLECTION)
     )
     c.execute(sa.delete(collections).where(collections.c.id == collection_id))
+
+
+def readers(c: sa.Connection, reader: Reader, collection_id: str) -> Readers:
+    """Who may read the collection; for its owner, and administrators who may read it."""
+    access.require_writable(c, reader, collection_id)
+    everyone = sa.select(collections.c.everyone).where(collections.c.id == collection_id)
+    people = collection_users.c
+    teams = collection_groups.c
+    named = sa.select(people.user_id).where(people.collection_id == collection_id)
+    in_groups = sa.select(teams.group_id).where(teams.collection_id == collection_id)
+    return Readers(
+        everyone=bool(c.execute(everyone).scalar_one()),
+        users=sorted(c.execute(named).scalars()),
+        groups=sorted(c.execute(in_groups).scalars()),
+    )
+
+
+def set_readers(c: sa.Connection, reader: Reader, collection_id: str, wanted: Readers) -> Readers:
+    """Replace who may read the collection; as `readers`, and BadInput for an unknown id."""
+    revisions.raise_(c, "access")
+    access.require_writable(c, reader, collection_id)
+    everyone = int(wanted.everyone)
+    c.execute(
+        sa.update(collections).where(collections.c.id == collection_id).values(everyone=everyone)
+    )
+    for link, of, column, ids in (
+        (collection_users, users, "user_id", set(wanted.users)),
+        (collection_groups, groups, "group_id", set(wanted.groups)),
+    ):
+        known = c.execute(sa.select(of.c.id).where(of.c.id.in_(ids))).scalars()
+        if unknown := ids.difference(known):
+            raise BadInput(f"There is no {column.removesuffix('_id')} {min(unknown)!r}.")
+        c.execute(sa.delete(link).where(link.c.collection_id == collection_id))
+        if ids:
+            rows = [{"collection_id": collection_id, column: id_} for id_ in sorted(ids)]
+            c.execute(sa.insert(link), rows)
+    return readers(c, reader, collection_id)
 
 
 def _read(c: sa.Connection, reader: Reader, which: sa.ColumnElement[bool]) -> list[Collection]:

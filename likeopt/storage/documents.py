@@ -405,6 +405,16 @@ def _put_tags(c: sa.Connection, tags: dict[str, list[str]]) -> None:
         c.execute(sa.insert(document_tags), rows)
 
 
+def any_unreadable(c: sa.Connection, reader: Reader, document_ids: Collection[str]) -> bool:
+    """Whether one of these documents, as far as they still exist, is not the reader's to read."""
+    hidden = sa.select(documents.c.id).where(
+        documents.c.id.in_(document_ids),
+        documents.c.deleted == 0,
+        documents.c.collection_id.not_in(reader.collections),
+    )
+    return bool(document_ids) and c.execute(hidden.limit(1)).first() is not None
+
+
 def _require_writable(c: sa.Connection, reader: Reader, document_id: str) -> None:
     collection = c.execute(
         sa.select(documents.c.collection_id).where(

@@ -36,3 +36,18 @@ def is_prepared(path: Path, *, used: bool = False) -> bool:
         return False
     version, bootstrapped, revision = rows[0]
     return version == newest() and bool(bootstrapped) and (not used or bool(revision))
+
+
+def is_set_up(path: Path) -> bool:
+    """Whether the local user can sign in, so that no link is needed to become one who can."""
+    query = (
+        "SELECT count(*) FROM users WHERE id = 'local'"
+        " AND (password_hash IS NOT NULL OR oidc_subject IS NOT NULL)"
+    )
+    try:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        ) as connection:
+            return bool(connection.execute(query).fetchone()[0])
+    except sqlite3.Error:
+        return False

@@ -66,7 +66,34 @@ users = Table(
     Column("name", Text, nullable=False),
     Column("role", String(16), nullable=False),
     _time("created_at"),
+    # Lower-cased, NFC; null until the local user becomes the first administrator.
+    Column("email", Text, nullable=True),
+    # Argon2id in its encoded form, parameters and salt included.
+    Column("password_hash", Text, nullable=True),
+    # Who this is at the OpenID Connect provider: issuer and subject.
+    Column("oidc_subject", Text, nullable=True),
+    Column("disabled", Integer, nullable=False, server_default="0"),
+    _time("password_changed_at", nullable=True),
     CheckConstraint("role IN ('admin', 'member')", name="role"),
+    Index(None, "email", unique=True),
+    Index(None, "oidc_subject", unique=True),
+)
+
+groups = Table(
+    "groups",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    _time("created_at"),
+    Index(None, "name", unique=True),
+)
+
+group_members = Table(
+    "group_members",
+    metadata,
+    Column("group_id", Id, ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", Id, ForeignKey("users.id"), primary_key=True),
+    Index(None, "user_id"),
 )
 
 collections = Table(
@@ -78,6 +105,23 @@ collections = Table(
     # 1: everyone on this server may read it.
     Column("everyone", Integer, nullable=False, server_default="0"),
     _time("created_at"),
+)
+
+# Who may read a collection besides its owner: named people, and members of named groups.
+collection_users = Table(
+    "collection_users",
+    metadata,
+    Column("collection_id", Id, ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", Id, ForeignKey("users.id"), primary_key=True),
+    Index(None, "user_id"),
+)
+
+collection_groups = Table(
+    "collection_groups",
+    metadata,
+    Column("collection_id", Id, ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True),
+    Column("group_id", Id, ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
+    Index(None, "group_id"),
 )
 
 # Originals, content-addressed: the file itself is files/<2 hex>/<sha256> in the data folder.
@@ -292,4 +336,95 @@ citations = Table(
     Column("end", Integer, nullable=False),
     Column("quote", Text, nullable=False),
     Index(None, "document_id"),
+)
+
+# One-time links. Of a link's 256 random bits only the SHA-256 is kept, as of every token here.
+links = Table(
+    "links",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("token_hash", String(64), nullable=False),
+    Column("purpose", String(16), nullable=False),
+    # Whose password it sets; null for an invitation.
+    Column("user_id", Id, ForeignKey("users.id"), nullable=True),
+    Column("email", Text, nullable=True),
+    Column("role", String(16), nullable=True),
+    Column("created_by", Id, ForeignKey("users.id"), nullable=True),
+    _time("created_at"),
+    _time("expires_at"),
+    _time("used_at", nullable=True),
+    CheckConstraint("purpose IN ('setup', 'invite', 'reset')", name="purpose"),
+    CheckConstraint("role IN ('admin', 'member')", name="role"),
+    Index(None, "token_hash", unique=True),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("user_id", Id, ForeignKey("users.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    # The first 8 characters after `lo_`, by which people tell their keys apart.
+    Column("hint", String(8), nullable=False),
+    Column("token_hash", String(64), nullable=False),
+    # Of read, chat, write and admin, separated by spaces.
+    Column("scopes", String(64), nullable=False),
+    _time("created_at"),
+    _time("expires_at", nullable=True),
+    _time("last_used_at", nullable=True),
+    _time("revoked_at", nullable=True),
+    Index(None, "token_hash", unique=True),
+    Index(None, "user_id"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    # SHA-256 of the id in the cookie.
+    Column("id", String(64), primary_key=True),
+    Column("user_id", Id, ForeignKey("users.id"), nullable=False),
+    _time("created_at"),
+    _time("seen_at"),
+    _time("expires_at"),
+    Column("address", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Index(None, "user_id"),
+    Index(None, "expires_at"),
+)
+
+# Sign-ins that failed, by account and by address.
+throttles = Table(
+    "throttles",
+    metadata,
+    Column("key", String(80), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    # No attempt before this.
+    _time("until"),
+    _time("updated_at"),
+    Index(None, "updated_at"),
+)
+
+# Append-only: triggers refuse UPDATE and DELETE. No foreign keys: it outlives what it names.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    _time("at"),
+    Column("actor_id", Id, nullable=True),
+    Column("actor_name", Text, nullable=False),
+    Column("via", String(16), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("object_kind", String(32), nullable=False),
+    Column("object_id", String(64), nullable=True),
+    Column("object_name", Text, nullable=True),
+    Column("address", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    # JSON object.
+    Column("detail", Text, nullable=False),
+    CheckConstraint("via IN ('session', 'key', 'guest', 'cli', 'system', 'link')", name="via"),
+    Index(None, "at"),
+    Index(None, "actor_id", "id"),
+    Index(None, "action", "id"),
+    Index(None, "object_id", "id"),
+    sqlite_autoincrement=True,
 )

@@ -1,5 +1,6 @@
 """What every stored text goes through, and comparing texts as people read them."""
 
+import re
 import unicodedata
 from typing import Any
 
@@ -22,6 +23,19 @@ def clean_line(text: str, *, what: str, limit: int) -> str:
     if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in line):
         raise BadInput(f"{what} holds characters that cannot be shown.")
     return line
+
+
+# RFC 5321 allows 254; the rest is for the mail server to judge.
+EMAIL_LIMIT = 254
+_EMAIL = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+")
+
+
+def clean_email(text: str) -> str:
+    """`text` as a stored e-mail address: one line, NFC, lower-cased. Raises BadInput."""
+    email = clean_line(text, what="The e-mail address", limit=EMAIL_LIMIT)
+    if not _EMAIL.fullmatch(email):
+        raise BadInput("The e-mail address is not one: it looks like name@example.org.")
+    return unicodedata.normalize("NFC", email.lower())
 
 
 def contains(c: sa.Connection, column: sa.ColumnElement[Any], needle: str) -> sa.ColumnElement[Any]:

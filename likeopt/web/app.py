@@ -1,13 +1,17 @@
 """The application factory."""
 
+from typing import TYPE_CHECKING
+
 from flask import Flask
 from flask.sessions import SessionInterface, SessionMixin
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Request, Response
 
 from likeopt.config import Config
 from likeopt.monitoring.log import Write, line_writer
 from likeopt.services import Services
-from likeopt.web import context, errors, origin, pages
+from likeopt.web import auth, context, cors, errors, limits, origin, pages
+from likeopt.web.api.audit import audit
 from likeopt.web.api.chat import chat
 from likeopt.web.api.collections import collections
 from likeopt.web.api.conversations import conversations
@@ -16,11 +20,17 @@ from likeopt.web.api.documents import documents
 from likeopt.web.api.health import health
 from likeopt.web.api.indexing import indexing
 from likeopt.web.api.info import info
+from likeopt.web.api.me import me
 from likeopt.web.api.openai import openai
+from likeopt.web.api.people import people
 from likeopt.web.api.search import search
+from likeopt.web.api.session import session
 from likeopt.web.assets import Assets
-from likeopt.web.endpoint import IdConverter
-from likeopt.web.middleware import Edge
+from likeopt.web.endpoint import HashConverter, IdConverter
+from likeopt.web.middleware import HEADER_HOOKS, Edge
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 API = (
     health,
@@ -33,6 +43,10 @@ API = (
     conversations,
     openai,
     describe,
+    session,
+    me,
+    people,
+    audit,
 )
 
 
@@ -52,19 +66,33 @@ def create_app(
     app = Flask("likeopt.web", static_folder=None)
     app.session_interface = _NoSessions()
     app.url_map.converters["id"] = IdConverter
+    app.url_map.converters["hash"] = HashConverter
     context.install(app, services)
-    errors.install(app)
     origin.install(app, config)
+    auth.install(app, services)
+    errors.install(app)
+    limits.install(app, config, services.clock)
+    if config.origins:
+        cors.install(app, config.origins)
     for blueprint in API:
         app.register_blueprint(blueprint)
     pages.install(app, assets or Assets())
-    edge = Edge(app.wsgi_app, services.clock, write or line_writer("web"))
+    hooks = (*HEADER_HOOKS, cors.hook(config.origins)) if config.origins else HEADER_HOOKS
+    whole = _behind(config.trusted_proxies, app)
+    edge = Edge(whole, services.clock, write or line_writer("web"), hooks)
     app.wsgi_app = edge  # type: ignore[method-assign]  # Flask's documented way to add middleware
     return app
 
 
+def _behind(proxies: int, app: Flask) -> "WSGIApplication":
+    """The application, told what as many proxies say of the client; nobody else is believed."""
+    if not proxies:
+        return app.wsgi_app
+    return ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)
+
+
 class _NoSessions(SessionInterface):
-    """Nothing is kept about a visitor, so no cookie is read or written."""
+    """Flask's own sessions are not used: see `auth` and `cookies`."""
 
     def open_session(self, app: Flask, request: Request) -> SessionMixin:  # noqa: ARG002
         return _NOTHING

@@ -6,21 +6,25 @@ so none of the three can differ from the others.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from flask import Blueprint, Response
 from werkzeug.routing import BaseConverter
 
 from likeopt.errors import LikeOptError
-from likeopt.web import cache_control, inputs
+from likeopt.storage.api_keys import Scope
+from likeopt.web import auth, cache_control, inputs, limits
 from likeopt.web.errors import PROBLEM_TYPE
+from likeopt.web.limits import Limit
 
 JSON = "application/json"
 # 32 hex digits, or the name of a row that every installation has, such as `default`.
 ID_PATTERN = "[0-9a-z]{1,32}"
+HASH_PATTERN = "[0-9a-f]{64}"
 
 View = Callable[..., Any]
+Access = Literal["public", "member", "admin"]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -31,6 +35,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     `body` and `query` are structs; the view gets them decoded as arguments of those names.
     `returns` is the type of its JSON answer. `media` are answers (or, for `form`, requests) that
     are not JSON: media type -> JSON schema. `example` is the argument list of a curl call.
+
+    `access` says who may call it, and `scope` what an API key must allow for it, `account` being
+    what none does. `limit` is the rate limit that it counts for. By itself, an operation is for
+    members, needs `read` or `write` by its method, and has the default limit if it is not public.
     """
 
     summary: str
@@ -46,6 +54,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     cache: str = cache_control.PERSONAL
     example: str = ""
     error_type: str = PROBLEM_TYPE
+    access: Access = "member"
+    scope: Scope | Literal["account"] = "write"
+    limit: Limit = "none"
 
 
 class Endpoint:
@@ -56,7 +67,13 @@ class Endpoint:
         self.operation = operation
 
     def __call__(self, **arguments: Any) -> Response:
-        """Decode the input, run the view, encode its answer; a Response passes as it is."""
+        """See who asks, decode the input, run the view, encode its answer.
+
+        A Response passes as it is.
+        """
+        if self.operation.access != "public":
+            auth.admit(self.operation.access, self.operation.scope)
+        limits.take(self.operation.limit)
         if self.operation.query is not None:
             arguments["query"] = inputs.read_query(self.operation.query)
         if self.operation.body is not None:
@@ -76,6 +93,12 @@ class IdConverter(BaseConverter):
     regex = ID_PATTERN
 
 
+class HashConverter(BaseConverter):
+    """`<hash:name>` in a rule: a SHA-256 in hex, such as a session's id."""
+
+    regex = HASH_PATTERN
+
+
 class Endpoints(Blueprint):
     """A blueprint of described views."""
 
@@ -87,7 +110,12 @@ class Endpoints(Blueprint):
         """Route `method` and `rule` to the decorated view; `description` makes its Operation."""
 
         def decorate(view: View) -> View:
-            made = Operation(**({"tag": self._tag} | description))
+            usual = {
+                "tag": self._tag,
+                "scope": "read" if method == "GET" else "write",
+                "limit": "none" if description.get("access") == "public" else "default",
+            }
+            made = Operation(**(usual | description))
             self.add_url_rule(rule, view.__name__, Endpoint(view, made), methods=[method])
             return view
 

@@ -90,6 +90,9 @@ def respond(members: dict[str, Any]) -> Response:
     if "retry_after" in members:
         # Whole seconds (RFC 9110, 10.2.3), rounded up so that nobody comes too early.
         response.headers["Retry-After"] = str(math.ceil(members["retry_after"]))
+    if response.status_code == 401:
+        # What may be tried instead (RFC 9110, 11.6.1); browsers ask nobody for a bearer token.
+        response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 

@@ -51,6 +51,11 @@ if Path("/dev/shm").is_dir():  # noqa: S108  (gunicorn makes its heartbeat file 
     # The heartbeat must not wait for a disk.
     worker_tmp_dir = "/dev/shm"  # noqa: S108
 
+# What proxies say of a client is believed as far as LIKEOPT_TRUSTED_PROXIES says, and not, as
+# gunicorn would, because it comes from this machine.
+forwarded_allow_ips = ""
+secure_scheme_headers: dict[str, str] = {}
+
 limit_request_line = 8190
 limit_request_fields = 64
 limit_request_field_size = 8190

@@ -10,12 +10,14 @@ import msgspec
 from flask import request
 from werkzeug.exceptions import ClientDisconnected
 
+from likeopt.clock import milliseconds
 from likeopt.errors import BadInput, TooLarge, UnsupportedType
 
 T = TypeVar("T")
 
 # A question has at most 8,000 characters; an OpenAI client sends its whole conversation.
 JSON_LIMIT = 256 * 1024
+TIME = "RFC 3339, such as 2026-01-31T09:00:00Z, or a date alone (midnight UTC)."
 
 _MISSING = re.compile(r"Object missing required field `(.+)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.+)`")
@@ -118,6 +120,16 @@ def _explained(error: str, *, values_are_texts: bool) -> str:
     if found := _WRONG_VALUE.fullmatch(what):
         return f"{named} cannot be {found[1]}."
     return f"{what}{inside}"
+
+
+def millis(name: str, text: str | None) -> int | None:
+    """The parameter `name` as ms since the epoch. BadInput for a time that is none."""
+    if text is None:
+        return None
+    try:
+        return milliseconds(text)
+    except ValueError:
+        raise BadInput(f"`{name}` is not a time. Write it as {TIME}") from None
 
 
 def clean(value: Any) -> Any:

@@ -36,12 +36,14 @@ log = logging.getLogger(__name__)
 class Exchange:
     """One request and its response, as the log sees them."""
 
-    __slots__ = ("environ", "request_id", "sent", "stages", "started", "status", "whole")
+    __slots__ = ("environ", "more", "request_id", "sent", "stages", "started", "status", "whole")
 
     def __init__(self, environ: "WSGIEnvironment", clock: Clock) -> None:
         given: str = environ.get("HTTP_X_REQUEST_ID", "")
         self.request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(8)
         self.environ = environ
+        # Headers that the response gets, whether it is an error or not.
+        self.more: Headers = []
         self.started = clock.monotonic()
         self.stages = Stages(clock)
         self.status = 0
@@ -62,6 +64,7 @@ def exchange() -> Exchange:
 def request_id(exchange: Exchange, headers: Headers, _elapsed: float) -> None:
     """Return the caller's own id, or the one given to the request."""
     headers.append(("X-Request-ID", exchange.request_id))
+    headers += exchange.more
 
 
 def timing(exchange: Exchange, headers: Headers, elapsed: float) -> None:
@@ -76,13 +79,15 @@ def caching(_exchange: Exchange, headers: Headers, _elapsed: float) -> None:
         headers.append(("Cache-Control", cache_control.PERSONAL))
 
 
-def security(_exchange: Exchange, headers: Headers, _elapsed: float) -> None:
-    """Forbid guessing of types, framing, and referrers to other sites."""
+def security(exchange: Exchange, headers: Headers, _elapsed: float) -> None:
+    """Forbid guessing of types, framing, referrers to other sites, and falling back from TLS."""
     headers.append(("X-Content-Type-Options", "nosniff"))
     headers.append(("Referrer-Policy", "same-origin"))
     headers.append(("Cross-Origin-Resource-Policy", "same-origin"))
     if not _has(headers, "content-security-policy"):
         headers.append(("Content-Security-Policy", CLOSED_POLICY))
+    if exchange.environ["wsgi.url_scheme"] == "https":
+        headers.append(("Strict-Transport-Security", "max-age=31536000"))
 
 
 HEADER_HOOKS: tuple[Hook, ...] = (request_id, caching, security, timing)

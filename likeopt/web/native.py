@@ -1,5 +1,6 @@
 """Leaving gevent's event loop for work that would hold it."""
 
+import contextvars
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -30,7 +31,8 @@ def in_native_thread(work: Callable[[], T]) -> T:
         except BaseException as error:  # noqa: BLE001  (raised again by the caller below)
             raised.append(error)
 
-    gevent.get_hub().threadpool.apply(guarded)
+    # The request and who asks are context variables, which threads do not inherit.
+    gevent.get_hub().threadpool.apply(contextvars.copy_context().run, (guarded,))
     if raised:
         raise raised[0]
     return returned[0]

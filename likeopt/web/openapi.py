@@ -13,8 +13,17 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from likeopt import __version__
-from likeopt.errors import BadInput, LikeOptError, TooLarge, UnsupportedType
-from likeopt.web.endpoint import ID_PATTERN, JSON, Endpoint, Operation
+from likeopt.errors import (
+    BadInput,
+    Forbidden,
+    LikeOptError,
+    TooLarge,
+    TooManyRequests,
+    Unauthorized,
+    UnsupportedType,
+)
+from likeopt.web import auth, cookies
+from likeopt.web.endpoint import HASH_PATTERN, ID_PATTERN, JSON, Endpoint, Operation
 from likeopt.web.errors import Problem
 
 _REF = "#/components/schemas/{name}"
@@ -26,6 +35,22 @@ Errors are problem details (RFC 9457) with a `code` for programs, a `detail` for
 `request_id` under which the server logged the request. `retryable` tells whether trying the same
 again can help. Times are RFC 3339 in UTC. Lists are pages: give `next_cursor` back as `cursor`.
 """
+
+
+SECURITY = {
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": cookies.NAME,
+        "description": f"Of a signed-in browser; behind TLS it is `{cookies.SECURE_NAME}`. Changes"
+        f" need the header `{auth.CSRF_HEADER}` with `csrf` of GET /api/v1/session.",
+    },
+    "key": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key (`lo_...`), with the scope that the operation names.",
+    },
+}
 
 
 def build(app: Flask) -> dict[str, Any]:
@@ -51,7 +76,7 @@ def build(app: Flask) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "tags": [{"name": tag} for tag in sorted({e.operation.tag for _, e in routes})],
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": SECURITY},
     }
 
 
@@ -88,6 +113,7 @@ def _operation(
         "parameters": _path_parameters(rule) + _query_parameters(operation, schema_of),
         "responses": _responses(operation, schema_of),
     }
+    described["security"] = _security(operation)
     if operation.detail:
         described["description"] = operation.detail
     if operation.example:
@@ -102,12 +128,23 @@ def _operation(
     return described
 
 
+def _security(operation: Operation) -> list[dict[str, list[str]]]:
+    """Any of these is enough; without any, the operation is everybody's."""
+    if operation.access == "public":
+        return []
+    session: dict[str, list[str]] = {"session": []}
+    # OpenAPI 3.1 allows roles for schemes that are not OAuth 2's.
+    return [session] if operation.scope == "account" else [session, {"key": [operation.scope]}]
+
+
 def _path_parameters(rule: Rule) -> list[dict[str, Any]]:
     found = []
     for converter, name in re.findall(r"<(?:([^:<>]+):)?([^<>]+)>", rule.rule):
         schema: dict[str, Any] = {"type": "string"}
         if converter == "id":
             schema["pattern"] = f"^{ID_PATTERN}$"
+        elif converter == "hash":
+            schema["pattern"] = f"^{HASH_PATTERN}$"
         elif converter == "int":
             schema = {"type": "integer", "minimum": 0}
         found.append({"name": name, "in": "path", "required": True, "schema": schema})
@@ -140,6 +177,10 @@ def _responses(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any
         errors |= {BadInput, TooLarge, UnsupportedType}
     if operation.query is not None:
         errors.add(BadInput)
+    if operation.access != "public":
+        errors |= {Unauthorized, Forbidden}
+    if operation.limit != "none":
+        errors.add(TooManyRequests)
     shape: dict[str, Any] = {"$ref": _REF.format(name="Problem")}
     if operation.error_type == JSON:
         shape = {"type": "object", "required": ["error"]}

@@ -2,13 +2,14 @@
 
 import ipaddress
 import re
+from functools import partial
+from urllib.parse import urlsplit
 
 from flask import Flask, request
 
 from likeopt.config import Config
 from likeopt.errors import Forbidden, Misdirected
-
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+from likeopt.web import auth
 
 # RFC 3986's host and port; an address of IPv6 stands in brackets.
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]*))(?::\d*)?")
@@ -22,6 +23,7 @@ def install(app: Flask, config: Config) -> None:
     everything. Only the `Host` header, which a page cannot change, tells that name from ours.
     """
     named = [name.strip() for name in config.allowed_hosts.split(",")]
+    named.append(urlsplit(config.public_url).hostname or "")
     allowed = frozenset(name.lower() for name in ("localhost", config.host, *named) if name)
 
     def refuse_other_names() -> None:
@@ -34,7 +36,7 @@ def install(app: Flask, config: Config) -> None:
             )
 
     app.before_request(refuse_other_names)
-    app.before_request(_refuse_other_sites)
+    app.before_request(partial(_refuse_other_sites, config.origins))
 
 
 def _is_ours(host: str, allowed: frozenset[str]) -> bool:
@@ -51,19 +53,22 @@ def _is_ours(host: str, allowed: frozenset[str]) -> bool:
     return True
 
 
-def _refuse_other_sites() -> None:
-    """Let no page of another site change anything.
+def _refuse_other_sites(origins: frozenset[str]) -> None:
+    """Let no page of another site change anything; those of `origins` may, with an API key.
 
     Browsers say where a request comes from and pages cannot change it
     (https://www.w3.org/TR/fetch-metadata/). Over plain HTTP to another machine, and before 2023 in
     Safari, they send only `Origin`; clients that are no browsers send neither.
     """
-    if request.method in _SAFE_METHODS:
+    if request.method in auth.SAFE_METHODS:
         return
     site = request.headers.get("Sec-Fetch-Site")
     if site == "same-origin":
         return
     origin = request.headers.get("Origin")
-    elsewhere = origin is not None and origin.lower() != request.host_url.rstrip("/").lower()
-    if elsewhere or site in ("cross-site", "same-site"):
+    # Without the scheme: a proxy that is not believed may have spoken TLS.
+    elsewhere = origin is not None and urlsplit(origin).netloc.lower() != request.host.lower()
+    if not elsewhere and site not in ("cross-site", "same-site"):
+        return
+    if not (origin in origins and auth.bearer() is not None):
         raise Forbidden("This request came from a page of another site.", code="other_site")

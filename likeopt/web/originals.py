@@ -1,6 +1,7 @@
 """Sending a stored file: ranges, conditions, names (RFC 9110 and RFC 6266)."""
 
 import codecs
+import errno
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, BinaryIO
@@ -11,6 +12,7 @@ from werkzeug.datastructures import Range
 
 from likeopt.retrieval.parse import kinds
 from likeopt.web import cache_control
+from likeopt.web.lease import Lease
 
 BLOCK_BYTES = 1 << 18
 
@@ -31,10 +33,19 @@ HEAD_BYTES = 1 << 16
 Run = Callable[[Callable[[], Any]], Any]
 
 
-def send(
-    opened: BinaryIO, run: Run, *, size: int, etag: str, name: str, media_type: str, download: bool
+def send(  # noqa: PLR0913  (what a file is, and how it is asked for)
+    opened: BinaryIO,
+    run: Run,
+    lease: Lease,
+    *,
+    size: int,
+    etag: str,
+    name: str,
+    media_type: str,
+    download: bool,
 ) -> Response:
-    """A response with `opened`, which it closes; `run` is where blocking reads belong.
+    """A response with `opened`, which it closes; `run` is where blocking reads belong. It breaks
+    off when the `lease` is lost.
 
     Unless it is a `download`, a text comes as one that browsers show: they save CSV and the like.
 
@@ -56,7 +67,7 @@ def send(
         status = 416 if found is None else 206
         start, stop = found or (0, 0)
     if status in (200, 206) and request.method == "GET":
-        body = _blocks(opened, run, start, stop)
+        body = _blocks(opened, run, lease, start, stop)
         response = Response(body, status, content_type=media_type)
         # For a client that goes before the first block; `_blocks` itself closes at its end.
         response.call_on_close(opened.close)
@@ -107,7 +118,7 @@ def _still_the_same(condition: str | None, etag: str) -> bool:
     return condition is None or condition.strip() == f'"{etag}"'
 
 
-def _blocks(opened: BinaryIO, run: Run, start: int, stop: int) -> Iterator[bytes]:
+def _blocks(opened: BinaryIO, run: Run, lease: Lease, start: int, stop: int) -> Iterator[bytes]:
     with opened:
         opened.seek(start)
         left = stop - start
@@ -116,5 +127,8 @@ def _blocks(opened: BinaryIO, run: Run, start: int, stop: int) -> Iterator[bytes
             block: bytes = run(partial(opened.read, wanted))
             if not block:
                 return
+            if lease.lost() is not None:
+                # Closes the connection: an end in good order would pass for the file's own.
+                raise ConnectionResetError(errno.ECONNRESET, "access to this file was revoked")
             left -= len(block)
             yield block

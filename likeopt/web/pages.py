@@ -32,24 +32,53 @@ def install(app: Flask, assets: Assets) -> None:
     app.register_error_handler(PageNotFound, _no_such_address)
 
 
-@pages.operation("GET", "/", summary="The page, for asking", media=_HTML)
+@pages.operation("GET", "/", summary="The page, for asking", media=_HTML, access="public")
 def index() -> Response:
     return _shell("chat")
 
 
-@pages.operation("GET", "/c/<id:conversation>", summary="A conversation's page", media=_HTML)
+@pages.operation(
+    "GET", "/c/<id:conversation>", summary="A conversation's page", media=_HTML, access="public"
+)
 def conversation_page(conversation: str) -> Response:  # noqa: ARG001  (the page reads its address)
     return _shell("chat")
 
 
-@pages.operation("GET", "/library", summary="The library's page", media=_HTML)
+@pages.operation("GET", "/library", summary="The library's page", media=_HTML, access="public")
 def library_page() -> Response:
     return _shell("library")
 
 
-@pages.operation("GET", "/library/<id:document>", summary="A document's page", media=_HTML)
+@pages.operation(
+    "GET", "/library/<id:document>", summary="A document's page", media=_HTML, access="public"
+)
 def document_page(document: str) -> Response:  # noqa: ARG001  (the page reads its address)
     return _shell("library")
+
+
+@pages.operation("GET", "/sign-in", summary="To sign in", media=_HTML, access="public")
+def sign_in_page() -> Response:
+    return _shell("sign-in")
+
+
+@pages.operation("GET", "/link", summary="What a one-time link opens", media=_HTML, access="public")
+def link_page() -> Response:
+    return _shell("link")
+
+
+@pages.operation("GET", "/account", summary="One's own account", media=_HTML, access="public")
+def account_page() -> Response:
+    return _shell("account")
+
+
+@pages.operation("GET", "/people", summary="Who has an account", media=_HTML, access="public")
+def people_page() -> Response:
+    return _shell("people")
+
+
+@pages.operation("GET", "/audit", summary="The audit log's page", media=_HTML, access="public")
+def audit_page() -> Response:
+    return _shell("audit")
 
 
 @pages.operation(
@@ -59,6 +88,7 @@ def document_page(document: str) -> Response:  # noqa: ARG001  (the page reads i
     detail="Hashed files never change under their address and may be kept for ever.",
     media={"application/octet-stream": {"type": "string", "format": "binary"}},
     errors=(NotFound,),
+    access="public",
 )
 def asset(name: str) -> Response:
     build = _assets().build()

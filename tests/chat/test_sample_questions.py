@@ -45,7 +45,7 @@ ANSWERS = {
     "What if the port is already in use?": "--port 8081",
     "What is the maximum file size?": "100 MiB",
     "How do I add a password-protected file?": "without the password",
-    "Is there a sign-in?": "This version has no sign-in.",
+    "Is there a sign-in?": "Everybody signs in.",
 }
 NOWHERE = [
     "회사 창립기념일은 언제인가요?",

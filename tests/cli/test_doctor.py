@@ -151,6 +151,20 @@ def test_secrets_that_others_can_read(doctor: Doctor, tmp_path: Path) -> None:
     assert doctor(0)["secrets"]["advice"] == "chmod o-rwx .env"
 
 
+def test_key_of_cookies(doctor: Doctor, data_dir: Path) -> None:
+    key = data_dir / "secret.key"
+    key.write_text("x" * 64)
+    key.chmod(0o644)
+    check = doctor(0, data_dir=data_dir)["secrets"]
+    assert (check["status"], check["advice"]) == ("warn", f"chmod o-rwx {key}")
+    key.chmod(0o600)
+    assert doctor(0, data_dir=data_dir)["secrets"]["status"] == "ok"
+    key.write_text("short")
+    check = doctor(1, data_dir=data_dir)["secrets"]
+    assert check["status"] == "fail"
+    assert "too short" in check["detail"]
+
+
 def test_a_socket_that_nobody_answers_on(doctor: Doctor, data_dir: Path) -> None:
     (data_dir / "run").mkdir()
     (data_dir / "run" / "engine.sock").touch()

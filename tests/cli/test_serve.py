@@ -165,6 +165,32 @@ def refused(config: Config) -> "subprocess.CompletedProcess[str]":
     )
 
 
+def test_first_start_prints_a_link_that_makes_the_administrator(config: Config) -> None:
+    config = msgspec.structs.replace(config, guest=False, workers=1)
+    with serving(config) as server:
+        wait_until(lambda: len(server.said) == 3, "the link")
+        first = server.said[2]
+        assert first.startswith(f"{server.url}/link#")
+        assert server.request("GET", "/api/v1/info").status == 401
+    # Each start makes a new one until one is used.
+    with serving(config) as server:
+        wait_until(lambda: len(server.said) == 3, "the link")
+        token = server.said[2].partition("#")[2]
+        old = {"token": first.partition("#")[2]}
+        server.json("POST", "/api/v1/link", json=old, status=404)
+        accepted = {"token": token, "name": "Kim", "email": "kim@example.org"}
+        state = server.json(
+            "POST", "/api/v1/link/accept", json=accepted | {"password": "correct horse 9"}
+        )
+        assert state["user"]["role"] == "admin"
+        # The log is for machines, and may be kept for long.
+        assert token not in str(server.lines)
+        assert (config.data_dir / "secret.key").stat().st_mode & 0o777 == 0o600
+    with serving(config) as server:
+        wait_until(lambda: server.request("GET", "/health").status == 200, "the server")
+        assert len(server.said) == 1
+
+
 def test_port_that_is_taken(config: Config) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -176,7 +202,7 @@ def test_port_that_is_taken(config: Config) -> None:
 
 
 def test_address_that_is_not_ours(config: Config) -> None:
-    done = refused(msgspec.structs.replace(config, host="203.0.113.1"))
+    done = refused(msgspec.structs.replace(config, host="203.0.113.1", guest=False))
     assert done.returncode == 1
     assert "cannot listen" in done.stderr
 

@@ -102,7 +102,9 @@ def serving(**settings: str) -> Iterator[str]:
     """A server with the sample documents, which can be found by words."""
     with (
         tempfile.TemporaryDirectory(prefix="lo-e2e-", ignore_cleanup_errors=True) as home,
-        servers.like_opt(Path(home), {"LIKEOPT_SAMPLE_LIBRARY": "true"} | settings) as url,
+        servers.like_opt(
+            Path(home), {"LIKEOPT_SAMPLE_LIBRARY": "true", "LIKEOPT_GUEST": "true"} | settings
+        ) as url,
     ):
         servers.wait_until(lambda: _is_read(url), "the sample documents")
         yield url

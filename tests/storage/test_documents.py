@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import sqlalchemy as sa
 
-from likeopt.errors import BadInput, Forbidden, NotFound
+from likeopt.errors import BadInput, Forbidden, NotFound, Unauthorized
 from likeopt.storage import access, collections, documents, jobs, passages
 from likeopt.storage.db import Database
 from likeopt.storage.documents import Wanted
@@ -300,5 +300,5 @@ def test_a_member_reads_what_everyone_may_and_changes_nothing(
 
 def test_an_unknown_user_is_nobody(sqlite_database: Database, clock: FakeClock) -> None:
     library.prepared(sqlite_database, clock)
-    with pytest.raises(NotFound):
+    with pytest.raises(Unauthorized):
         sqlite_database.read(lambda c: access.reader_for(c, "nobody"))

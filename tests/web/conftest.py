@@ -19,11 +19,15 @@ import pytest
 import urllib3
 from flask import Flask
 
+from likeopt import accounts
+from likeopt.accounts import SignedIn
 from likeopt.cli.serve import environment
 from likeopt.cli.supervisor import die_with_parent
 from likeopt.config import Config
+from likeopt.passwords import Passwords
 from likeopt.services import Services
-from likeopt.storage import access, bootstrap
+from likeopt.storage import access, bootstrap, people
+from likeopt.storage.db import run_here
 from likeopt.storage.reader import Reader
 from likeopt.storage.tables import users
 from likeopt.web.app import create_app
@@ -34,6 +38,12 @@ LOAD_AND_SERVE = (
     " sys.exit(serve(load(os.environ)))"
 )
 STRANGER = "stranger"
+CLIENT = accounts.Client("127.0.0.1", "tests")
+PASSWORD = "correct horse 9"
+# Argon2id with as little work as it takes.
+QUICK = Passwords(run_here, passes=1, memory_kib=8, lanes=1)
+with QUICK.slot():
+    PASSWORD_HASH = QUICK.hash(PASSWORD)
 
 # Flask's test client. Its type says that a response's JSON may be None, which tests know better.
 Client = Any
@@ -95,6 +105,20 @@ def as_stranger(services: Services) -> Reader:
         return access.reader_for(c, STRANGER)
 
     return services.db.write(find)
+
+
+def let_in(services: Services, email: str, *, role: people.Role = "member") -> SignedIn:
+    """A new person, signed in."""
+
+    def make(c: Any) -> str:
+        made = people.create(
+            c, services.clock, name=email.split("@", maxsplit=1)[0], email=email, role=role
+        )
+        people.set_password(c, services.clock, made.id, PASSWORD_HASH)
+        return made.id
+
+    user_id = services.db.write(make)
+    return services.accounts.open_session(user_id, CLIENT, how="password")
 
 
 def file_part(name: str, content: bytes) -> Any:
@@ -231,7 +255,12 @@ def served() -> Iterator[Server]:
     expect those of others."""
     with tempfile.TemporaryDirectory(prefix="lo-", ignore_cleanup_errors=True) as folder:
         config = Config(
-            data_dir=Path(folder), port=0, sample_library=False, graceful_timeout=5, max_upload_mb=4
+            data_dir=Path(folder),
+            port=0,
+            guest=True,
+            sample_library=False,
+            graceful_timeout=5,
+            max_upload_mb=4,
         )
         with serving(config) as server:
             wait_until(

@@ -1,4 +1,15 @@
+import { signal } from "@preact/signals";
+import type { SessionState } from "./types";
+
 /** The only door to the server: every request has a signal, every failure is an `ApiError`. */
+
+const SESSION = "/api/v1/session";
+
+/**
+ * Who we are, as the server last said; undefined until it has. Its `csrf` goes with every change,
+ * and a 401 to anything takes `user` away.
+ */
+export const session = signal<SessionState | undefined>(undefined);
 
 /** RFC 9457 problem details as the server sends them. */
 export interface Problem {
@@ -26,6 +37,8 @@ export class ApiError extends Error {
     readonly detail: string,
     readonly retryable: boolean,
     readonly requestId = "",
+    /** Seconds to wait before the next try, where the server said so. */
+    readonly retryAfter = 0,
   ) {
     super(detail || code);
   }
@@ -46,13 +59,14 @@ export class ApiError extends Error {
       problem.detail ?? problem.title ?? "",
       problem.retryable ?? GATEWAY_STATUSES.has(status),
       problem.request_id,
+      problem.retry_after,
     );
   }
 }
 
 export interface Options {
   signal: AbortSignal;
-  method?: "GET" | "POST" | "PATCH" | "DELETE";
+  method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Sent as JSON. */
   json?: unknown;
   headers?: Record<string, string>;
@@ -60,11 +74,55 @@ export interface Options {
 
 /** Sends a request and returns the response once it is a good one. No time limit: streams. */
 export async function open(path: string, options: Options): Promise<Response> {
-  const { signal, method = "GET", json, headers = {} } = options;
-  const init: RequestInit = { method, signal, headers: { Accept: "application/json", ...headers } };
+  return withSession(() => send(path, options), options.signal);
+}
+
+/** Reads who we are. */
+export async function readSession(signal: AbortSignal): Promise<SessionState> {
+  const state = await request<SessionState>(SESSION, { signal });
+  session.value = state;
+  return state;
+}
+
+/**
+ * Does `attempt`, and once more with a fresh token if the session's was an old one: that of before
+ * a sign-in in another tab. Not if that was somebody else's: what one person began, another must
+ * not end.
+ */
+export async function withSession<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  const before = session.peek();
+  try {
+    return await attempt();
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    if (error.status === 401) signedOut(error, before);
+    if (error.code !== "csrf") throw error;
+    const { user } = await readSession(signal);
+    if (before && user?.id !== before.user?.id) throw error;
+    return attempt();
+  }
+}
+
+/** A refused sign-in says nothing of the session, nor does an answer to what was asked before it. */
+function signedOut(error: ApiError, before: SessionState | undefined): void {
+  if (error.code === "wrong_credentials" || !before || before !== session.peek()) return;
+  session.value = { ...before, user: null, via: null, csrf: null };
+}
+
+/** What a request that changes something carries. */
+export function csrfHeader(): Record<string, string> {
+  const token = session.peek()?.csrf;
+  return token ? { "X-CSRF-Token": token } : {};
+}
+
+async function send(path: string, options: Options): Promise<Response> {
+  const { signal, method = "GET", json } = options;
+  const headers = { Accept: "application/json", ...options.headers };
+  const init: RequestInit = { method, signal, headers };
+  if (method !== "GET") Object.assign(headers, csrfHeader());
   if (json !== undefined) {
     init.body = JSON.stringify(json);
-    init.headers = { ...init.headers, "Content-Type": "application/json" };
+    Object.assign(headers, { "Content-Type": "application/json" });
   }
   let response: Response;
   try {

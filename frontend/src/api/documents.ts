@@ -1,9 +1,10 @@
-import { ApiError, type Problem, request, withQuery } from "./client";
+import { ApiError, csrfHeader, type Problem, request, withQuery, withSession } from "./client";
 import type { Document, DocumentState, Page, TextPage } from "./types";
 
 const BASE = "/api/v1/documents";
 
 export interface DocumentQuery {
+  collection?: string;
   q?: string;
   state?: DocumentState | "";
   tag?: string;
@@ -39,8 +40,9 @@ export function cancelDocument(id: string, signal: AbortSignal) {
   return request<void>(`${BASE}/${id}/cancel`, { method: "POST", signal });
 }
 
-export function addAddress(url: string, signal: AbortSignal) {
-  return request<Document>(`${BASE}/url`, { method: "POST", json: { url }, signal });
+export function addAddress(url: string, collection: string | undefined, signal: AbortSignal) {
+  const json = { url, ...(collection && { collection }) };
+  return request<Document>(`${BASE}/url`, { method: "POST", json, signal });
 }
 
 /** The part of a document's text that holds the character `at`. */
@@ -57,23 +59,33 @@ interface Uploaded {
   items: { name: string; document?: Document; problem?: Problem }[];
 }
 
-/**
- * Sends one file under a name; `onProgress` hears the share sent, 0 to 1. By XMLHttpRequest, since fetch does
- * not tell how much of a body has left.
- */
+/** Sends one file under a name; `onProgress` hears the share sent, 0 to 1. */
 export function upload(
   file: File,
   name: string,
+  collection: string | undefined,
   onProgress: (share: number) => void,
   signal: AbortSignal,
 ): Promise<Document> {
   const form = new FormData();
+  // Before the file, so that the server knows where it goes as it arrives.
+  if (collection) form.append("collection", collection);
   form.append("file", file, name);
+  return withSession(() => sendForm(form, onProgress, signal), signal);
+}
+
+/** By XMLHttpRequest, since fetch does not tell how much of a body has left. */
+function sendForm(
+  form: FormData,
+  onProgress: (share: number) => void,
+  signal: AbortSignal,
+): Promise<Document> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
     const xhr = new XMLHttpRequest();
     xhr.open("POST", BASE);
-    xhr.setRequestHeader("Accept", "application/json");
+    const headers = { Accept: "application/json", ...csrfHeader() };
+    for (const [header, value] of Object.entries(headers)) xhr.setRequestHeader(header, value);
     xhr.responseType = "json";
     xhr.upload.onprogress = (event) => {
       if (event.lengthComputable && event.total > 0) onProgress(event.loaded / event.total);

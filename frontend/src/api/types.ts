@@ -1,5 +1,27 @@
 /** The server's JSON, as `GET /api/v1/openapi.json` describes it. Times are RFC 3339 strings. */
 
+export type Role = "admin" | "member";
+
+/** Who is asking, and what a page needs to go on. */
+export interface SessionState {
+  user: {
+    id: string;
+    name: string;
+    email: string | null;
+    role: Role;
+    has_password: boolean;
+  } | null;
+  via: "session" | "key" | "guest" | null;
+  /** What every change must carry. */
+  csrf: string | null;
+  /** Sign-in is skipped on this server. */
+  guest: boolean;
+  /** Nobody can sign in before the link in the terminal was opened. */
+  needs_setup: boolean;
+  /** Name of the provider that one can sign in with. */
+  oidc?: string | null;
+}
+
 export interface Page<T> {
   items: T[];
   next_cursor: string | null;
@@ -61,6 +83,17 @@ export interface TextPage {
   start: number;
   text: string;
   total: number;
+}
+
+/** What documents are grouped by, and what decides who reads them. */
+export interface Collection {
+  id: string;
+  name: string;
+  owner_id: string;
+  everyone: boolean;
+  writable: boolean;
+  documents: number;
+  created_at: string;
 }
 
 export interface Indexing {

@@ -11,6 +11,7 @@ import { menuOpen } from "./menu";
 import { failure, pages } from "./pages";
 import { type Route, route } from "./router";
 import { online } from "./server";
+import { admin, isOpen, loadSession, member, problem, user } from "./session";
 import { Sidebar } from "./sidebar/sidebar";
 import "./app.css";
 
@@ -18,12 +19,13 @@ export function App(): JSX.Element {
   const main = useRef<HTMLElement>(null);
   const drawer = useComputed(() => menuOpen.value && narrow.value);
   useFocusOnChange(main);
+  const bare = isOpen(route.value.page);
   return (
-    <div class="app">
+    <div class={bare ? "app bare" : "app"}>
       <a class="skip" href="#main">
         {t.value.skip}
       </a>
-      <Sidebar />
+      {!bare && <Sidebar />}
       {drawer.value && (
         <button
           class="scrim"
@@ -51,13 +53,37 @@ export function App(): JSX.Element {
 function CurrentPage(): JSX.Element {
   const { page } = route.value;
   if (page === "missing") return <Missing />;
+  if (problem.value) return <Panel error={problem.value} retry={loadSession} />;
   const Found = pages[page].value;
-  if (Found) return <Found />;
+  // Before it is known who is here, a page could only show what it may not.
+  if (Found && (user.value || isOpen(page))) {
+    return isAllowed(page) ? <Found /> : <Closed />;
+  }
   if (failure.value) {
     return <Panel error={failure.value} retry={() => location.reload()} />;
   }
   // The code arrives within a moment, and an empty page flickers less than a spinner.
   return <div class="main-empty" />;
+}
+
+function isAllowed(page: Route["page"]): boolean {
+  if (page === "account") return member.value;
+  return page === "people" || page === "audit" ? admin.value : true;
+}
+
+function Closed(): JSX.Element {
+  return (
+    <Panel
+      icon="lock"
+      title={t.value.closedTitle}
+      body={member.value ? t.value.closedBody : t.value.closedToGuests}
+      action={
+        <a class="button primary" href="/">
+          {t.value.goHome}
+        </a>
+      }
+    />
+  );
 }
 
 function Missing(): JSX.Element {

@@ -1,19 +1,29 @@
 import { effect, type Signal, signal } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { ApiError } from "../api/client";
-import { route } from "./router";
+import { type Route, route } from "./router";
 
-type Page = "chat" | "library";
+type Page = Exclude<Route["page"], "missing">;
 
 const LOADERS: Record<Page, () => Promise<{ default: ComponentType }>> = {
   chat: () => import(/* webpackChunkName: "chat" */ "../pages/chat"),
   library: () => import(/* webpackChunkName: "library" */ "../pages/library"),
+  "sign-in": () => import(/* webpackChunkName: "sign-in" */ "../pages/sign-in"),
+  link: () => import(/* webpackChunkName: "link" */ "../pages/link"),
+  account: () => import(/* webpackChunkName: "account" */ "../pages/account"),
+  people: () => import(/* webpackChunkName: "people" */ "../pages/people"),
+  audit: () => import(/* webpackChunkName: "audit" */ "../pages/audit"),
 };
 
 /** The code of the pages that have been loaded. */
 export const pages: Record<Page, Signal<ComponentType | undefined>> = {
   chat: signal(undefined),
   library: signal(undefined),
+  "sign-in": signal(undefined),
+  link: signal(undefined),
+  account: signal(undefined),
+  people: signal(undefined),
+  audit: signal(undefined),
 };
 export const failure = signal<ApiError | undefined>(undefined);
 

@@ -1,6 +1,6 @@
 import { effect } from "@preact/signals";
 import { expect, test } from "vitest";
-import { followLinks, match, navigate, query, route } from "./router";
+import { followLinks, match, navigate, query, route, takeFragment } from "./router";
 
 const ID = "0123456789abcdef0123456789abcdef";
 
@@ -9,6 +9,10 @@ test("addresses name pages, and nothing else does", () => {
   expect(match(`/c/${ID}`)).toEqual({ page: "chat", conversation: ID });
   expect(match("/library")).toEqual({ page: "library", document: null });
   expect(match(`/library/${ID}`)).toEqual({ page: "library", document: ID });
+  for (const page of ["sign-in", "link", "account", "people", "audit"]) {
+    expect(match(`/${page}`)).toEqual({ page });
+    expect(match(`/${page}/x`)).toEqual({ page: "missing" });
+  }
   for (const path of ["/c/", "/c/1", `/c/${ID}/x`, "/library/..", "/admin", "/api/v1/info"]) {
     expect(match(path), path).toEqual({ page: "missing" });
   }
@@ -46,4 +50,13 @@ test("only links to our own pages are followed without a load", () => {
   expect(follow(`<a href="/api/v1/documents/${ID}/original">x</a>`)).toBe(false);
   expect(follow('<a href="/library" target="_blank">x</a>')).toBe(false);
   expect(follow('<a href="https://example.com/library">x</a>')).toBe(false);
+});
+
+test("what stands after # is read once and not left in the address", () => {
+  history.replaceState(null, "", "/link?a=1#secret");
+  expect(takeFragment()).toBe("secret");
+  expect(location.href).not.toContain("#");
+  expect(location.search).toBe("?a=1");
+  expect(takeFragment()).toBe("");
+  navigate("/", { replace: true });
 });

@@ -3,8 +3,10 @@ import { batch, computed, signal } from "@preact/signals";
 export type Route =
   | { page: "chat"; conversation: string | null }
   | { page: "library"; document: string | null }
+  | { page: "sign-in" | "link" | "account" | "people" | "audit" }
   | { page: "missing" };
 
+const PLAIN = ["sign-in", "link", "account", "people", "audit"] as const;
 const ID = "([0-9a-f]{32})";
 
 /** The page that an address names. */
@@ -15,7 +17,16 @@ export function match(path: string): Route {
   if (path === "/library") return { page: "library", document: null };
   const document = path.match(`^/library/${ID}$`)?.[1];
   if (document) return { page: "library", document };
-  return { page: "missing" };
+  const plain = PLAIN.find((page) => path === `/${page}`);
+  return { page: plain ?? "missing" };
+}
+
+/** What stands after `#` in the address, which is then forgotten: nobody who comes by, no history
+ * and no copied address shall see it. */
+export function takeFragment(): string {
+  const found = location.hash.slice(1);
+  if (found) history.replaceState(null, "", location.pathname + location.search);
+  return found;
 }
 
 const path = signal(location.pathname);

@@ -1,9 +1,13 @@
+import { enPeople } from "./en-people";
+
 /** Every sentence of the page in English; `ko.ts` must have the same ones. */
 
 const many = (count: number, one: string, more: string) =>
   `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
 
 export const en = {
+  ...enPeople,
+
   // The bar at the side and what is on every page
   skip: "Skip to content",
   menu: "Menu",
@@ -247,6 +251,16 @@ export const en = {
     storage_full: "The server's disk is full. Nothing was changed.",
     unauthorized: "You are not signed in.",
     forbidden: "You may not do this.",
+    scope_missing: "This key may not do this.",
+    wrong_credentials: "The e-mail address or the password is wrong.",
+    wrong_password: "The current password is wrong.",
+    weak_password: "This password is too easy to guess. Choose another.",
+    csrf: "Your session has changed in another tab. Reload the page.",
+    other_site: "The request came from another site and was refused.",
+    guest_refused:
+      "Without signing in, this server can be used only at the machine that it runs on.",
+    access_revoked:
+      "Your access changed while the answer was being written, so it was taken off the page.",
   } as Record<string, string>,
 };
 

@@ -1,8 +1,11 @@
 import type { Messages } from "./en";
+import { koPeople } from "./ko-people";
 
 const n = (count: number) => count.toLocaleString("ko");
 
 export const ko: Messages = {
+  ...koPeople,
+
   skip: "본문으로 건너뛰기",
   menu: "메뉴",
   closeMenu: "메뉴 닫기",
@@ -233,5 +236,13 @@ export const ko: Messages = {
     storage_full: "서버의 디스크가 가득 찼습니다. 변경된 내용은 없습니다.",
     unauthorized: "로그인이 필요합니다.",
     forbidden: "권한이 없습니다.",
+    scope_missing: "이 키로는 할 수 없는 작업입니다.",
+    wrong_credentials: "이메일 주소 또는 비밀번호가 올바르지 않습니다.",
+    wrong_password: "현재 비밀번호가 올바르지 않습니다.",
+    weak_password: "추측하기 쉬운 비밀번호입니다. 다른 비밀번호를 정해 주세요.",
+    csrf: "다른 탭에서 로그인 상태가 바뀌었습니다. 페이지를 새로 고쳐 주세요.",
+    other_site: "다른 사이트에서 온 요청이라 거부했습니다.",
+    guest_refused: "로그인 없이는 서버가 실행 중인 컴퓨터에서만 사용할 수 있습니다.",
+    access_revoked: "답변을 쓰는 동안 읽기 권한이 바뀌어, 답변을 화면에서 지웠습니다.",
   },
 };

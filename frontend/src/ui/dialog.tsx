@@ -2,7 +2,7 @@ import { signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { t } from "../i18n";
-import "./dialog.css";
+import { Modal } from "./modal";
 
 interface Ask {
   title: string;
@@ -47,35 +47,16 @@ export function DialogHost(): JSX.Element | null {
 }
 
 function Dialog({ title, body, action, danger, field, answer }: Open): JSX.Element {
-  const dialog = useRef<HTMLDialogElement>(null);
   const input = useRef<HTMLInputElement>(null);
-  useEffect(() => {
-    const before = document.activeElement;
-    dialog.current?.showModal();
-    input.current?.select();
-    return () => {
-      if (before instanceof HTMLElement) before.focus();
-    };
-  }, []);
+  useEffect(() => input.current?.select(), []);
   const submit = (event: Event) => {
     event.preventDefault();
     const value = field ? (input.current?.value.trim() ?? "") : "yes";
     if (value) answer(value);
   };
   return (
-    <dialog
-      class="dialog"
-      ref={dialog}
-      aria-labelledby="dialog-title"
-      onCancel={() => answer(null)}
-      onMouseDown={(event) => {
-        if (event.target === dialog.current) answer(null);
-      }}
-    >
+    <Modal title={title} close={() => answer(null)}>
       <form class="dialog-form" onSubmit={submit}>
-        <h2 class="dialog-title" id="dialog-title">
-          {title}
-        </h2>
         {body && <p class="dialog-body">{body}</p>}
         {field && (
           <label class="dialog-field">
@@ -101,6 +82,6 @@ function Dialog({ title, body, action, danger, field, answer }: Open): JSX.Eleme
           </button>
         </div>
       </form>
-    </dialog>
+    </Modal>
   );
 }

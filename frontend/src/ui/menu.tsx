@@ -17,10 +17,13 @@ export interface Item {
 export function Menu({
   label,
   items,
+  look = "icon-button",
   children,
 }: {
   label: string;
   items: Item[];
+  /** Class of the button. */
+  look?: string;
   children?: ComponentChildren;
 }): JSX.Element {
   const id = useId();
@@ -47,7 +50,7 @@ export function Menu({
   return (
     <>
       <button
-        class="icon-button"
+        class={look}
         type="button"
         ref={button}
         aria-label={label}

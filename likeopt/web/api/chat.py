@@ -22,6 +22,7 @@ from likeopt.shapes import Message
 from likeopt.web import errors, middleware, sse
 from likeopt.web.context import reader, reader_of, services
 from likeopt.web.endpoint import Endpoints
+from likeopt.web.lease import Lease, permitted
 
 chat = Endpoints("chat", tag="Chat", prefix="/api/v1/chat")
 
@@ -75,6 +76,8 @@ class Answer(msgspec.Struct):
     "POST",
     "",
     summary="Ask",
+    scope="chat",
+    limit="chat",
     detail="The answer cites passages as [1], [2]; `citations` says where each stands. " + _EVENTS,
     body=Question,
     returns=Answer,
@@ -86,7 +89,7 @@ def ask(body: Question) -> Answer | Response:
     streamed = sse.wanted() if body.stream is None else body.stream
     broadcast = _begin(body, whole=not streamed)
     if streamed:
-        return sse.respond(_frames(broadcast.events()))
+        return sse.respond(_frames(_events(broadcast)))
     return _whole(broadcast)
 
 
@@ -94,6 +97,7 @@ def ask(body: Question) -> Answer | Response:
     "GET",
     "/<id:message_id>/stream",
     summary="Follow an answer",
+    scope="chat",
     detail="One that is being written, or the events of a finished one. " + _EVENTS,
     media=_STREAM,
     errors=(BadInput, NotFound),
@@ -102,13 +106,16 @@ def ask(body: Question) -> Answer | Response:
 def follow(message_id: str) -> Response:
     after = sse.last_event_id()
     asking = services().db.read(reader)
-    return sse.respond(_frames(services().chat.resume(asking, message_id, after)))
+    telling = services().access_watch.telling
+    events = services().chat.resume(asking, message_id, after, telling=telling)
+    return sse.respond(_frames(permitted(events, Lease())))
 
 
 @chat.operation(
     "POST",
     "/<id:message_id>/stop",
     summary="Stop an answer",
+    scope="chat",
     detail="What is written stays. Stopping a finished answer does nothing.",
     status=202,
     errors=(NotFound,),
@@ -136,10 +143,15 @@ def _begin(body: Question, *, whole: bool) -> Broadcast:
     return found.chat.ask(asking, body.question, body.conversation_id, **how)
 
 
+def _events(broadcast: Broadcast) -> Iterator[Numbered | None]:
+    events = broadcast.events(telling=services().access_watch.telling)
+    return permitted(events, Lease())
+
+
 def _whole(broadcast: Broadcast) -> Answer:
     """Wait for the end of an answer."""
     start = Start("", "", "", "")
-    for one in broadcast.events():
+    for one in _events(broadcast):
         event = one.event if one else None
         if isinstance(event, Start):
             start = event

@@ -1,6 +1,6 @@
 """Conversations: the history of one person's questions and answers."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from flask import Response
@@ -11,7 +11,7 @@ from likeopt.errors import NotFound
 from likeopt.shapes import Conversation, ConversationList, Transcript
 from likeopt.storage import conversations as stored
 from likeopt.web import language, originals
-from likeopt.web.context import reader, services
+from likeopt.web.context import note, reader, services
 from likeopt.web.endpoint import Endpoints
 
 conversations = Endpoints("conversations", tag="Chat", prefix="/api/v1/conversations")
@@ -40,7 +40,12 @@ class ExportQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @conversations.operation(
-    "GET", "", summary="List conversations", query=ConversationQuery, returns=ConversationList
+    "GET",
+    "",
+    summary="List conversations",
+    query=ConversationQuery,
+    returns=ConversationList,
+    scope="chat",
 )
 def list_conversations(query: ConversationQuery) -> ConversationList:
     page = services().db.read(
@@ -53,6 +58,7 @@ def list_conversations(query: ConversationQuery) -> ConversationList:
     "GET",
     "/<id:conversation_id>",
     summary="Read a conversation",
+    scope="chat",
     returns=Transcript,
     errors=(NotFound,),
 )
@@ -64,6 +70,7 @@ def get_conversation(conversation_id: str) -> Transcript:
     "PATCH",
     "/<id:conversation_id>",
     summary="Rename a conversation",
+    scope="chat",
     body=ConversationTitle,
     returns=Conversation,
     errors=(NotFound,),
@@ -80,6 +87,7 @@ def rename_conversation(conversation_id: str, body: ConversationTitle) -> Conver
     "DELETE",
     "/<id:conversation_id>",
     summary="Delete a conversation",
+    scope="chat",
     status=204,
     errors=(NotFound,),
 )
@@ -91,6 +99,7 @@ def delete_conversation(conversation_id: str) -> None:
     "GET",
     "/<id:conversation_id>/export",
     summary="Write a conversation down",
+    scope="chat",
     detail="As Markdown with its citations as footnotes, or as JSON.",
     query=ExportQuery,
     media={
@@ -101,7 +110,12 @@ def delete_conversation(conversation_id: str) -> None:
     example="-OJ",
 )
 def export_conversation(conversation_id: str, query: ExportQuery) -> Response:
-    held = services().db.read(lambda c: stored.get(c, reader(c), conversation_id))
+    def export(c: Any) -> stored.Transcript:
+        found = stored.get(c, reader(c), conversation_id)
+        note(c, "conversation.export", kind="conversation", id_=conversation_id)
+        return found
+
+    held = services().db.write(export)
     if query.format == "json":
         response = Response(history.to_json(held), content_type=history.JSON)
         suffix = "json"

@@ -75,6 +75,7 @@ _POLICY = (
     "/v1/openapi.json",
     summary="This description, as OpenAPI 3.1",
     media={"application/json": {"type": "object"}},
+    access="public",
 )
 def openapi_json() -> Response:
     body = _document_json(_application())
@@ -90,6 +91,7 @@ def openapi_json() -> Response:
     "/docs",
     summary="This description, for people",
     media={"text/html": {"type": "string"}},
+    access="public",
 )
 def docs_page() -> Response:
     lang = language.of_request()

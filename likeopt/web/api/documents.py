@@ -1,5 +1,6 @@
 """Documents: adding, reading, changing, deleting."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,8 +23,9 @@ from likeopt.storage import documents as stored
 from likeopt.storage import passages
 from likeopt.storage.reader import DEFAULT_COLLECTION
 from likeopt.web import errors, middleware, originals, uploads
-from likeopt.web.context import reader, services
+from likeopt.web.context import note, reader, services
 from likeopt.web.endpoint import Endpoints
+from likeopt.web.lease import Lease
 
 documents = Endpoints("documents", tag="Documents", prefix="/api/v1/documents")
 
@@ -195,7 +197,8 @@ def _add_upload(collection: str, tags: list[str] | None, upload: uploads.Upload)
         if upload.problem is not None:
             raise upload.problem
         asking = found.db.read(reader)
-        added = found.ingest.file(asking, collection, upload.name, upload.content, tags=tags)
+        ingest = found.ingest.noting(_note_added)
+        added = ingest.file(asking, collection, upload.name, upload.content, tags=tags)
     except LikeOptError as error:
         return AddedFile(upload.name, problem=_problem(error))
     return AddedFile(upload.name, added.outcome, Document.of(added.document))
@@ -214,13 +217,17 @@ def _add_upload(collection: str, tags: list[str] | None, upload: uploads.Upload)
 def add_url(body: UrlToAdd) -> Document:
     found = services()
     asking = found.db.read(reader)
-    return Document.of(found.ingest.url(asking, body.collection, body.url, tags=body.tags).document)
+    ingest = found.ingest.noting(_note_added)
+    added = ingest.url(asking, body.collection, body.url, tags=body.tags)
+    return Document.of(added.document)
 
 
 @documents.operation(
     "POST",
     "/folder",
     summary="Add a folder of the server",
+    detail="For administrators: what lies there has no readers of its own.",
+    access="admin",
     body=FolderToAdd,
     returns=AddedFolder,
     status=202,
@@ -233,7 +240,8 @@ def add_folder(body: FolderToAdd) -> AddedFolder:
     folder: Path = found.ingest.server_folder(body.path)
     counts = {"added": 0, "changed": 0, "unchanged": 0}
     failed = []
-    for result in found.ingest.folder(asking, body.collection, folder, tags=body.tags):
+    ingest = found.ingest.noting(_note_added)
+    for result in ingest.folder(asking, body.collection, folder, tags=body.tags):
         if result.problem is not None:
             failed.append(FailedFile(result.name, _problem(result.problem)))
         else:
@@ -258,11 +266,13 @@ def get_document(document_id: str) -> Document:
     example='--json \'{"tags": ["finance", "2026"]}\'',
 )
 def change_document(document_id: str, body: DocumentChange) -> Document:
-    clock = services().clock
-    changed = services().db.write(
-        lambda c: stored.update(c, reader(c), clock, document_id, name=body.name, tags=body.tags)
-    )
-    return Document.of(changed)
+    def change(c: Any) -> stored.Document:
+        clock = services().clock
+        changed = stored.update(c, reader(c), clock, document_id, name=body.name, tags=body.tags)
+        note(c, "document.update", kind="document", id_=document_id, name=changed.name)
+        return changed
+
+    return Document.of(services().db.write(change))
 
 
 @documents.operation(
@@ -274,8 +284,13 @@ def change_document(document_id: str, body: DocumentChange) -> Document:
     errors=_WRITE_ERRORS,
 )
 def delete_document(document_id: str) -> None:
-    clock = services().clock
-    services().db.write(lambda c: stored.delete(c, reader(c), clock, document_id))
+    def delete(c: Any) -> None:
+        asking = reader(c)
+        name = stored.get(c, asking, document_id).name
+        stored.delete(c, asking, services().clock, document_id)
+        note(c, "document.delete", kind="document", id_=document_id, name=name)
+
+    services().db.write(delete)
 
 
 @documents.operation(
@@ -327,6 +342,7 @@ def original(document_id: str, query: OriginalQuery) -> Response:
     return originals.send(
         opened,
         found.run,
+        Lease([document_id]),
         size=document.size,
         etag=document.sha256,
         name=document.name,
@@ -358,6 +374,13 @@ def text(document_id: str, query: TextQuery) -> TextPage:
         text=page.text,
         total=page.total,
     )
+
+
+def _note_added(c: Any, added: Sequence[stored.Added]) -> None:
+    for one in added:
+        if one.outcome != "unchanged":
+            action = "document.create" if one.outcome == "added" else "document.replace"
+            note(c, action, kind="document", id_=one.document.id, name=one.document.name)
 
 
 def _problem(error: LikeOptError) -> dict[str, Any]:

@@ -58,7 +58,9 @@ class Readiness(msgspec.Struct):
     parts: Parts
 
 
-@health.operation("GET", "/health", summary="Whether the server lives", returns=Health)
+@health.operation(
+    "GET", "/health", summary="Whether the server lives", returns=Health, access="public"
+)
 def get_health() -> Health:
     return Health()
 
@@ -70,6 +72,7 @@ def get_health() -> Health:
     detail="Really asks each part, at most once a second.",
     returns=Readiness,
     errors=(StorageUnavailable,),
+    access="public",
 )
 def get_ready() -> Response:
     state = _latest(services())

@@ -7,7 +7,7 @@ import msgspec
 from likeopt import __version__
 from likeopt.config import Config
 from likeopt.retrieval.parse import MEDIA_TYPES
-from likeopt.web.context import services
+from likeopt.web.context import identity, services
 from likeopt.web.endpoint import Endpoints
 
 info = Endpoints("info", tag="Server", prefix="/api/v1/info")
@@ -71,6 +71,7 @@ class Info(msgspec.Struct):
 @info.operation("GET", "", summary="What this server is and can do", returns=Info)
 def get_info() -> Info:
     config = services().config
+    roots = [root for root in config.folder_roots.split(":") if root]
     return Info(
         name="Like-Opt",
         version=__version__,
@@ -79,7 +80,7 @@ def get_info() -> Info:
         vector_backend=config.vector_backend,
         limits=Limits(config.max_upload_mb << 20, MAX_QUESTION_CHARS),
         media_types=[MediaType(suffix, kind) for suffix, kind in sorted(MEDIA_TYPES.items())],
-        folder_roots=[root for root in config.folder_roots.split(":") if root],
+        folder_roots=roots if identity().user.role == "admin" else [],
         sample_questions=SAMPLE_QUESTIONS,
     )
 

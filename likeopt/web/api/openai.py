@@ -11,13 +11,14 @@ import msgspec
 from flask import Response
 
 from likeopt.chat.broadcast import Broadcast
-from likeopt.chat.events import Delta, Done, Failed
+from likeopt.chat.events import Delta, Done, Failed, Numbered
 from likeopt.chat.prompt import tokens
 from likeopt.errors import BadInput, Busy, EngineUnavailable, LikeOptError, ModelUnavailable
 from likeopt.storage.messages import Citation, Exchange
 from likeopt.web import errors, middleware, sse
 from likeopt.web.context import reader, services
 from likeopt.web.endpoint import JSON, Endpoints
+from likeopt.web.lease import Lease, permitted
 
 openai = Endpoints("openai", tag="OpenAI-compatible", prefix="/v1")
 
@@ -123,7 +124,10 @@ def list_models() -> ModelList:
     "POST",
     "/chat/completions",
     summary="Ask, as a client of OpenAI's API",
-    detail="Set a client's base URL to this server's address followed by /v1, and any key.",
+    scope="chat",
+    limit="chat",
+    detail="Set a client's base URL to this server's address followed by /v1, and its key to"
+    " an API key with the scope `chat`.",
     body=ChatCompletionRequest,
     returns=ChatCompletion,
     media={sse.MEDIA_TYPE: {"type": "string", "description": "OpenAI's chunks, then [DONE]."}},
@@ -148,10 +152,11 @@ def complete(body: ChatCompletionRequest) -> ChatCompletion | Response:
         "created": found.clock.now_ms() // 1000,
         "model": body.model or _model_name(),
     }
+    events = permitted(broadcast.events(telling=found.access_watch.telling), Lease())
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
-        return sse.respond(_chunks(broadcast, head, body.messages if usage else None))
-    for one in broadcast.events():
+        return sse.respond(_chunks(broadcast, events, head, body.messages if usage else None))
+    for one in events:
         event = one.event if one else None
         if isinstance(event, Failed):
             raise errors.of_event(event)
@@ -168,7 +173,10 @@ def complete(body: ChatCompletionRequest) -> ChatCompletion | Response:
 
 
 def _chunks(
-    broadcast: Broadcast, head: dict[str, Any], counted: list[ChatTurn] | None
+    broadcast: Broadcast,
+    events: Iterator[Numbered | None],
+    head: dict[str, Any],
+    counted: list[ChatTurn] | None,
 ) -> Iterator[bytes | None]:
     """OpenAI's chunks of an answer, which stops when its only reader goes; at the end the usage,
     if there are messages to be `counted`."""
@@ -181,7 +189,7 @@ def _chunks(
     answer = ""
     try:
         yield chunk({"role": "assistant", "content": ""})
-        for one in broadcast.events():
+        for one in events:
             event = one.event if one else None
             if one is None:
                 yield None

@@ -5,18 +5,16 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from likeopt.clock import milliseconds
 from likeopt.errors import BadInput, Busy, EngineUnavailable, NotFound, TooLarge
 from likeopt.retrieval import search as door
 from likeopt.retrieval.types import Filters, Mode
 from likeopt.shapes import Found
-from likeopt.web import middleware
+from likeopt.web import inputs, middleware
 from likeopt.web.context import reader_of, services
 from likeopt.web.endpoint import Endpoints
 
 search = Endpoints("search", tag="Search", prefix="/api/v1/search")
 
-_TIME = "RFC 3339, such as 2026-01-31T09:00:00Z, or a date alone (midnight UTC)."
 _ERRORS = (BadInput, NotFound, TooLarge, Busy, EngineUnavailable)
 _DETAIL = (
     "By words and by meaning at the same time. `pending` counts passages that cannot be found by"
@@ -31,8 +29,8 @@ class SearchFilters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     collections: list[str] = []
     tags: list[str] = []
     media_types: list[str] = []
-    updated_after: Annotated[str | None, Meta(description=_TIME)] = None
-    updated_before: Annotated[str | None, Meta(description=_TIME)] = None
+    updated_after: Annotated[str | None, Meta(description=inputs.TIME)] = None
+    updated_before: Annotated[str | None, Meta(description=inputs.TIME)] = None
 
     def parsed(self) -> Filters:
         """As search takes it. BadInput for a time that is none."""
@@ -41,8 +39,8 @@ class SearchFilters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             collections=self.collections,
             tags=self.tags,
             media_types=self.media_types,
-            updated_after=_millis("updated_after", self.updated_after),
-            updated_before=_millis("updated_before", self.updated_before),
+            updated_after=inputs.millis("updated_after", self.updated_after),
+            updated_before=inputs.millis("updated_before", self.updated_before),
         )
 
 
@@ -65,8 +63,8 @@ class SearchQuery(msgspec.Struct, forbid_unknown_fields=True):
     collection: Annotated[list[str], Meta(description="Only in these collections.")] = []
     tag: Annotated[list[str], Meta(description="Only in documents with one of these tags.")] = []
     type: Annotated[list[str], Meta(description="Only in documents of these media types.")] = []
-    after: Annotated[str | None, Meta(description=_TIME)] = None
-    before: Annotated[str | None, Meta(description=_TIME)] = None
+    after: Annotated[str | None, Meta(description=inputs.TIME)] = None
+    before: Annotated[str | None, Meta(description=inputs.TIME)] = None
 
 
 @search.operation(
@@ -85,8 +83,8 @@ def get_search(query: SearchQuery) -> Found:
         collections=query.collection,
         tags=query.tag,
         media_types=query.type,
-        updated_after=_millis("after", query.after),
-        updated_before=_millis("before", query.before),
+        updated_after=inputs.millis("after", query.after),
+        updated_before=inputs.millis("before", query.before),
     )
     return _search(query.q, query.k, query.mode, filters)
 
@@ -95,6 +93,7 @@ def get_search(query: SearchQuery) -> Found:
     "POST",
     "",
     summary="Search, for long queries",
+    scope="read",
     detail=_DETAIL,
     body=SearchBody,
     returns=Found,
@@ -124,12 +123,3 @@ def _search(query: str, k: int, mode: Mode, filters: Filters) -> Found:
     for name, millis in answer.stages.items():
         stages.add(f"engine-{name}", millis)
     return Found.of(answer)
-
-
-def _millis(name: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return milliseconds(text)
-    except ValueError:
-        raise BadInput(f"`{name}` is not a time. Write it as {_TIME}") from None

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from likeopt.chat.answer import Chat
@@ -258,9 +259,7 @@ def test_someone_elses_conversation_does_not_exist(client: Client, services: Ser
 
 
 def test_without_an_engine_the_answer_fails_honestly(client: Client, services: Services) -> None:
-    services.config = type(services.config)(
-        data_dir=services.config.data_dir, search_deadline_ms=50
-    )
+    services.config = msgspec.structs.replace(services.config, search_deadline_ms=50)
     response = client.post(PATH, json={"question": QUESTION})
     assert response.status_code == 503
     assert response.json["code"] == "engine_unavailable"

@@ -1,14 +1,10 @@
 """/api/v1/info."""
 
-from typing import Any
-
 import msgspec
 import pytest
 
 from likeopt import __version__
-from likeopt.config import Config
 from likeopt.services import Services
-from likeopt.web.app import create_app
 from tests.web.conftest import Client
 
 
@@ -35,11 +31,10 @@ def test_what_the_server_is(client: Client) -> None:
     ],
 )
 def test_what_writes_answers(
-    config: Config, setting: dict[str, str], model: dict[str, str]
+    services: Services, client: Client, setting: dict[str, str], model: dict[str, str]
 ) -> None:
-    settings = msgspec.structs.replace(config, **setting)
-    client = create_app(settings, Services(settings)).test_client()
-    response: Any = client.get("/api/v1/info")
+    services.config = msgspec.structs.replace(services.config, **setting)
+    response = client.get("/api/v1/info")
     assert response.json["model"] == model
     assert "secret" not in response.text
     assert "/models/" not in response.text

@@ -4,6 +4,7 @@ import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from likeopt.services import Services
@@ -133,9 +134,7 @@ def test_filter_by_what_does_not_exist(
 
 
 def test_search_without_an_engine_is_an_honest_503(client: Client, services: Services) -> None:
-    services.config = type(services.config)(
-        data_dir=services.config.data_dir, search_deadline_ms=50
-    )
+    services.config = msgspec.structs.replace(services.config, search_deadline_ms=50)
     response = client.get(f"{PATH}?q=hello")
     assert response.status_code == 503
     assert response.json["code"] == "engine_unavailable"

@@ -9,15 +9,17 @@ import { Icon } from "../../ui/icon";
 import { type Item, Menu } from "../../ui/menu";
 import { toast } from "../../ui/toast";
 import { navigate, route } from "../router";
+import { user } from "../session";
 import { hasMore, items, load, loadMore, remove, rename, search, state } from "./history";
 
 const TYPING_MS = 200;
 
 /** Earlier conversations: found by words, grouped by day. */
 export function HistoryList(): JSX.Element {
+  const reader = user.value?.id;
   useEffect(() => {
-    load();
-  }, []);
+    if (reader) load();
+  }, [reader]);
   return (
     <section class="history" aria-labelledby="history-title">
       <h2 class="history-title" id="history-title">

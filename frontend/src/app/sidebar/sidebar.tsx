@@ -4,10 +4,12 @@ import { useEffect, useRef } from "preact/hooks";
 import { chooseLanguage, type Language, language, t } from "../../i18n";
 import { Icon } from "../../ui/icon";
 import { narrow } from "../../ui/media";
+import { type Item, Menu } from "../../ui/menu";
 import { menuOpen as open } from "../menu";
 import { prefetch } from "../pages";
-import { route } from "../router";
+import { navigate, route } from "../router";
 import { busy, indexing, info } from "../server";
+import { admin, guest, signOut, user } from "../session";
 import { nextTheme, theme } from "../theme";
 import { HistoryList } from "./history-list";
 import "./sidebar.css";
@@ -120,6 +122,7 @@ function Footer(): JSX.Element {
           <span>{t.value.modelLine(model.kind, model.name)}</span>
         </p>
       )}
+      <Myself />
       <div class="sidebar-tools">
         <LanguageSwitch />
         <button
@@ -133,6 +136,39 @@ function Footer(): JSX.Element {
         </button>
       </div>
     </footer>
+  );
+}
+
+function Myself(): JSX.Element | null {
+  if (guest.value) {
+    return (
+      <p class="model-line" title={t.value.guestHint}>
+        <Icon name="person" />
+        <span>{t.value.guestHint}</span>
+      </p>
+    );
+  }
+  if (!user.value) return null;
+  const { name, email } = user.value;
+  const go = (page: "account" | "people" | "audit", icon: Item["icon"]): Item => ({
+    icon,
+    label: t.value[page],
+    run: () => navigate(`/${page}`),
+  });
+  return (
+    <Menu
+      label={t.value.accountOf(name)}
+      look="nav-link myself"
+      items={[
+        go("account", "person"),
+        ...(admin.value ? [go("people", "people"), go("audit", "log")] : []),
+        { icon: "leave", label: t.value.signOut, run: signOut },
+      ]}
+    >
+      <Icon name="person" />
+      <span title={email ?? ""}>{name}</span>
+      <Icon name="unfold" />
+    </Menu>
   );
 }
 

@@ -6,6 +6,9 @@ import type { AnswerKind, Citation, Message } from "../../api/types";
 /** Where an answer is: before its first word, being written, or over. */
 export type Phase = "searching" | "queued" | "writing" | "complete" | "stopped" | "failed";
 
+/** Whether an answer ended because its reader may no longer read what it is made of. */
+export const isRevoked = ({ code }: Pick<ApiError, "code">) => code === "access_revoked";
+
 /** One answer, each part a signal, so that a word more re-renders its text and nothing else. */
 export class Answer {
   readonly id = signal("");
@@ -65,7 +68,8 @@ export class Answer {
   }
 
   fail(error: ApiError): void {
-    this.#flush();
+    if (isRevoked(error)) this.#drop();
+    else this.#flush();
     batch(() => {
       this.error.value = error;
       this.lost.value = false;
@@ -116,6 +120,16 @@ export class Answer {
       return;
     }
     await stop(this.id.peek(), AbortSignal.timeout(10_000));
+  }
+
+  /** What may no longer be read is not left standing. */
+  #drop(): void {
+    this.#forget();
+    batch(() => {
+      this.text.value = "";
+      this.citations.value = [];
+      this.query.value = "";
+    });
   }
 
   /** Words arrive faster than a screen can show them: one update a frame is enough. */

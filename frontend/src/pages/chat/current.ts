@@ -6,9 +6,14 @@ import { toastError } from "../../ui/toast";
 import { Chat } from "./store";
 
 /** The conversation that the page shows; it goes on while another page is looked at. */
-export const chat = new Chat((id) => {
-  if (route.peek().page === "chat") navigate(`/c/${id}`, { replace: true });
-});
+export const chat = new Chat(
+  (id) => {
+    if (route.peek().page === "chat") navigate(`/c/${id}`, { replace: true });
+  },
+  () => {
+    opened.value = null;
+  },
+);
 
 /** The source beside the conversation. */
 export const opened = signal<Citation | null>(null);

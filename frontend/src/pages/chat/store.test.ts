@@ -226,3 +226,71 @@ test("a question can be limited to one document", async () => {
   await chat.ask("질문");
   expect(calls[0]?.body).toMatchObject({ filters: { documents: [id(9)] } });
 });
+
+test("an answer that may no longer be read goes, with all that was kept of others", async () => {
+  let lost = 0;
+  const chat = new Chat(
+    () => undefined,
+    () => lost++,
+  );
+  const first = message(3, { content: "비밀 하나", citations: [CITATION] });
+  const calls = serve(
+    json({
+      id: CONVERSATION,
+      title: "제목",
+      messages: [message(2, { role: "user", content: "질문", parent_id: null, kind: null }), first],
+    }),
+    stream([
+      ["start", { ...START, question_id: id(4), message_id: id(5) }],
+      ["sources", { query: "q", citations: [CITATION] }],
+      ["delta", { text: "비밀 둘" }],
+      ["error", { problem: { code: "access_revoked", status: 403, detail: "Gone." } }],
+    ]),
+    json({ user: { id: "u1" }, via: "session", csrf: "t", guest: false, needs_setup: false }),
+    json({
+      id: CONVERSATION,
+      title: "제목",
+      messages: [
+        message(2, { role: "user", content: "질문", parent_id: null, kind: null }),
+        { ...first, content: "", citations: [{ ...CITATION, quote: "", available: false }] },
+      ],
+    }),
+  );
+  await chat.show(CONVERSATION);
+  await chat.ask("또");
+  const answers = chat.turns.value.map((turn) => turn.answer.value);
+  expect(answers.map((answer) => answer?.text.value)).toEqual(["", ""]);
+  expect(answers[0]?.citations.value[0]?.available).toBe(false);
+  expect(answers[1]?.citations.value).toEqual([]);
+  expect(answers[1]?.phase.value).toBe("failed");
+  expect(answers[1]?.error.value?.code).toBe("access_revoked");
+  expect(chat.turns.value.map(({ question }) => question)).toEqual(["질문", "또"]);
+  expect(lost).toBe(1);
+  expect(calls.slice(2).map(({ path }) => path)).toEqual([
+    "/api/v1/session",
+    `/api/v1/conversations/${CONVERSATION}`,
+  ]);
+});
+
+test("where nothing can be read again, nothing is left but why", async () => {
+  const chat = new Chat();
+  serve(
+    json({
+      id: CONVERSATION,
+      title: "제목",
+      messages: [
+        message(2, { role: "user", content: "질문", parent_id: null, kind: null }),
+        message(3, { content: "비밀" }),
+      ],
+    }),
+    stream([
+      ["start", { ...START, question_id: id(4), message_id: id(5) }],
+      ["error", { problem: { code: "access_revoked", status: 403 } }],
+    ]),
+    json({ user: null, via: null, csrf: null, guest: false, needs_setup: false }),
+    json({ code: "unauthorized" }, 401),
+  );
+  await chat.show(CONVERSATION);
+  await chat.ask("또");
+  expect(chat.turns.value.map(({ question }) => question)).toEqual(["또"]);
+});

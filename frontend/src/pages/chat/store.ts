@@ -3,10 +3,11 @@ import { ask as askServer, type ChatEvent, type Question, resume } from "../../a
 import { ApiError } from "../../api/client";
 import { getConversation } from "../../api/conversations";
 import type { Message } from "../../api/types";
+import { loseAccess } from "../../app/session";
 import * as history from "../../app/sidebar/history";
 import { Resource } from "../../lib/resource";
 import { isAbort } from "../../lib/wait";
-import { Answer } from "./answer";
+import { Answer, isRevoked } from "./answer";
 
 /** A question and the answers to it; more than one once it has been answered again. */
 export class Turn {
@@ -51,7 +52,10 @@ export class Chat {
   // Ends the streams of the conversation that is left; the server goes on writing.
   #leave = new AbortController();
 
-  constructor(private readonly onStart: (conversation: string) => void = () => undefined) {}
+  constructor(
+    private readonly onStart: (conversation: string) => void = () => undefined,
+    private readonly onLoss: () => void = () => undefined,
+  ) {}
 
   /** Shows the conversation `id`, or an empty one. */
   async show(id: string | null): Promise<void> {
@@ -122,6 +126,30 @@ export class Chat {
       }
     } catch (error) {
       if (!here.signal.aborted && !isAbort(error)) answer.fail(ApiError.from(error));
+    }
+    const { value: why } = answer.error;
+    if (!here.signal.aborted && why && isRevoked(why)) await this.#readAgain(answer);
+  }
+
+  /** Access was lost in the middle of `answer`: what else is shown is read anew, or goes with it. */
+  async #readAgain(answer: Answer): Promise<void> {
+    this.onLoss();
+    const kept = this.turns.peek().filter((turn) => turn.answer.peek() === answer);
+    const before = this.turns.peek();
+    this.turns.value = kept;
+    await loseAccess();
+    const id = this.id.peek();
+    const { signal } = this.#leave;
+    if (!id || signal.aborted) return;
+    try {
+      const { messages } = await getConversation(id, signal);
+      const fresh = turnsOf(messages);
+      // By place: the server keeps the questions in the order in which they were asked.
+      this.turns.value = before.flatMap((turn, at) =>
+        kept.includes(turn) ? [turn] : fresh.slice(at, at + 1),
+      );
+    } catch {
+      // What cannot be read again stays away; the answer itself says why.
     }
   }
 

@@ -4,7 +4,7 @@ import { explain, t } from "../../i18n";
 import { copy } from "../../ui/clipboard";
 import { Icon } from "../../ui/icon";
 import { announce } from "../../ui/toast";
-import type { Answer } from "./answer";
+import { type Answer, isRevoked } from "./answer";
 import { chat, opened } from "./current";
 import { LazyMarkdown } from "./lazy-markdown";
 import { Chip, Sources } from "./sources";
@@ -82,7 +82,7 @@ function Failure({ turn, answer, last }: { turn: Turn; answer: Answer; last: boo
     <div class="failure" role="alert">
       <Icon name="warning" />
       <div>
-        <p>{t.value.failed}</p>
+        <p>{error && isRevoked(error) ? t.value.accessLost : t.value.failed}</p>
         {error && <p class="muted">{explain(error)}</p>}
         {error?.requestId && <p class="small">{t.value.requestId(error.requestId)}</p>}
       </div>
@@ -183,7 +183,8 @@ function useSpoken(answer: Answer): void {
   const live = answer.live.value;
   useEffect(() => {
     if (live) announce(t.peek().searching);
-    else if (wasLive.current) announce(`${t.peek().answerReady} ${answer.text.peek()}`);
+    else if (wasLive.current && answer.text.peek())
+      announce(`${t.peek().answerReady} ${answer.text.peek()}`);
     wasLive.current = live;
   }, [live]);
 }

@@ -7,6 +7,7 @@ import { PageHeader } from "../../app/page-header";
 import { navigate } from "../../app/router";
 import { indexing } from "../../app/server";
 import { t } from "../../i18n";
+import { safeAddress } from "../../lib/address";
 import { formatBytes, formatMoment } from "../../lib/format";
 import { Resource } from "../../lib/resource";
 import { Viewer } from "../../source/viewer";
@@ -15,6 +16,7 @@ import { Icon } from "../../ui/icon";
 import { Menu } from "../../ui/menu";
 import { Panel } from "../../ui/panel";
 import { toastError } from "../../ui/toast";
+import * as collections from "./collections";
 import { documentActions } from "./row";
 import { Status } from "./status";
 
@@ -29,6 +31,9 @@ export function DocumentPage({ id }: { id: string }): JSX.Element {
     resource.load((signal) => getDocument(id, signal));
     return () => resource.abort();
   }, [news]);
+  useEffect(() => {
+    if (collections.all.peek().length === 0) collections.load();
+  }, []);
   const { data, error } = resource.state.value;
   const back = () => navigate("/library");
   return (
@@ -38,7 +43,15 @@ export function DocumentPage({ id }: { id: string }): JSX.Element {
           <Menu
             label={t.value.actions(data.name)}
             items={[
-              { icon: "pencil", label: t.value.rename, run: () => askName(data, resource) },
+              ...(collections.isWritable(data.collection_id)
+                ? [
+                    {
+                      icon: "pencil",
+                      label: t.value.rename,
+                      run: () => askName(data, resource),
+                    } as const,
+                  ]
+                : []),
               ...documentActions(data, back),
             ]}
           />
@@ -133,7 +146,11 @@ function Facts({ document }: { document: Document }): JSX.Element {
       {document.source === "url" && (
         <>
           {" · "}
-          <a href={document.source_uri} target="_blank" rel="noopener noreferrer">
+          <a
+            href={safeAddress(document.source_uri) ?? ""}
+            target="_blank"
+            rel="noopener noreferrer nofollow"
+          >
             {document.source_uri}
           </a>
         </>

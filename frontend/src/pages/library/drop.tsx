@@ -4,6 +4,7 @@ import { useEffect } from "preact/hooks";
 import { t } from "../../i18n";
 import { Icon } from "../../ui/icon";
 import { toastError } from "../../ui/toast";
+import { canAdd } from "./collections";
 import { add, filesOf } from "./uploads";
 
 /** The whole window takes files while this is on the page. */
@@ -26,7 +27,8 @@ export function DropTarget({ children }: { children: ComponentChildren }): JSX.E
         name,
         (event) => {
           if (!event.dataTransfer?.types.includes("Files")) return;
-          event.preventDefault();
+          event.preventDefault(); // or the browser would show the file in place of the page
+          if (!canAdd.peek()) return;
           run(event);
         },
         options,

@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import type { DocumentState } from "../../api/types";
 import { t } from "../../i18n";
 import { Icon } from "../../ui/icon";
+import { CollectionFilter } from "./collection-bar";
 import { load, name, tag, wanted } from "./store";
 
 const TYPING_MS = 200;
@@ -25,6 +26,7 @@ export function Filters(): JSX.Element {
           }}
         />
       </label>
+      <CollectionFilter />
       <label class="select">
         <span class="hidden">{t.value.filterState}</span>
         <select

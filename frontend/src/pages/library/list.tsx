@@ -9,6 +9,8 @@ import { askText } from "../../ui/dialog";
 import { Icon } from "../../ui/icon";
 import { Panel } from "../../ui/panel";
 import { toastError } from "../../ui/toast";
+import { CollectionBar, CollectionChoice, NewCollection } from "./collection-bar";
+import * as collections from "./collections";
 import { Filters } from "./filters";
 import { Row } from "./row";
 import * as store from "./store";
@@ -18,17 +20,23 @@ import { add, visibleFiles } from "./uploads";
 export function ListPage(): JSX.Element {
   useEffect(() => {
     store.load();
+    collections.load();
     watchIndexing();
     return store.follow();
   }, []);
   return (
     <div class="library">
-      <PageHeader title={t.value.library} />
+      <div class="page-top">
+        <PageHeader title={t.value.library}>
+          <NewCollection />
+        </PageHeader>
+      </div>
       <div class="library-scroll">
         <div class="library-content">
-          <AddBar />
+          {collections.canAdd.value ? <AddBar /> : <p class="small">{t.value.nothingWritable}</p>}
           <Tray />
           <Filters />
+          <CollectionBar />
           <Documents />
         </div>
       </div>
@@ -58,6 +66,7 @@ function AddBar(): JSX.Element {
         </div>
       </div>
       <div class="add-buttons">
+        <CollectionChoice />
         <button class="button primary" type="button" onClick={() => files.current?.click()}>
           <Icon name="plus" /> {t.value.addFiles}
         </button>
@@ -104,7 +113,7 @@ async function askAddress(): Promise<void> {
   });
   if (!url) return;
   try {
-    await addAddress(url, new AbortController().signal);
+    await addAddress(url, collections.target.peek()?.id, new AbortController().signal);
     await store.load();
     watchIndexing();
   } catch (error) {
@@ -136,7 +145,13 @@ function Documents(): JSX.Element {
 
 function None(): JSX.Element {
   if (!store.filtered.value) {
-    return <Panel icon="library" title={t.value.libraryEmpty} body={t.value.libraryEmptyBody} />;
+    return (
+      <Panel
+        icon="library"
+        title={t.value.libraryEmpty}
+        body={collections.canAdd.value ? t.value.libraryEmptyBody : t.value.nothingShared}
+      />
+    );
   }
   return (
     <Panel

@@ -7,6 +7,7 @@ import { formatBytes, formatMoment, formatWhen } from "../../lib/format";
 import { confirm } from "../../ui/dialog";
 import { type Item, Menu } from "../../ui/menu";
 import { toast } from "../../ui/toast";
+import { isWritable, nameOf } from "./collections";
 import { filterByTag } from "./filters";
 import { kindOf } from "./kind";
 import { Status } from "./status";
@@ -30,6 +31,7 @@ export function Row({ document }: { document: Document }): JSX.Element {
           <time dateTime={updated} title={formatMoment(updated)}>
             {formatWhen(updated)}
           </time>
+          {nameOf(document.collection_id) && <span>{nameOf(document.collection_id)}</span>}
           {source !== "upload" && <span>{t.value.origins[source]}</span>}
           {tags.map((tag) => (
             <button key={tag} class="tag" type="button" onClick={() => filterByTag(tag)}>
@@ -46,8 +48,7 @@ export function Row({ document }: { document: Document }): JSX.Element {
 
 /** What can be done with a document, here and on its own page. */
 export function documentActions(document: Document, afterDelete?: () => void): Item[] {
-  const { id, name, state } = document;
-  const running = state === "queued" || state === "indexing";
+  const { id } = document;
   return [
     ...(document.searchable_by_words
       ? [
@@ -63,6 +64,13 @@ export function documentActions(document: Document, afterDelete?: () => void): I
       label: t.value.downloadOriginal,
       href: `${originalAddress(id)}?download=1`,
     },
+    ...(isWritable(document.collection_id) ? changes(document, afterDelete) : []),
+  ];
+}
+
+function changes({ id, name, state }: Document, afterDelete?: () => void): Item[] {
+  const running = state === "queued" || state === "indexing";
+  return [
     running
       ? { icon: "stop", label: t.value.cancelIndexing, run: () => cancel(id) }
       : {

@@ -7,8 +7,10 @@ import {
 } from "../../api/documents";
 import type { Document, DocumentState, Page } from "../../api/types";
 import { indexing, watchIndexing } from "../../app/server";
+import { losses } from "../../app/session";
 import { Resource } from "../../lib/resource";
 import { toastError } from "../../ui/toast";
+import * as collections from "./collections";
 
 /** The documents on the library page. */
 
@@ -27,8 +29,18 @@ export const filtered = computed(() => !!(name.value.trim() || wanted.value || t
 const never = new AbortController().signal;
 
 function query() {
-  return { q: name.peek().trim(), state: wanted.peek(), tag: tag.peek() };
+  return {
+    collection: collections.filter.peek(),
+    q: name.peek().trim(),
+    state: wanted.peek(),
+    tag: tag.peek(),
+  };
 }
+
+// Rows of documents that may no longer be read are not shown until the rest is loaded.
+effect(() => {
+  if (losses.value > 0) list.set(undefined);
+});
 
 export function load(): Promise<void> {
   return list.load((signal) => listDocuments(query(), signal));

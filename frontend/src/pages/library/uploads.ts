@@ -3,11 +3,14 @@ import { ApiError } from "../../api/client";
 import { upload } from "../../api/documents";
 import { info, maxUpload, watchIndexing } from "../../app/server";
 import { isAbort } from "../../lib/wait";
+import * as collections from "./collections";
 
 /** Files on their way to the server. They go on while another page is looked at. */
 
 export interface Upload {
   file: File;
+  /** Id of the collection that it goes to; undefined for the server's default. */
+  collection: string | undefined;
   state: "waiting" | "sending" | "done" | "failed";
   /** Sent so far, 0 to 1. */
   share: number;
@@ -38,18 +41,21 @@ let stop = new AbortController();
 let senders = 0;
 
 export function add(files: File[]): void {
+  const collection = collections.target.peek()?.id;
   const fresh = files.map((file): Upload => {
     const error = refuse(file);
     return error
-      ? { file, state: "failed", share: 1, error }
-      : { file, state: "waiting", share: 0 };
+      ? { file, collection, state: "failed", share: 1, error }
+      : { file, collection, state: "waiting", share: 0 };
   });
   uploads.value = active.peek() ? [...uploads.peek(), ...fresh] : fresh;
   send();
 }
 
 export function retry(): void {
-  uploads.value = failed.peek().map(({ file }) => ({ file, state: "waiting", share: 0 }));
+  uploads.value = failed
+    .peek()
+    .map(({ file, collection }) => ({ file, collection, state: "waiting", share: 0 }));
   send();
 }
 
@@ -99,11 +105,12 @@ function send(): void {
 async function sendOne(): Promise<void> {
   const next = uploads.peek().find(({ state }) => state === "waiting");
   if (!next) return;
-  const { file } = next;
+  const { file, collection } = next;
   const { signal } = stop;
   update(file, { state: "sending" });
   try {
-    await upload(file, nameOf(file), (share) => update(file, { share }), signal);
+    const onProgress = (share: number) => update(file, { share });
+    await upload(file, nameOf(file), collection, onProgress, signal);
     update(file, { state: "done", share: 1 });
     watchIndexing();
   } catch (error) {

@@ -2,9 +2,10 @@ import type { Token, Tokens } from "marked";
 import { type ComponentChildren, h, type JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { t } from "../../../i18n";
+import { safeAddress } from "../../../lib/address";
 import { copy } from "../../../ui/clipboard";
 import { Icon } from "../../../ui/icon";
-import { type CitationToken, decodeEntities, parse, safeAddress } from "./parse";
+import { type CitationToken, decodeEntities, parse } from "./parse";
 import "./markdown.css";
 
 interface Props {
@@ -118,17 +119,14 @@ function Inline({ token, cite }: { token: Token; cite: Cite }): JSX.Element {
       return <code>{token.text}</code>;
     case "br":
       return <br />;
-    case "link": {
-      const href = safeAddress(token.href);
-      if (!href) return <>{inside()}</>;
-      return (
-        <a href={href} target="_blank" rel="noopener noreferrer nofollow">
-          {inside()}
-        </a>
-      );
-    }
+    case "link":
+      return <Leaving address={token.href}>{inside()}</Leaving>;
     case "image": // never loaded: its address may carry what was in a document
-      return <span class="image">{decodeEntities(token.text || token.href)}</span>;
+      return (
+        <span class="image">
+          <Leaving address={token.href}>{decodeEntities(token.text || token.href)}</Leaving>
+        </span>
+      );
     case "checkbox":
       return <input type="checkbox" disabled checked={(token as Tokens.Checkbox).checked} />;
     case "citation":
@@ -138,6 +136,17 @@ function Inline({ token, cite }: { token: Token; cite: Cite }): JSX.Element {
     default:
       return <>{"tokens" in token && token.tokens ? inside() : decodeEntities(token.raw)}</>;
   }
+}
+
+/** A way out of the page, if it is one that a browser may follow; else only its text. */
+function Leaving({ address, children }: { address: string; children: ComponentChildren }) {
+  const href = safeAddress(address);
+  if (!href) return <>{children}</>;
+  return (
+    <a href={href} target="_blank" rel="noopener noreferrer nofollow">
+      {children}
+    </a>
+  );
 }
 
 function Citations({ token, cite }: { token: CitationToken; cite: Cite }): JSX.Element {

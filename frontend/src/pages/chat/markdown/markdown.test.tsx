@@ -41,11 +41,13 @@ describe("nothing in an answer runs or loads", () => {
     );
   });
 
-  test("images are named, not loaded", () => {
-    const shown = html("![secret](https://example.com/?q=secret)");
+  test("images are links, not loaded", () => {
+    const shown = html("![chart](https://example.com/?q=secret)");
     expect(shown).not.toContain("<img");
-    expect(shown).not.toContain("example.com");
-    expect(shown).toContain("secret");
+    expect(shown).toContain(
+      '<a href="https://example.com/?q=secret" target="_blank" rel="noopener noreferrer nofollow">chart</a>',
+    );
+    expect(html("![chart](data:image/svg+xml;base64,PHN2Zz4=)")).not.toContain("<a");
   });
 });
 

@@ -1,0 +1,157 @@
+import { afterAll, beforeEach, expect, test, vi } from "vitest";
+import { ApiError, open, readSession, request, session } from "./client";
+import { upload } from "./documents";
+import { json, serve } from "./fake-server";
+import { acceptLink, signIn } from "./session";
+import type { SessionState } from "./types";
+
+const never = new AbortController().signal;
+
+function state(csrf: string | null, id = "u1"): SessionState {
+  const user = { id, name: "Kim", email: "k@example.org", role: "member", has_password: true };
+  return {
+    user: csrf ? (user as SessionState["user"]) : null,
+    via: csrf ? "session" : null,
+    csrf,
+    guest: false,
+    needs_setup: false,
+    oidc: null,
+  };
+}
+
+const refusal = (code: string, status: number) => json({ code, detail: "No.", status }, status);
+const change = () => request("/api/v1/me", { method: "PATCH", json: { name: "x" }, signal: never });
+
+beforeEach(() => {
+  session.value = undefined;
+});
+afterAll(() => {
+  session.value = undefined;
+});
+
+test("changes carry the session's token, and reading does not", async () => {
+  const calls = serve(json(state("t1")), json({}), json({}));
+  await readSession(never);
+  await request("/api/v1/info", { signal: never });
+  await change();
+  expect(calls.map(({ headers }) => headers.get("X-CSRF-Token"))).toEqual([null, null, "t1"]);
+});
+
+test("a guest has no token to send", async () => {
+  session.value = { ...state(null), guest: true, via: "guest" };
+  const calls = serve(json({}));
+  await change();
+  expect(calls[0]?.headers.has("X-CSRF-Token")).toBe(false);
+});
+
+test("an old token is replaced and the change sent once more", async () => {
+  session.value = state("old");
+  const calls = serve(refusal("csrf", 403), json(state("new")), json({ done: true }));
+  expect(await change()).toEqual({ done: true });
+  expect(calls.map(({ method, path }) => `${method} ${path}`)).toEqual([
+    "PATCH /api/v1/me",
+    "GET /api/v1/session",
+    "PATCH /api/v1/me",
+  ]);
+  expect(calls[2]?.headers.get("X-CSRF-Token")).toBe("new");
+  expect(calls[2]?.body).toEqual({ name: "x" });
+});
+
+test("the change is sent only once more", async () => {
+  session.value = state("old");
+  const calls = serve(refusal("csrf", 403), json(state("new")), refusal("csrf", 403));
+  await expect(change()).rejects.toMatchObject({ code: "csrf", status: 403 });
+  expect(calls).toHaveLength(3);
+});
+
+test("what one person began is not done in another's name", async () => {
+  session.value = state("mine", "u1");
+  const calls = serve(refusal("csrf", 403), json(state("theirs", "u2")));
+  await expect(change()).rejects.toMatchObject({ code: "csrf" });
+  expect(calls).toHaveLength(2);
+  expect(session.value?.user?.id).toBe("u2");
+});
+
+test("a 401 to anything ends the session, an open stream's included", async () => {
+  session.value = { ...state("t"), oidc: "Acme" };
+  serve(refusal("unauthorized", 401));
+  await expect(open("/api/v1/chat/1/stream", { signal: never })).rejects.toBeInstanceOf(ApiError);
+  expect(session.value).toMatchObject({ user: null, via: null, csrf: null, oidc: "Acme" });
+});
+
+test("a 403 and an unreachable server do not", async () => {
+  session.value = state("t");
+  serve(refusal("forbidden", 403), () => Promise.reject(new TypeError("offline")));
+  await expect(change()).rejects.toMatchObject({ code: "forbidden" });
+  await expect(change()).rejects.toMatchObject({ code: "offline" });
+  expect(session.value).toEqual(state("t"));
+});
+
+test("a 401 to what was asked before a sign-in does not undo it", async () => {
+  session.value = state(null);
+  serve(async () => {
+    session.value = state("t");
+    return refusal("unauthorized", 401)();
+  });
+  await expect(request("/api/v1/info", { signal: never })).rejects.toBeInstanceOf(ApiError);
+  expect(session.value?.user?.id).toBe("u1");
+});
+
+test("signing in and accepting a link take over the new session", async () => {
+  session.value = state(null);
+  const calls = serve(json(state("a")), json(state("b")));
+  await signIn("k@example.org", "pass", never);
+  expect(session.value?.csrf).toBe("a");
+  await acceptLink({ token: "x", password: "y" }, never);
+  expect(session.value?.csrf).toBe("b");
+  expect(calls[0]?.body).toEqual({ email: "k@example.org", password: "pass" });
+});
+
+test("a refused sign-in says why and how long to wait", async () => {
+  session.value = state(null);
+  serve(
+    refusal("wrong_credentials", 401),
+    json({ code: "too_many_requests", retry_after: 8 }, 429),
+  );
+  const before = session.value;
+  await expect(signIn("a", "b", never)).rejects.toMatchObject({ code: "wrong_credentials" });
+  await expect(signIn("a", "b", never)).rejects.toMatchObject({ retryAfter: 8 });
+  expect(session.value).toBe(before);
+});
+
+/** An XMLHttpRequest that answers with what is next in `answers`. */
+function fakeXhr(answers: [number, unknown][]) {
+  const sent: { headers: Record<string, string>; form: FormData }[] = [];
+  class Fake {
+    upload = {};
+    headers: Record<string, string> = {};
+    status = 0;
+    response: unknown;
+    onload?: () => void;
+    open(): void {}
+    setRequestHeader(name: string, value: string): void {
+      this.headers[name] = value;
+    }
+    send(form: FormData): void {
+      sent.push({ headers: this.headers, form });
+      [this.status, this.response] = answers.shift() ?? [500, {}];
+      this.onload?.();
+    }
+  }
+  vi.stubGlobal("XMLHttpRequest", Fake);
+  return sent;
+}
+
+test("an upload names its collection, carries the token, and is sent again with a fresh one", async () => {
+  session.value = state("old");
+  const sent = fakeXhr([
+    [403, { code: "csrf" }],
+    [200, { items: [{ name: "a.txt", document: { id: "d1" } }] }],
+  ]);
+  serve(json(state("new")));
+  const document = await upload(new File(["x"], "a.txt"), "a.txt", "c1", () => undefined, never);
+  vi.unstubAllGlobals();
+  expect(document).toEqual({ id: "d1" });
+  expect(sent.map(({ headers }) => headers["X-CSRF-Token"])).toEqual(["old", "new"]);
+  expect(sent[1]?.form.get("collection")).toBe("c1");
+});

@@ -1,0 +1,85 @@
+import { computed, effect, signal } from "@preact/signals";
+import { readSession, session } from "../api/client";
+import { signOut as endSession } from "../api/session";
+import type { SessionState } from "../api/types";
+import { Resource } from "../lib/resource";
+import { toastError } from "../ui/toast";
+import { match, navigate, route } from "./router";
+
+/** Who is looking at the page. */
+
+const loading = new Resource<SessionState>();
+
+export const problem = computed(() => (session.value ? undefined : loading.state.value.error));
+export const user = computed(() => session.value?.user ?? undefined);
+export const guest = computed(() => session.value?.via === "guest");
+/** Whether there are accounts here to speak of, and one is ours. */
+export const member = computed(() => !!user.value && !guest.value);
+export const admin = computed(() => member.value && user.value?.role === "admin");
+
+/** Counts how often something that was readable no longer is. */
+export const losses = signal(0);
+
+/** Pages for those who are not signed in. */
+export const isOpen = (page: string) => page === "sign-in" || page === "link";
+
+export function loadSession(): Promise<void> {
+  return loading.load(readSession);
+}
+
+/** Something may no longer be read, by us or at all: what was kept of it goes. */
+export function loseAccess(): Promise<void> {
+  losses.value++;
+  return loadSession();
+}
+
+/** Where to go after signing in: an address of a page of ours, or the chat. */
+export function placeAfter(wanted: string | null): string {
+  if (!wanted) return "/";
+  const url = new URL(wanted, location.origin);
+  const { page } = match(url.pathname);
+  if (url.origin !== location.origin || page === "missing" || isOpen(page)) return "/";
+  return url.pathname + url.search;
+}
+
+function signInAddress(): string {
+  const here = location.pathname + location.search;
+  return here === "/" ? "/sign-in" : `/sign-in?next=${encodeURIComponent(here)}`;
+}
+
+/** Keeps those who are not signed in on the page that lets them in; returns how to end that. */
+export function followSession(): () => void {
+  return effect(() => {
+    const { page } = route.value;
+    if (session.value && !session.value.user && !isOpen(page)) {
+      navigate(signInAddress(), { replace: true });
+    }
+  });
+}
+
+/** A load of the page, not a change of it: nothing that one person saw is left for the next. */
+export function enter(place: string): void {
+  location.replace(place);
+}
+
+export async function signOut(): Promise<void> {
+  try {
+    await endSession(new AbortController().signal);
+    enter("/sign-in");
+  } catch (error) {
+    toastError(error);
+  }
+}
+
+const PLACE = "likeopt.place";
+
+/** The provider always sends people back to the chat: from there they are brought to `place`. */
+export function rememberPlace(place: string): void {
+  sessionStorage.setItem(PLACE, place);
+}
+
+export function returnToPlace(): void {
+  const place = sessionStorage.getItem(PLACE);
+  sessionStorage.removeItem(PLACE);
+  if (place && location.pathname === "/") navigate(placeAfter(place), { replace: true });
+}

@@ -1,0 +1,62 @@
+import { beforeEach, expect, test } from "vitest";
+import { json, serve } from "../../api/fake-server";
+import * as store from "./store";
+
+const event = (id: number) => ({ id, action: "session.create", detail: {} });
+
+beforeEach(() => {
+  store.form.value = { actor: "", object: "", q: "", from: "", to: "" };
+});
+
+test("days are whole days of the reader, the last one included", () => {
+  const form = { actor: "", object: "", q: "", from: "2026-11-01", to: "2026-11-30" };
+  const { since, until } = store.filtersOf(form);
+  expect(new Date(since)).toEqual(new Date(2026, 10, 1));
+  expect(new Date(until)).toEqual(new Date(2026, 11, 1));
+  expect(store.filtersOf({ ...form, from: "", to: "nonsense" })).toMatchObject({
+    since: "",
+    until: "",
+  });
+});
+
+test("only what is filled in is asked for, a kind of action with its dot", async () => {
+  const calls = serve(
+    json({ items: [], next_cursor: null }),
+    json({ items: [], next_cursor: null }),
+  );
+  await store.load();
+  store.form.value = { ...store.form.value, object: "key", q: " 김 " };
+  await store.load();
+  expect(calls.map(({ path }) => path)).toEqual([
+    "/api/v1/audit",
+    `/api/v1/audit?action=key.&q=${encodeURIComponent("김")}`,
+  ]);
+});
+
+test("the next page is added, no event twice", async () => {
+  const calls = serve(
+    json({ items: [event(3), event(2)], next_cursor: "c" }),
+    json({ items: [event(2), event(1)], next_cursor: null }),
+  );
+  await store.load();
+  expect(store.hasMore.value).toBe(true);
+  await store.loadMore();
+  expect(calls[1]?.path).toBe("/api/v1/audit?cursor=c");
+  expect(store.state.value.data?.items.map(({ id }) => id)).toEqual([3, 2, 1]);
+  expect(store.hasMore.value).toBe(false);
+});
+
+test("details are told in one line, people and groups by their names", () => {
+  const called = new Map([["u1", "Kim"]]);
+  const detail = {
+    everyone: false,
+    users: ["u1", "u2"],
+    groups: [],
+    to: { role: "admin" },
+    x: null,
+  };
+  expect(store.detailsOf(detail, called)).toBe(
+    "everyone: false · users: Kim, u2 · to: role: admin",
+  );
+  expect(store.detailsOf({}, called)).toBe("");
+});

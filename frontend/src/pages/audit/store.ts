@@ -1,0 +1,95 @@
+import { computed, signal } from "@preact/signals";
+import { type AuditEvent, type AuditFilters, listAudit } from "../../api/audit";
+import { type Group, listGroups, listPeople, type Person } from "../../api/people";
+import type { Page } from "../../api/types";
+import { Resource } from "../../lib/resource";
+
+/** The events on the audit page. */
+
+const list = new Resource<Page<AuditEvent>>();
+export const state = list.state;
+export const hasMore = computed(() => !!list.state.value.data?.next_cursor);
+export const people = new Resource<{ items: Person[] }>();
+const groups = new Resource<{ items: Group[] }>();
+
+/** What the ids in an event's details are called today. */
+export const names = computed(
+  () =>
+    new Map(
+      [...(people.data?.items ?? []), ...(groups.data?.items ?? [])].map(({ id, name }) => [
+        id,
+        name,
+      ]),
+    ),
+);
+
+/** As in the form: days as `2026-11-23`, in the reader's time zone; "" where nothing is wanted. */
+export interface Form {
+  actor: string;
+  object: string;
+  q: string;
+  from: string;
+  to: string;
+}
+
+export const form = signal<Form>({ actor: "", object: "", q: "", from: "", to: "" });
+export const filters = computed(() => filtersOf(form.value));
+
+export function filtersOf({ actor, object, q, from, to }: Form): AuditFilters {
+  return {
+    actor,
+    action: object && `${object}.`,
+    q: q.trim(),
+    since: midnight(from, 0),
+    // The last day counts whole: before the midnight after it.
+    until: midnight(to, 1),
+  };
+}
+
+function midnight(day: string, later: number): string {
+  const [year, month, date] = day.split("-").map(Number);
+  if (!year || !month || !date) return "";
+  return new Date(year, month - 1, date + later).toISOString();
+}
+
+export function load(): Promise<void> {
+  return list.load((stop) => listAudit(filters.peek(), undefined, stop));
+}
+
+export function loadNames(): void {
+  people.load(listPeople);
+  groups.load(listGroups);
+}
+
+export function set(change: Partial<Form>): void {
+  form.value = { ...form.peek(), ...change };
+  load();
+}
+
+export function loadMore(): Promise<void> {
+  const before = list.data;
+  const cursor = before?.next_cursor;
+  if (!cursor) return Promise.resolve();
+  return list.load(async (stop) => {
+    const next = await listAudit(filters.peek(), cursor, stop);
+    const known = new Set(before.items.map(({ id }) => id));
+    const fresh = next.items.filter(({ id }) => !known.has(id));
+    return { items: [...before.items, ...fresh], next_cursor: next.next_cursor };
+  });
+}
+
+/** What else is known of an event, in one line. */
+export function detailsOf(detail: Record<string, unknown>, called: Map<string, string>): string {
+  const tell = (value: unknown): string => {
+    if (Array.isArray(value)) return value.map(tell).join(", ");
+    if (value && typeof value === "object") return inside(value);
+    return called.get(String(value)) ?? String(value ?? "");
+  };
+  const inside = (object: object) =>
+    Object.entries(object)
+      .map(([name, value]) => [name, tell(value)])
+      .filter(([, told]) => told)
+      .map(([name, told]) => `${name}: ${told}`)
+      .join(" · ");
+  return inside(detail);
+}

@@ -1,0 +1,143 @@
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import type { Person } from "../../api/people";
+import { t } from "../../i18n";
+import { formatDate } from "../../lib/format";
+import { askText, confirm } from "../../ui/dialog";
+import { type Item, Menu } from "../../ui/menu";
+import { Panel } from "../../ui/panel";
+import { SecretDialog } from "../../ui/secret";
+import { Line, Section } from "../../ui/sheet";
+import { toast } from "../../ui/toast";
+import { changePerson, isMe, loadPeople, people, resetLink, signOutPerson } from "./store";
+
+interface Reset {
+  name: string;
+  link: string;
+}
+
+export function People(): JSX.Element {
+  const reset = useSignal<Reset | null>(null);
+  const { data, error } = people.state.value;
+  return (
+    <Section title={t.value.accounts} help={t.value.peopleHelp}>
+      {error && !data ? (
+        <Panel error={error} retry={loadPeople} />
+      ) : (
+        <ul class="lines" aria-busy={!data}>
+          {data?.items.map((person) => (
+            <PersonLine
+              key={person.id}
+              person={person}
+              onReset={(made) => {
+                reset.value = made;
+              }}
+            />
+          ))}
+        </ul>
+      )}
+      {reset.value && (
+        <SecretDialog
+          title={t.value.resetLink}
+          body={t.value.resetLinkBody(reset.value.name)}
+          label={t.value.linkLabel}
+          secret={reset.value.link}
+          close={() => {
+            reset.value = null;
+          }}
+        />
+      )}
+    </Section>
+  );
+}
+
+type LineProps = { person: Person; onReset: (made: Reset) => void };
+
+function PersonLine({ person, onReset }: LineProps): JSX.Element {
+  const { id, name, email, role, disabled, created_at: created } = person;
+  return (
+    <Line
+      name={name}
+      marks={
+        <>
+          {isMe(id) && <span class="tag">{t.value.thisIsYou}</span>}
+          {role === "admin" && <span class="tag on">{t.value.roles.admin}</span>}
+          {disabled && <span class="tag warn">{t.value.disabled}</span>}
+        </>
+      }
+      facts={[email ?? t.value.notSetUp, t.value.joined(formatDate(created))]}
+      action={<Menu label={t.value.actions(name)} items={actions(person, onReset)} />}
+    />
+  );
+}
+
+function actions(person: Person, onReset: (made: Reset) => void): Item[] {
+  const { id, name, role, disabled, email } = person;
+  const other = role === "admin" ? "member" : "admin";
+  const always: Item[] = [
+    { icon: "pencil", label: t.value.rename, run: () => askName(person) },
+    { icon: "pencil", label: t.value.changeEmail, run: () => askEmail(person) },
+    { icon: "leave", label: t.value.signOutPerson, run: () => endAll(id) },
+  ];
+  if (isMe(id)) return always.slice(0, 2);
+  return [
+    ...always,
+    ...(email
+      ? [
+          {
+            icon: "link",
+            label: t.value.resetLink,
+            run: async () => {
+              const link = await resetLink(id);
+              if (link) onReset({ name, link });
+            },
+          } as const,
+        ]
+      : []),
+    {
+      icon: "people",
+      label: role === "admin" ? t.value.makeMember : t.value.makeAdmin,
+      run: () => save(id, { role: other }),
+    },
+    disabled
+      ? { icon: "check", label: t.value.enable, run: () => save(id, { disabled: false }) }
+      : { icon: "lock", label: t.value.disable, danger: true, run: () => askDisable(person) },
+  ];
+}
+
+async function save(...change: Parameters<typeof changePerson>): Promise<void> {
+  if (await changePerson(...change)) toast(t.value.saved);
+}
+
+async function endAll(id: string): Promise<void> {
+  const ended = await signOutPerson(id);
+  if (ended !== null) toast(t.value.ended(ended));
+}
+
+async function askName({ id, name }: Person): Promise<void> {
+  const chosen = await askText({
+    title: t.value.rename,
+    action: t.value.save,
+    field: { label: t.value.name, value: name },
+  });
+  if (chosen && chosen !== name) await save(id, { name: chosen });
+}
+
+async function askEmail({ id, email }: Person): Promise<void> {
+  const chosen = await askText({
+    title: t.value.changeEmail,
+    action: t.value.save,
+    field: { label: t.value.email, value: email ?? "" },
+  });
+  if (chosen && chosen !== email) await save(id, { email: chosen });
+}
+
+async function askDisable({ id, name }: Person): Promise<void> {
+  const sure = await confirm({
+    title: t.value.disableTitle,
+    body: t.value.disableBody(name),
+    action: t.value.disable,
+    danger: true,
+  });
+  if (sure) await save(id, { disabled: true });
+}

@@ -1,0 +1,78 @@
+import type { ComponentChildren, JSX } from "preact";
+import { PageHeader } from "../app/page-header";
+import "./field.css";
+import "./sheet.css";
+
+/** A page of sections, one below another. */
+export function Sheet({
+  title,
+  actions,
+  wide,
+  children,
+}: {
+  title: string;
+  wide?: boolean;
+  actions?: ComponentChildren;
+  children: ComponentChildren;
+}): JSX.Element {
+  return (
+    <div class={wide ? "sheet wide" : "sheet"}>
+      <div class="page-top">
+        <PageHeader title={title}>{actions}</PageHeader>
+      </div>
+      <div class="sheet-scroll">
+        <div class="sheet-content">{children}</div>
+      </div>
+    </div>
+  );
+}
+
+export function Section({
+  title,
+  help,
+  action,
+  children,
+}: {
+  title: string;
+  help?: string;
+  action?: ComponentChildren;
+  children: ComponentChildren;
+}): JSX.Element {
+  return (
+    <section class="section">
+      <header class="section-header">
+        <div>
+          <h2>{title}</h2>
+          {help && <p class="small">{help}</p>}
+        </div>
+        {action}
+      </header>
+      {children}
+    </section>
+  );
+}
+
+/** A line of a list: what it is, what is known of it, and what can be done. */
+export function Line({
+  name,
+  marks,
+  facts,
+  action,
+}: {
+  name: string;
+  marks?: ComponentChildren;
+  facts: (string | false | null | undefined)[];
+  action?: ComponentChildren;
+}): JSX.Element {
+  return (
+    <li class="line">
+      <div class="line-main">
+        <p class="line-name">
+          {name} {marks}
+        </p>
+        <p class="small">{facts.filter(Boolean).join(" · ")}</p>
+      </div>
+      {action}
+    </li>
+  );
+}

@@ -1,0 +1,237 @@
+"""Signing in, one-time links and passwords: what people do with their own accounts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from likeopt.clock import Clock
+from likeopt.errors import BadInput, Conflict, Forbidden, NotFound, TooManyRequests, Unauthorized
+from likeopt.passwords import Passwords, checked, normal
+from likeopt.storage import audit, links, people, revisions, throttle
+from likeopt.storage.audit import Entry, Via
+from likeopt.storage.db import Database
+from likeopt.storage.links import Link
+from likeopt.storage.people import User
+from likeopt.storage.reader import LOCAL_USER
+from likeopt.storage.sessions import Session, SessionStore
+from likeopt.storage.text import clean_email
+
+DISABLED = "This account is disabled; an administrator can enable it."
+
+
+class Client(msgspec.Struct, frozen=True):
+    """Where a request comes from, for sessions, throttling and the audit log."""
+
+    address: str
+    agent: str
+    request_id: str = ""
+
+
+class SignedIn(msgspec.Struct, frozen=True):
+    """A person with their new session; `cookie_id` is told to their browser and nobody else."""
+
+    user: User
+    session: Session
+    cookie_id: str
+
+
+class Accounts:
+    """The use cases. Each opens its own transactions."""
+
+    def __init__(
+        self, db: Database, sessions: SessionStore, clock: Clock, passwords: Passwords
+    ) -> None:
+        self._db = db
+        self._sessions = sessions
+        self._clock = clock
+        self._passwords = passwords
+
+    def sign_in(self, email: str, password: str, client: Client) -> SignedIn:
+        """Raises Unauthorized if address and password do not belong together, TooManyRequests
+        after several failures. Neither tells, nor does their time, whether the account exists."""
+        email = _address(email)
+        keys = throttle.keys_of(email, client.address)
+        user_id = self._proved(keys, email, password)
+        if user_id is None:
+            entry = Entry(
+                action="session.refuse",
+                via="session",
+                object_kind="user",
+                object_name=email or None,
+            )
+            self._note(entry, client)
+            raise Unauthorized(
+                "The e-mail address or the password is wrong.", code="wrong_credentials"
+            )
+        return self.open_session(user_id, client, how="password", forget=keys)
+
+    def open_session(
+        self, user_id: str, client: Client, *, how: str, forget: Sequence[str] = ()
+    ) -> SignedIn:
+        """Let in who has proved to be this user, in the way that the audit log will name.
+
+        Raises Unauthorized for a disabled user. `forget` are throttled keys to clear.
+        """
+        user = self._db.read(lambda c: people.get(c, user_id))
+        if user.disabled:
+            raise Unauthorized(DISABLED)
+        session, cookie_id = self._sessions.create(
+            user_id, address=client.address, agent=client.agent
+        )
+
+        def note(c: Any) -> None:
+            throttle.clear(c, forget)
+            entry = _by(
+                user, "session.create", object_kind="session", object_id=session.id, how=how
+            )
+            self._write(c, entry, client)
+
+        self._db.write(note)
+        return SignedIn(user, session, cookie_id)
+
+    def setup_link(self) -> str | None:
+        """The token of a new link to become the first administrator; None once there is one."""
+
+        def make(c: Any) -> str | None:
+            if not people.needs_setup(c):
+                return None
+            made, token = links.create(c, self._clock, "setup", user_id=LOCAL_USER, role="admin")
+            entry = Entry(action="link.create", via="system", object_kind="link", object_id=made.id)
+            audit.write(c, self._clock, entry)
+            return token
+
+        return self._db.write(make)
+
+    def accept_link(
+        self, token: str, *, password: str, client: Client, name: str = "", email: str = ""
+    ) -> SignedIn:
+        """Use a link: set the password, sign in, and end every other session of the person.
+
+        A set-up needs `name` and `email`; an invitation `name`, and `email` unless it was sent to
+        one; a reset neither. Raises NotFound for a link that is used, expired or unknown, BadInput
+        for a weak password, Conflict if the address has an account.
+        """
+        link = self._db.read(lambda c: links.find(c, self._clock, token))
+        email = link.email or email
+        if link.purpose == "reset":
+            known = self._db.read(lambda c: people.get(c, str(link.user_id)))
+            if known.disabled:
+                raise Unauthorized(DISABLED)
+            name, email = known.name, known.email or ""
+        password = checked(password, name, email)
+        with self._passwords.slot():
+            encoded = self._passwords.hash(password)
+
+        def accept(c: Any) -> User:
+            revisions.lock(c, "access")
+            used = links.use(c, self._clock, token)
+            user = self._account_of(c, used, name, email)
+            people.set_password(c, self._clock, user.id, encoded)
+            links.void(c, user.id)
+            entry = _by(
+                user,
+                "link.use",
+                via="link",
+                object_kind="link",
+                object_id=used.id,
+                purpose=used.purpose,
+            )
+            self._write(c, entry, client)
+            return user
+
+        user = self._db.write(accept)
+        self._sessions.revoke_all(user.id)
+        return self.open_session(user.id, client, how=link.purpose)
+
+    def change_password(
+        self, user_id: str, current: str, new: str, *, keep: str | None, client: Client
+    ) -> None:
+        """Replace the password, and end every session of the person but the one with id `keep`.
+
+        Raises Forbidden if `current` is wrong (throttled like a sign-in), BadInput if `new` is
+        weak, Conflict if the account has no password.
+        """
+        user = self._db.read(lambda c: people.get(c, user_id))
+        if user.email is None or not user.has_password:
+            raise Conflict("This account has no password; an administrator can send a link.")
+        new = checked(new, user.name, user.email)
+        keys = throttle.keys_of(user.email, client.address)
+        if self._proved(keys, user.email, current) is None:
+            self._note(_by(user, "password.refuse", object_kind="user", object_id=user.id), client)
+            raise Forbidden("The current password is wrong.", code="wrong_password")
+        with self._passwords.slot():
+            encoded = self._passwords.hash(new)
+
+        def change(c: Any) -> None:
+            people.set_password(c, self._clock, user.id, encoded)
+            links.void(c, user.id)
+            throttle.clear(c, keys)
+            entry = _by(user, "password.change", object_kind="user", object_id=user.id)
+            self._write(c, entry, client)
+
+        self._db.write(change)
+        self._sessions.revoke_all(user.id, keep=keep)
+
+    def _proved(self, keys: Sequence[str], email: str, password: str) -> str | None:
+        """The id of the user with this address and password; a failure counts.
+
+        The look at earlier failures happens inside the slot: attempts made at the same time
+        pass it two at a time and not all together.
+        """
+        with self._passwords.slot():
+            wait = self._db.read(lambda c: throttle.check(c, self._clock, keys))
+            if wait:
+                raise TooManyRequests("Too many attempts failed. Wait a little.", retry_after=wait)
+            found = self._db.read(lambda c: people.password_hash_of(c, email))
+            user_id, encoded = found or (None, self._passwords.nobody)
+            if self._passwords.matches(encoded, normal(password)) and user_id is not None:
+                return user_id
+            self._db.write(lambda c: throttle.fail(c, self._clock, keys))
+        return None
+
+    def _account_of(self, c: Any, link: Link, name: str, email: str) -> User:
+        if link.purpose == "invite":
+            role = link.role or "member"
+            return people.create(c, self._clock, name=name, email=email, role=role)
+        user_id = str(link.user_id)
+        if link.purpose == "setup":
+            if not people.needs_setup(c):
+                raise NotFound("There is an administrator already.")
+            return people.update(c, user_id, name=name, email=email, role="admin", disabled=False)
+        return people.get(c, user_id)
+
+    def _note(self, entry: Entry, client: Client) -> None:
+        self._db.write(lambda c: self._write(c, entry, client))
+
+    def _write(self, c: Any, entry: Entry, client: Client) -> None:
+        origin = {"address": client.address, "request_id": client.request_id}
+        audit.write(c, self._clock, msgspec.structs.replace(entry, **origin))
+
+
+def _by(
+    user: User,
+    action: str,
+    *,
+    object_kind: str,
+    object_id: str,
+    via: Via = "session",
+    **detail: str,
+) -> Entry:
+    return Entry(
+        action=action,
+        via=via,
+        actor_id=user.id,
+        actor_name=user.name,
+        object_kind=object_kind,
+        object_id=object_id,
+        detail=detail,
+    )
+
+
+def _address(email: str) -> str:
+    """`email` as it is stored; what cannot be an address is that of nobody."""
+    try:
+        return clean_email(email)
+    except BadInput:
+        return ""

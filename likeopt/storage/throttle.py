@@ -1,0 +1,79 @@
+"""Slowing down those who guess passwords, by account and by address.
+
+Accounts that do not exist are slowed down like those that do, so that the difference shows
+nobody which exist.
+"""
+
+import hashlib
+import ipaddress
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from likeopt.clock import Clock
+from likeopt.storage.tables import throttles
+
+# Failures that are free. Behind one address there may be an office, and its typing errors.
+FREE_BY_ACCOUNT = 4
+FREE_BY_ADDRESS = 19
+LONGEST_MS = 15 * 60 * 1000
+# Failures are forgotten this long after the last one.
+FORGET_MS = 60 * 60 * 1000
+
+
+def keys_of(email: str, address: str) -> list[str]:
+    """The keys of a sign-in: the account's, which names nobody, and the address's.
+
+    An IPv6 address counts by its /64, of which one household has all.
+    """
+    account = hashlib.sha256(email.encode("utf-8", "surrogatepass")).hexdigest()
+    keys = [f"account:{account}"]
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return keys  # a Unix socket has none
+    if parsed.version == 6:
+        parsed = ipaddress.ip_network((parsed, 64), strict=False).network_address
+    return [*keys, f"address:{parsed}"]
+
+
+def check(c: sa.Connection, clock: Clock, keys: Sequence[str]) -> float:
+    """Seconds until the next attempt is allowed; 0 if it is now."""
+    query = sa.select(sa.func.max(throttles.c.until)).where(throttles.c.key.in_(keys))
+    until = c.execute(query).scalar_one()
+    return max(0, (until or 0) - clock.now_ms()) / 1000
+
+
+def fail(c: sa.Connection, clock: Clock, keys: Sequence[str]) -> None:
+    """Count a failure. From the fifth of an account on (the twentieth of an address), the next
+    attempt has to wait for 2, 4, 8 ... seconds, at most 15 minutes."""
+    now = clock.now_ms()
+    c.execute(sa.delete(throttles).where(throttles.c.updated_at <= now - FORGET_MS))
+    for key in sorted(keys):  # the same order of locks for all
+        count = (
+            sa.update(throttles)
+            .where(throttles.c.key == key)
+            .values(failures=throttles.c.failures + 1, updated_at=now)
+            .returning(throttles.c.failures)
+        )
+        failures = c.execute(count).scalar_one_or_none()
+        if failures is None:
+            _insert(c, key, now)
+            failures = c.execute(count).scalar_one()
+        free = FREE_BY_ACCOUNT if key.startswith("account:") else FREE_BY_ADDRESS
+        if failures > free:
+            wait = min(1000 * 2 ** min(failures - free, 20), LONGEST_MS)
+            c.execute(sa.update(throttles).where(throttles.c.key == key).values(until=now + wait))
+
+
+def clear(c: sa.Connection, keys: Sequence[str]) -> None:
+    """Forget the failures of these keys: somebody signed in."""
+    c.execute(sa.delete(throttles).where(throttles.c.key.in_(keys)))
+
+
+def _insert(c: sa.Connection, key: str, now: int) -> None:
+    """A row without failures, also while another transaction inserts the same one."""
+    dialect = postgresql if c.dialect.name == "postgresql" else sqlite
+    row = {"key": key, "failures": 0, "until": 0, "updated_at": now}
+    c.execute(dialect.insert(throttles).values(**row).on_conflict_do_nothing())

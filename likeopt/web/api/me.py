@@ -1,0 +1,268 @@
+"""One's own account: name, password, sessions and API keys."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from likeopt.clock import rfc3339
+from likeopt.errors import BadInput, Conflict, Forbidden, NotFound, TooManyRequests
+from likeopt.shapes import Person
+from likeopt.storage import api_keys, people
+from likeopt.storage.api_keys import Scope
+from likeopt.storage.people import User
+from likeopt.web import context
+from likeopt.web.context import identity, services
+from likeopt.web.endpoint import Endpoints
+
+me = Endpoints("me", tag="Account", prefix="/api/v1/me")
+
+Password = Annotated[str, Meta(min_length=1, max_length=1000)]
+
+
+class OwnName(msgspec.Struct, forbid_unknown_fields=True):
+    """What one is called."""
+
+    name: str
+
+
+class PasswordChange(msgspec.Struct, forbid_unknown_fields=True):
+    """The password until now, and the one from now on."""
+
+    current: Password
+    new: Password
+
+
+class OwnSession(msgspec.Struct):
+    """A browser that is signed in; `current` is the one that asks."""
+
+    id: str
+    current: bool
+    created_at: str
+    seen_at: str
+    expires_at: str
+    address: str
+    agent: str
+
+
+class OwnSessions(msgspec.Struct):
+    """Every browser that is signed in, last used first."""
+
+    items: list[OwnSession]
+
+
+class Ended(msgspec.Struct):
+    """How many sessions were ended."""
+
+    ended: int
+
+
+class Key(msgspec.Struct):
+    """An API key without its token; `hint` is how the token begins, after `lo_`."""
+
+    id: str
+    name: str
+    hint: str
+    scopes: list[Scope]
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+
+    @classmethod
+    def of(cls, stored: api_keys.ApiKey) -> "Key":
+        """As the API shows it."""
+        return cls(
+            id=stored.id,
+            name=stored.name,
+            hint=stored.hint,
+            scopes=stored.scopes,
+            created_at=rfc3339(stored.created_at),
+            expires_at=None if stored.expires_at is None else rfc3339(stored.expires_at),
+            last_used_at=None if stored.last_used_at is None else rfc3339(stored.last_used_at),
+        )
+
+
+class KeyList(msgspec.Struct):
+    """One's own keys, newest first."""
+
+    items: list[Key]
+
+
+class KeyToMake(msgspec.Struct, forbid_unknown_fields=True):
+    """What the key is for. `read`: reading and searching. `chat`: asking, and conversations.
+    `write`: changing documents and collections. `admin`: what administrators do."""
+
+    name: str
+    scopes: list[Scope]
+    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class MadeKey(msgspec.Struct):
+    """A new key with its token, which is told this once."""
+
+    key: Key
+    token: str
+
+
+@me.operation(
+    "PATCH",
+    "",
+    summary="Change one's own name",
+    body=OwnName,
+    returns=Person,
+    scope="account",
+    example='--json \'{"name": "Kim Minji"}\'',
+)
+def rename_me(body: OwnName) -> Person:
+    def rename(c: Any) -> User:
+        changed = people.update(c, identity().user.id, name=body.name)
+        context.note(c, "user.update", kind="user", id_=changed.id, name=changed.name)
+        return changed
+
+    return Person.of(services().db.write(rename))
+
+
+@me.operation(
+    "POST",
+    "/password",
+    summary="Change one's own password",
+    detail="Every other session ends.",
+    body=PasswordChange,
+    status=204,
+    errors=(Forbidden, Conflict, TooManyRequests),
+    scope="account",
+)
+def change_password(body: PasswordChange) -> None:
+    who = identity()
+    services().accounts.change_password(
+        who.user.id,
+        body.current,
+        body.new,
+        keep=who.session.id if who.session else None,
+        client=context.client(),
+    )
+
+
+@me.operation(
+    "GET", "/sessions", summary="List one's own sessions", returns=OwnSessions, scope="account"
+)
+def list_sessions() -> OwnSessions:
+    who = identity()
+    current = who.session.id if who.session else None
+    return OwnSessions(
+        [
+            OwnSession(
+                id=one.id,
+                current=one.id == current,
+                created_at=rfc3339(one.created_at),
+                seen_at=rfc3339(one.seen_at),
+                expires_at=rfc3339(one.expires_at),
+                address=one.address,
+                agent=one.agent,
+            )
+            for one in services().sessions.list_of(who.user.id)
+        ]
+    )
+
+
+@me.operation(
+    "DELETE",
+    "/sessions",
+    summary="Sign out everywhere else",
+    returns=Ended,
+    scope="account",
+)
+def end_other_sessions() -> Ended:
+    who = identity()
+    keep = who.session.id if who.session else None
+    ended = services().sessions.revoke_all(who.user.id, keep=keep)
+    _note_ended(None, ended)
+    return Ended(ended)
+
+
+@me.operation(
+    "DELETE",
+    "/sessions/<hash:session_id>",
+    summary="End one of one's own sessions",
+    status=204,
+    errors=(NotFound,),
+    scope="account",
+)
+def end_session(session_id: str) -> None:
+    if not services().sessions.revoke(identity().user.id, session_id):
+        raise NotFound("No such session.")
+    _note_ended(session_id, 1)
+
+
+@me.operation("GET", "/keys", summary="List one's own API keys", returns=KeyList, scope="account")
+def list_keys() -> KeyList:
+    user_id = identity().user.id
+    return KeyList(
+        [Key.of(one) for one in services().db.read(lambda c: api_keys.list_(c, user_id))]
+    )
+
+
+@me.operation(
+    "POST",
+    "/keys",
+    summary="Make an API key",
+    detail="Its token is shown this once. Send it as `Authorization: Bearer lo_...`.",
+    body=KeyToMake,
+    returns=MadeKey,
+    status=201,
+    errors=(Forbidden,),
+    scope="account",
+    example='--json \'{"name": "Nightly import", "scopes": ["read", "write"]}\'',
+)
+def create_key(body: KeyToMake) -> MadeKey:
+    found, who = services(), identity()
+    if "admin" in body.scopes and who.user.role != "admin":
+        raise Forbidden("Only administrators have keys with the scope `admin`.")
+    expires_at = None if body.expires_at is None else _millis(body.expires_at)
+
+    def make(c: Any) -> tuple[api_keys.ApiKey, str]:
+        made, token = api_keys.create(
+            c,
+            found.clock,
+            who.user.id,
+            name=body.name,
+            scopes=body.scopes,
+            expires_at=expires_at,
+        )
+        context.note(c, "key.create", kind="key", id_=made.id, name=made.name, scopes=made.scopes)
+        return made, token
+
+    made, token = found.db.write(make)
+    return MadeKey(Key.of(made), token)
+
+
+@me.operation(
+    "DELETE",
+    "/keys/<id:key_id>",
+    summary="Revoke one of one's own API keys",
+    status=204,
+    errors=(NotFound,),
+    scope="account",
+)
+def revoke_key(key_id: str) -> None:
+    found, user_id = services(), identity().user.id
+
+    def revoke(c: Any) -> None:
+        ended = api_keys.revoke(c, found.clock, user_id, key_id)
+        context.note(c, "key.revoke", kind="key", id_=ended.id, name=ended.name)
+
+    found.db.write(revoke)
+
+
+def _note_ended(session_id: str | None, ended: int) -> None:
+    services().db.write(
+        lambda c: context.note(c, "session.revoke", kind="session", id_=session_id, ended=ended)
+    )
+
+
+def _millis(moment: datetime) -> int:
+    try:
+        return round(moment.astimezone(UTC).timestamp() * 1000)
+    except (OverflowError, ValueError):
+        raise BadInput("`expires_at` is out of range.") from None

@@ -1,0 +1,196 @@
+"""Signing in and out, and the links that let somebody in for the first time."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from flask import Response
+from msgspec import Meta
+
+from likeopt.accounts import SignedIn
+from likeopt.clock import rfc3339
+from likeopt.errors import BadInput, Conflict, NotFound, TooManyRequests, Unauthorized
+from likeopt.storage import links, people
+from likeopt.web import auth, context, cookies
+from likeopt.web.context import Identity, services
+from likeopt.web.endpoint import JSON, Endpoints
+
+session = Endpoints("session", tag="Sign-in", prefix="/api/v1")
+
+# A password has at most 200 characters; nobody needs to hash more to say that one is wrong.
+Password = Annotated[str, Meta(min_length=1, max_length=1000)]
+
+
+class Credentials(msgspec.Struct, forbid_unknown_fields=True):
+    """What somebody signs in with."""
+
+    email: Annotated[str, Meta(max_length=320)]
+    password: Password
+
+
+class Me(msgspec.Struct):
+    """Who is signed in."""
+
+    id: str
+    name: str
+    email: str | None
+    role: people.Role
+    has_password: bool
+
+
+class SessionState(msgspec.Struct):
+    """Who is asking, and what a page needs to go on.
+
+    `csrf` is what changes must carry in the header X-CSRF-Token. `guest`: sign-in is skipped on
+    this server. `needs_setup`: nobody can sign in before the link in the terminal was opened.
+    """
+
+    user: Me | None
+    via: Literal["session", "key", "guest"] | None
+    csrf: str | None
+    guest: bool
+    needs_setup: bool
+
+
+class LinkToken(msgspec.Struct, forbid_unknown_fields=True):
+    """The part of a link after `#`."""
+
+    token: Annotated[str, Meta(max_length=100)]
+
+
+class LinkMeaning(msgspec.Struct):
+    """What a link is for. `name` and `email` are known already unless they are null."""
+
+    purpose: links.Purpose
+    name: str | None
+    email: str | None
+    role: people.Role | None
+    expires_at: str
+
+
+class Acceptance(msgspec.Struct, forbid_unknown_fields=True):
+    """`name` is needed but for a reset, `email` where the link names none."""
+
+    token: Annotated[str, Meta(max_length=100)]
+    password: Password
+    name: str = ""
+    email: Annotated[str, Meta(max_length=320)] = ""
+
+
+@session.operation(
+    "GET",
+    "/session",
+    summary="Who is signed in",
+    returns=SessionState,
+    access="public",
+    limit="default",
+)
+def get_session() -> SessionState:
+    try:
+        return _state(auth.of_app().identify())
+    except Unauthorized:
+        return _state(None)
+
+
+@session.operation(
+    "POST",
+    "/session",
+    summary="Sign in",
+    detail="The answer sets the session's cookie. Failures are slowed down.",
+    body=Credentials,
+    returns=SessionState,
+    errors=(Unauthorized, TooManyRequests),
+    access="public",
+    limit="default",
+    example='--json \'{"email": "you@example.org", "password": "..."}\'',
+)
+def sign_in(body: Credentials) -> Response:
+    made = services().accounts.sign_in(body.email, body.password, context.client())
+    return signed_in(made)
+
+
+@session.operation("DELETE", "/session", summary="Sign out", status=204, scope="account")
+def sign_out() -> Response:
+    who = context.identity()
+    if who.session is not None:
+        services().sessions.revoke(who.user.id, who.session.id)
+        id_ = who.session.id
+        services().db.write(lambda c: context.note(c, "session.end", kind="session", id_=id_))
+    response = Response(status=204)
+    cookies.forget(response)
+    return response
+
+
+@session.operation(
+    "POST",
+    "/link",
+    summary="What a one-time link is for",
+    body=LinkToken,
+    returns=LinkMeaning,
+    errors=(NotFound,),
+    access="public",
+    limit="default",
+)
+def look_at_link(body: LinkToken) -> LinkMeaning:
+    found = services()
+    link = found.db.read(lambda c: links.find(c, found.clock, body.token))
+    name, email = None, link.email
+    if link.purpose == "reset":
+        user = found.db.read(lambda c: people.get(c, str(link.user_id)))
+        name, email = user.name, user.email
+    return LinkMeaning(link.purpose, name, email, link.role, rfc3339(link.expires_at))
+
+
+@session.operation(
+    "POST",
+    "/link/accept",
+    summary="Accept a one-time link",
+    detail="Sets the password and signs in.",
+    body=Acceptance,
+    returns=SessionState,
+    errors=(BadInput, Unauthorized, NotFound, Conflict),
+    access="public",
+    limit="default",
+)
+def accept_link(body: Acceptance) -> Response:
+    made = services().accounts.accept_link(
+        body.token,
+        password=body.password,
+        name=body.name,
+        email=body.email,
+        client=context.client(),
+    )
+    return signed_in(made)
+
+
+def signed_in(made: SignedIn) -> Response:
+    """The state of a session that has just begun, in place of any that the browser had."""
+    _end_former()
+    state = _state(Identity(made.user, "session", session=made.session))
+    response = Response(msgspec.json.encode(state), content_type=JSON)
+    cookies.put(response, services().secret_key, made.cookie_id)
+    return response
+
+
+def _end_former() -> None:
+    found = services()
+    cookie = cookies.read(found.secret_key)
+    former = found.sessions.find(cookie) if cookie else None
+    if former is not None:
+        found.sessions.revoke(former.user_id, former.id)
+
+
+def _state(who: Identity | None) -> SessionState:
+    found = services()
+    me = None
+    if who is not None:
+        user = who.user
+        me = Me(user.id, user.name, user.email, user.role, user.has_password)
+    # Once somebody is signed in, somebody could be.
+    signed_in = who is not None and who.via != "guest"
+    return SessionState(
+        user=me,
+        via=who.via if who else None,
+        csrf=auth.of_app().csrf_token(who) if who else None,
+        guest=found.config.guest,
+        needs_setup=not signed_in and found.db.read(people.needs_setup),
+    )

@@ -1,0 +1,231 @@
+"""Who is asking: a key, a session's cookie, or, where that is allowed, whoever sits here.
+
+What a request proves is looked up once and remembered in the worker; the copy counts only while
+`AccessWatch` says that nothing has changed since. So most signed-in requests cost no look-up, and
+what is revoked anywhere is refused everywhere within 100 ms.
+"""
+
+import ipaddress
+from collections import OrderedDict
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from flask import Flask, current_app, g, request
+
+from likeopt.errors import Forbidden, Unauthorized
+from likeopt.services import Services
+from likeopt.storage import api_keys, people
+from likeopt.storage.reader import LOCAL_USER
+from likeopt.web import context, cookies, limits
+from likeopt.web.context import Identity
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+CSRF_HEADER = "X-CSRF-Token"
+# What proxies add: with any of these, a request did not come from this machine.
+_FORWARDED = ("HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+# Copies held at most, of about 2 KB each.
+MOST_COPIES = 2000
+
+_EXTENSION = "likeopt-auth"
+
+
+class _Copy(msgspec.Struct, frozen=True):
+    identity: Identity
+    # Of the counter `access`, before the identity was looked up.
+    value: int
+
+
+class Auth:
+    """Identities of one worker."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._copies: OrderedDict[str, _Copy] = OrderedDict()
+
+    def identify(self) -> Identity | None:
+        """Who sends the current request; None if nobody says so, or no longer can.
+
+        Raises Unauthorized for a key that is none, and if a guest's request is not local.
+        """
+        token = self._credential()
+        if token is None:
+            return None
+        found = self.of(token)
+        if found is None and token.startswith(api_keys.PREFIX):
+            limits.take("default")
+            raise Unauthorized("This API key is not known, was revoked, or has expired.")
+        if found is None and self._services.config.guest:
+            require_local()
+            found = self.of("")
+        if found is None:
+            return None
+        g.credential = token if found.via != "guest" else ""
+        return self._used(g.credential, found)
+
+    def _credential(self) -> str | None:
+        token = bearer()
+        if token is not None:
+            # Before any cookie: what a key may do depends on nothing that a browser adds by itself.
+            return token
+        cookie = cookies.read(self._services.secret_key) if request.cookies else None
+        if cookie is None and self._services.config.guest:
+            require_local()
+            return ""
+        return cookie
+
+    def of(self, credential: str) -> Identity | None:
+        """Whose this is: a key's token, a cookie's id, or nothing for the guest."""
+        value = self._services.access_watch.value()
+        copy = self._copies.get(credential)
+        if copy is not None and copy.value == value and self._lasts(copy.identity):
+            return copy.identity
+        found = self._find(credential)
+        if found is None:
+            self._copies.pop(credential, None)
+        elif value is not None:
+            self._remember(credential, _Copy(found, value))
+        return found
+
+    def forget(self) -> None:
+        """Look everybody up again."""
+        self._copies.clear()
+
+    def csrf_token(self, who: Identity) -> str | None:
+        """What a page must send back with each change; only sessions have one."""
+        if who.session is None:
+            return None
+        return cookies.sign(self._services.secret_key, "csrf", who.session.id)
+
+    def require_csrf_token(self, who: Identity) -> None:
+        """Forbidden unless the request carries the session's token, or needs none."""
+        if who.session is None or request.method in SAFE_METHODS:
+            return
+        given = request.headers.get(CSRF_HEADER, "")
+        if not cookies.is_signed(self._services.secret_key, "csrf", who.session.id, given):
+            raise Forbidden(
+                f"The header {CSRF_HEADER} is missing or of another session. Reload the page.",
+                code="csrf",
+            )
+
+    def _find(self, credential: str) -> Identity | None:
+        db, clock = self._services.db, self._services.clock
+        if credential.startswith(api_keys.PREFIX):
+            found = db.read(lambda c: api_keys.find(c, clock, credential))
+            return found and Identity(found[1], "key", key=found[0])
+        session = self._services.sessions.find(credential) if credential else None
+        if credential and session is None:
+            return None
+        user_id = session.user_id if session else LOCAL_USER
+        user = db.read(lambda c: people.get(c, user_id))
+        if user.disabled:
+            return None
+        return Identity(user, "session" if session else "guest", session=session)
+
+    def _lasts(self, who: Identity) -> bool:
+        ends = [one.expires_at for one in (who.session, who.key) if one is not None]
+        return all(at is None or at > self._services.clock.now_ms() for at in ends)
+
+    def _used(self, credential: str, who: Identity) -> Identity:
+        """Note that a key or session was used, where that was not done lately."""
+        clock = self._services.clock
+        used = who
+        if who.session is not None:
+            session = self._services.sessions.touch(who.session)
+            if session is not who.session:
+                used = msgspec.structs.replace(who, session=session)
+        key = who.key
+        if key is not None and not api_keys.use_is_noted(clock, key):
+            self._services.db.write(lambda c: self._note_use(c, who, key))
+            noted = msgspec.structs.replace(key, last_used_at=clock.now_ms())
+            used = msgspec.structs.replace(who, key=noted)
+        copy = self._copies.get(credential)
+        if used is not who and copy is not None:
+            self._remember(credential, _Copy(used, copy.value))
+        return used
+
+    def _note_use(self, c: Any, who: Identity, key: api_keys.ApiKey) -> None:
+        api_keys.note_use(c, self._services.clock, key.id)
+        context.note(c, "key.use", kind="key", id_=key.id, name=key.name, who=who)
+
+    def _remember(self, credential: str, copy: _Copy) -> None:
+        self._copies[credential] = copy
+        self._copies.move_to_end(credential)
+        if len(self._copies) > MOST_COPIES:
+            self._copies.popitem(last=False)
+
+
+def bearer() -> str | None:
+    """The request's API key; None without one. Other bearers' tokens are not ours to judge."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    token = token.strip()
+    return token if scheme.lower() == "bearer" and token.startswith(api_keys.PREFIX) else None
+
+
+def admit(access: str, scope: str) -> None:
+    """Let the request in as somebody who may do this.
+
+    Raises Unauthorized if it is nobody's, Forbidden if its person, key or page may not.
+    """
+    auth = of_app()
+    who = auth.identify()
+    if who is None:
+        limits.take("default")
+        raise Unauthorized("Sign in first, or send an API key.")
+    auth.require_csrf_token(who)
+    if who.key is not None and scope not in who.key.scopes:
+        wanted = "No API key may" if scope == "account" else f"A key needs the scope `{scope}` to"
+        raise Forbidden(f"{wanted} do this.", code="scope_missing")
+    if access == "admin" and who.user.role != "admin":
+        raise Forbidden("Only administrators may do this.")
+    g.identity = who
+
+
+def require_local() -> None:
+    """Refuse a guest who is not at this machine, or comes from another site's page.
+
+    Behind a proxy every address is loopback, so what a proxy adds is refused too; `Host` is what
+    tells a page whose name was made to lead here (DNS rebinding).
+    """
+    environ = request.environ
+    forwarded = any(name in environ for name in _FORWARDED) or any(
+        name.startswith("HTTP_X_FORWARDED") for name in environ
+    )
+    origin = request.headers.get("Origin")
+    if (
+        forwarded
+        or not _is_loopback(request.remote_addr or "")
+        or _host_of(f"//{request.headers.get('Host', '')}") not in _LOCAL_NAMES
+        or (origin is not None and origin != request.host_url.rstrip("/"))
+    ):
+        raise Unauthorized(
+            "Guests must sit at this machine: open the server's own address, without a proxy.",
+            code="guest_refused",
+        )
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return parsed.is_loopback
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def of_app() -> Auth:
+    """The identities of the application that handles this request."""
+    found: Auth = current_app.extensions[_EXTENSION]
+    return found
+
+
+def install(app: Flask, services: Services) -> None:
+    """Have `app` know who asks."""
+    app.extensions[_EXTENSION] = Auth(services)

@@ -1,0 +1,73 @@
+"""Ending what is being sent within 100 ms of its reader losing the right to it."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from flask import g
+
+from likeopt.chat.events import Failed, Numbered, Sources
+from likeopt.errors import Forbidden, LikeOptError, Unauthorized
+from likeopt.storage import access, documents, revisions
+from likeopt.web import auth
+from likeopt.web.context import identity, services
+
+
+class Lease:
+    """The right to go on with the current request's response. Outlives the request."""
+
+    def __init__(self, shown: Iterable[str] = ()) -> None:
+        """`shown` are ids of documents that the response has something of."""
+        self._auth = auth.of_app()
+        self._services = services()
+        self._credential: str = g.credential
+        self._user_id = identity().user.id
+        self._shown = set(shown)
+        # Of the counter `access`, when all was last found well.
+        self._well_at: int | None = None
+
+    def show(self, document_ids: Iterable[str]) -> None:
+        """What follows has something of these documents, too."""
+        self._shown.update(document_ids)
+        self._well_at = None
+
+    def lost(self) -> LikeOptError | None:
+        """Why the response must end here; None if it may go on.
+
+        Costs nothing while the watch says that nothing has changed.
+        """
+        if self._well_at is not None and self._services.access_watch.value() == self._well_at:
+            return None
+        try:
+            if self._auth.of(self._credential) is None:
+                return _revoked()
+            self._well_at = self._services.db.read(self._look)
+        except Unauthorized:
+            return _revoked()
+        except LikeOptError as error:
+            return error
+        return None
+
+    def _look(self, c: Any) -> int:
+        reader = access.reader_for(c, self._user_id)
+        if documents.any_unreadable(c, reader, self._shown):
+            raise _revoked()
+        return revisions.current(c, "access")
+
+
+def permitted(events: Iterator[Numbered | None], lease: Lease) -> Iterator[Numbered | None]:
+    """The events of an answer, until its reader may no longer read what it is made of."""
+    number = 0
+    for one in events:
+        if one is not None and isinstance(one.event, Sources):
+            lease.show(cited.document_id for cited in one.event.citations if cited.available)
+        lost = lease.lost()
+        if lost is not None:
+            yield Numbered(number + 1, Failed.of(lost))
+            return
+        if one is not None:
+            number = one.sequence
+        yield one
+
+
+def _revoked() -> Forbidden:
+    return Forbidden("You no longer have access to what was shown here.", code="access_revoked")

@@ -1,0 +1,74 @@
+"""Settings that exclude each other, or that must have a certain form."""
+
+from pathlib import Path
+
+import pytest
+
+from likeopt import config
+from likeopt.errors import ConfigError
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost"])
+def test_a_guest_may_sit_at_this_machine(host: str) -> None:
+    assert config.load({"LIKEOPT_GUEST": "true", "LIKEOPT_HOST": host}).guest
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"HOST": "0.0.0.0"},
+        {"HOST": "::"},
+        {"HOST": "192.168.0.7"},
+        {"HOST": "localhost.example.org"},
+        {"HOST": ""},
+        {"TRUSTED_PROXIES": "1"},
+    ],
+    ids=str,
+)
+def test_a_guest_may_not_come_from_elsewhere(others: dict[str, str]) -> None:
+    environ = {f"LIKEOPT_{name}": value for name, value in others.items()}
+    assert not config.load(environ).guest
+    with pytest.raises(ConfigError, match="LIKEOPT_GUEST"):
+        config.load(environ | {"LIKEOPT_GUEST": "true"})
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("SECRET_KEY", ["k" * 32], ["k" * 31]),
+        (
+            "REDIS_URL",
+            ["redis://:pw@host:6379/0", "rediss://host", "unix:///run/redis.sock"],
+            ["host:6379", "http://host", "redis://"],
+        ),
+        (
+            "PUBLIC_URL",
+            ["https://chat.example.org", "http://10.0.0.1:8080", "https://[::1]:8443"],
+            ["chat.example.org", "https://chat.example.org/", "https://a.b/c", "ftp://a.b"],
+        ),
+        (
+            "CORS_ORIGINS",
+            ["", "https://a.example.org", " https://a.example.org, http://b:81 ,"],
+            ["*", "null", "https://a.example.org/", "https://*.example.org", "https://A.org"],
+        ),
+    ],
+)
+def test_forms(name: str, good: list[str], bad: list[str]) -> None:
+    variable = f"LIKEOPT_{name}"
+    for value in good:
+        config.load({variable: value})
+    for value in bad:
+        with pytest.raises(ConfigError, match=variable) as refused:
+            config.load({variable: value})
+        assert "pw" not in str(refused.value)
+
+
+def test_origins_are_a_set() -> None:
+    listed = config.load({"LIKEOPT_CORS_ORIGINS": "https://a.org, https://b.org,"})
+    assert listed.origins == {"https://a.org", "https://b.org"}
+    assert config.load({}).origins == frozenset()
+
+
+def test_secrets_come_from_files(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("s" * 40 + "\n")
+    assert config.load({"LIKEOPT_SECRET_KEY_FILE": str(tmp_path / "key")}).secret_key == "s" * 40

@@ -1,0 +1,179 @@
+"""What is being sent ends when its reader may no longer read it."""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from flask import Flask, request
+
+from likeopt.accounts import SignedIn
+from likeopt.chat.broadcast import Broadcast, Stop
+from likeopt.chat.events import Delta, Event, Failed, Numbered, Sources, Start
+from likeopt.config import Config
+from likeopt.services import Services
+from likeopt.storage import access, collections, people
+from likeopt.storage.collections import Readers
+from likeopt.storage.messages import Citation
+from likeopt.web import auth, cookies, originals
+from likeopt.web.lease import Lease, permitted
+from likeopt.web.middleware import Exchange
+from tests.servers import wait_until
+from tests.web.conftest import let_in
+
+# Far longer than any test: who waits for it hangs.
+PING = 3600.0
+
+
+@pytest.fixture
+def config(config: Config) -> Config:
+    return msgspec.structs.replace(config, guest=False)
+
+
+@pytest.fixture
+def reader(services: Services) -> SignedIn:
+    return let_in(services, "reader@example.org")
+
+
+@pytest.fixture
+def shared(services: Services, reader: SignedIn) -> tuple[str, str]:
+    """A collection that the reader is named in, and a document in it."""
+    owner = let_in(services, "owner@example.org", role="admin").user.id
+
+    def make(c: Any) -> str:
+        made = collections.create(c, access.reader_for(c, owner), services.clock, "Shared")
+        asking = access.reader_for(c, owner)
+        collections.set_readers(c, asking, made.id, Readers(False, [reader.user.id], []))
+        return made.id
+
+    collection = services.db.write(make)
+    asking = services.db.read(lambda c: access.reader_for(c, owner))
+    return collection, services.ingest.file(asking, collection, "a.md", b"# A").document.id
+
+
+@pytest.fixture
+def lease(app: Flask, services: Services, reader: SignedIn) -> Iterator[Lease]:
+    """Of a request of the reader's."""
+    signature = cookies.sign(services.secret_key, "session", reader.cookie_id)
+    headers = {"Cookie": f"{cookies.NAME}={reader.cookie_id}.{signature}"}
+    with app.test_request_context("/", headers=headers):
+        request.environ["likeopt.exchange"] = Exchange(request.environ, services.clock)
+        auth.admit("member", "read")
+        yield Lease()
+
+
+def sources(document: str, *, available: bool = True) -> Sources:
+    return Sources("q", [Citation(1, document, "a.md", 1, 1, None, 0, 3, "# A", available)])
+
+
+def unshare(services: Services, collection: str) -> None:
+    def change(c: Any) -> None:
+        owner = access.reader_for(c, collections.get(c, _everybody(c), collection).owner_id)
+        collections.set_readers(c, owner, collection, Readers(False, [], []))
+
+    def _everybody(c: Any) -> Any:
+        found = access.local_reader(c)
+        return msgspec.structs.replace(found, collections=found.collections | {collection})
+
+    services.db.write(change)
+
+
+def begin(services: Services, lease: Lease) -> tuple[Broadcast, Iterator[Event]]:
+    """An answer being written, and its events as the reader gets them."""
+    broadcast = Broadcast("m", Stop())
+    broadcast.publish(Start("c", "q", "m", "T"))
+    events = broadcast.events(ping=PING, telling=services.access_watch.telling)
+    return broadcast, said(permitted(events, lease))
+
+
+def said(events: Iterator[Numbered | None]) -> Iterator[Event]:
+    return (one.event for one in events if one is not None)
+
+
+def test_quiet_stream_ends_when_its_source_is_taken_away(
+    services: Services, lease: Lease, shared: tuple[str, str]
+) -> None:
+    collection, document = shared
+    broadcast, events = begin(services, lease)
+    broadcast.publish(sources(document))
+    assert [type(next(events)) for _ in range(2)] == [Start, Sources]
+    unshare(services, collection)
+    # Nothing is published: only the change itself can end the stream.
+    last = next(events)
+    assert isinstance(last, Failed)
+    assert (last.code, last.status) == ("access_revoked", 403)
+    assert list(events) == []
+
+
+def test_sources_that_were_taken_away_while_searching_are_not_shown(
+    services: Services, lease: Lease, shared: tuple[str, str]
+) -> None:
+    collection, document = shared
+    broadcast, events = begin(services, lease)
+    assert isinstance(next(events), Start)
+    unshare(services, collection)
+    broadcast.publish(sources(document))
+    assert isinstance(next(events), Failed)
+
+
+def test_stream_ends_with_its_session(
+    services: Services, lease: Lease, reader: SignedIn, shared: tuple[str, str]
+) -> None:
+    _, events = begin(services, lease)
+    assert isinstance(next(events), Start)
+    services.sessions.revoke(reader.user.id, reader.session.id)
+    last = next(events)
+    assert isinstance(last, Failed)
+    assert last.code == "access_revoked"
+
+
+def test_stream_ends_with_its_account(services: Services, lease: Lease, reader: SignedIn) -> None:
+    _, events = begin(services, lease)
+    assert isinstance(next(events), Start)
+    services.db.write(lambda c: people.update(c, reader.user.id, disabled=True))
+    assert isinstance(next(events), Failed)
+
+
+def test_other_changes_end_nothing(
+    services: Services, lease: Lease, shared: tuple[str, str]
+) -> None:
+    _, document = shared
+    broadcast, events = begin(services, lease)
+    broadcast.publish(sources(document))
+    assert [type(next(events)) for _ in range(2)] == [Start, Sources]
+    let_in(services, "new@example.org")
+    broadcast.publish(Delta("more"))
+    assert next(events) == Delta("more")
+
+
+def test_what_was_out_of_reach_before_ends_nothing(
+    services: Services, lease: Lease, shared: tuple[str, str]
+) -> None:
+    collection, document = shared
+    unshare(services, collection)
+    broadcast, events = begin(services, lease)
+    broadcast.publish(sources(document, available=False))
+    assert [type(next(events)) for _ in range(2)] == [Start, Sources]
+
+
+def test_download_breaks_off(services: Services, lease: Lease, shared: tuple[str, str]) -> None:
+    collection, document = shared
+    lease.show([document])
+    size = 3 * originals.BLOCK_BYTES
+    response = originals.send(
+        io.BytesIO(bytes(size)),
+        lambda work: work(),
+        lease,
+        size=size,
+        etag="e",
+        name="a.bin",
+        media_type="application/octet-stream",
+        download=True,
+    )
+    blocks = response.iter_encoded()
+    assert len(next(blocks)) == originals.BLOCK_BYTES
+    unshare(services, collection)
+    wait_until(lambda: lease.lost() is not None, "the change to be seen")
+    with pytest.raises(ConnectionResetError):
+        next(blocks)
