@@ -22,12 +22,13 @@ from likeopt.chat.broadcast import (
     Telling,
     nobody_tells,
 )
-from likeopt.chat.events import Delta, Done, Event, Failed, Numbered, Sources, Start
+from likeopt.chat.events import Done, Event, Failed, Numbered, Start
+from likeopt.chat.follow import ELSEWHERE, POLL_SECONDS, again, follow
 from likeopt.chat.text import Language, clean_question, language_of
 from likeopt.chat.writer import Search, Task, Writer, Written
 from likeopt.clock import Clock
 from likeopt.config import Config
-from likeopt.errors import LikeOptError, ModelUnavailable, NotFound
+from likeopt.errors import LikeOptError, NotFound
 from likeopt.llm import local
 from likeopt.llm.local import LocalChat
 from likeopt.llm.openai import open_openai
@@ -42,11 +43,8 @@ from likeopt.storage.ids import new_id
 from likeopt.storage.messages import Exchange, Message, Outcome
 from likeopt.storage.reader import Reader
 
-# How often a stop from another process is looked for, and the text so far is saved.
-POLL_SECONDS = 0.25
+# How often the text so far is saved.
 SAVE_SECONDS = 2.0
-# Numbers of events from here on count what was read in the database, not what a writer published.
-ELSEWHERE = 1_000_000
 # What is asked again should not be answered with the same words.
 _AGAIN_TEMPERATURE = 0.7
 # An endpoint schedules by itself; this only bounds what one machine of ours sends to it.
@@ -262,10 +260,10 @@ class Chat:
             raise NotFound("There is no such answer.")
         broadcast = self._broadcasts.find(message_id)
         if broadcast is None:
-            return self._follow(reader, message, after, ping, telling)
+            return follow(self._db, self._clock, reader, message, after, ping, telling)
         if after < ELSEWHERE:
             return broadcast.events(after, ping, telling)
-        return _again(after, broadcast.events(0, ping, telling))
+        return again(after, broadcast.events(0, ping, telling))
 
     def stop(self, reader: Reader, message_id: str) -> None:
         """Stop an answer; what is written stays. NotFound unless it is the reader's."""
@@ -273,58 +271,6 @@ class Chat:
         broadcast = self._broadcasts.find(message_id)
         if broadcast is not None:
             broadcast.stop.request()
-
-    def _follow(
-        self, reader: Reader, message: Message, after: int, ping: float, telling: Telling
-    ) -> Iterator[Numbered | None]:
-        id_ = message.id
-        number = _elsewhere(after) if message.state == "streaming" else 0
-        sent = ""
-        heard = self._clock.monotonic()
-        woken = threading.Event()
-        try:
-            conversation, _ = self._db.read(lambda c: conversations.question_of(c, reader, id_))
-            if number:
-                number += 1
-                yield Numbered(number, _start(conversation, message))
-            with telling(woken.set):
-                while message.state == "streaming":
-                    if grown := _beyond(sent, message.content):
-                        number += 1
-                        yield Numbered(number, Delta(grown))
-                        sent, heard = message.content, self._clock.monotonic()
-                    if self._clock.now_ms() - message.updated_at > messages.STALE_MS:
-                        self._db.write(lambda c: messages.abandon_stale(c, self._clock))
-                    elif woken.wait(POLL_SECONDS) or self._clock.monotonic() - heard >= ping:
-                        woken.clear()
-                        heard = self._clock.monotonic()
-                        yield None
-                    message = self._db.read(lambda c: messages.get(c, reader, id_))
-        except NotFound as error:
-            yield Numbered(max(number, after) + 1, Failed.of(error))
-            return
-        rest = _replay(conversation, message, sent)
-        if number:
-            rest = rest[1:]
-        elif after:
-            # The last event holds the whole answer.
-            number, rest = after, rest[-1:]
-        for place, event in enumerate(rest, number + 1):
-            yield Numbered(place, event)
-
-
-def _elsewhere(after: int) -> int:
-    """Where the numbers of a new telling begin, so that they are higher than `after`."""
-    return (after // ELSEWHERE + 1) * ELSEWHERE
-
-
-def _again(after: int, events: Iterator[Numbered | None]) -> Iterator[Numbered | None]:
-    first = _elsewhere(after)
-    return (one and Numbered(first + one.sequence, one.event) for one in events)
-
-
-def _beyond(sent: str, text: str) -> str:
-    return text[len(sent) :] if text.startswith(sent) else ""
 
 
 def _detach(work: Callable[[], None]) -> None:
@@ -360,26 +306,6 @@ class _Wish(msgspec.Struct, frozen=True):
             stop=Stop(),
             ticket=ticket,
         )
-
-
-def _start(conversation: Conversation, answer: Message) -> Start:
-    return Start(conversation.id, answer.parent_id or "", answer.id, conversation.title)
-
-
-def _replay(conversation: Conversation, answer: Message, sent: str) -> list[Event]:
-    """The events of a finished answer, without the text that was `sent`."""
-    events: list[Event] = [_start(conversation, answer)]
-    events.append(Sources(answer.query or "", answer.citations))
-    if rest := _beyond(sent, answer.content):
-        events.append(Delta(rest))
-    if answer.state == "failed":
-        error = ModelUnavailable(
-            "Writing this answer was interrupted. Ask again.", code=answer.error_code
-        )
-        events.append(Failed.of(error, answer))
-    else:
-        events.append(Done(answer))
-    return events
 
 
 def _unread(c: Any, reader: Reader) -> int:

@@ -8,7 +8,8 @@ import gevent
 import msgspec
 from flask import Response, current_app
 
-from likeopt.errors import LikeOptError, StorageUnavailable
+from likeopt.config import Config
+from likeopt.errors import LikeOptError, ModelUnavailable, StorageUnavailable
 from likeopt.llm import local
 from likeopt.retrieval.types import EngineStatus
 from likeopt.services import Services
@@ -21,7 +22,11 @@ health = Endpoints("health", tag="Server", prefix="/")
 # A load balancer asks every second or so, from every side; the answer is worked out once.
 FRESH_SECONDS = 1.0
 CHECK_SECONDS = 1.0
+# A hosted model counts requests.
+MODEL_FRESH_SECONDS = 30.0
 ENGINE_MILLIS = 500
+
+_WITHOUT = "Until it works, answers are made of the documents' own sentences."
 
 PartStatus = Literal["ready", "degraded", "unavailable"]
 
@@ -69,7 +74,8 @@ def get_health() -> Health:
     "GET",
     "/ready",
     summary="What works and what does not",
-    detail="Really asks each part, at most once a second.",
+    detail="Really asks each part, at most once a second; the address of a language model at most"
+    " every 30 s.",
     returns=Readiness,
     errors=(StorageUnavailable,),
     access="public",
@@ -87,6 +93,8 @@ class _Memory:
         self.lock = threading.Lock()
         self.state: Readiness | None = None
         self.at = 0.0
+        self.model: Part | None = None
+        self.model_at = 0.0
 
 
 def _latest(found: Services) -> Readiness:
@@ -94,18 +102,21 @@ def _latest(found: Services) -> Readiness:
     with memory.lock:
         now = found.clock.monotonic()
         if memory.state is None or now - memory.at > FRESH_SECONDS:
-            memory.state = check(found)
+            if memory.model is None or now - memory.model_at > MODEL_FRESH_SECONDS:
+                memory.model = model(found.config)
+                memory.model_at = now
+            memory.state = check(found, memory.model)
             memory.at = now
         return memory.state
 
 
-def check(found: Services) -> Readiness:
-    """Ask every part."""
+def check(found: Services, writer: Part) -> Readiness:
+    """Ask every part but the one that writes answers, which `writer` is."""
     parts = Parts(
         database=_asked(lambda: _database(found)),
         engine=_asked(lambda: _engine(found.engine.status(deadline_ms=ENGINE_MILLIS))),
         worker=_worker(found),
-        model=_model(found),
+        model=writer,
     )
     needed = (parts.database.status, parts.engine.status)
     everything = (*needed, parts.worker.status, parts.model.status)
@@ -145,11 +156,35 @@ def _worker(found: Services) -> Part:
     return Part("unavailable", "Not running: new documents wait until it does.")
 
 
-def _model(found: Services) -> Part:
-    config = found.config
+def model(config: Config) -> Part:
+    """What writes answers. A local model is looked for, another one's address is asked."""
+    if config.llm == "openai":
+        asked = _asked(lambda: _endpoint(config))
+        if asked.status == "ready":
+            return asked
+        return Part("degraded", f"{asked.detail} {_WITHOUT}")
     if not local.is_local(config):
-        name = config.llm_model if config.llm == "openai" else "extractive"
-        return Part("ready", f"Answers are written by: {name}.")
+        return Part("ready", "Answers are written by: extractive.")
     if local.is_ready(config):
         return Part("ready", "Loaded.")
-    return Part("degraded", "Not loaded: answers are made of the documents' own sentences.")
+    return Part("degraded", f"Not loaded. {_WITHOUT}")
+
+
+def _endpoint(config: Config) -> Part:
+    # Importing it takes 60 ms.
+    import urllib3  # noqa: PLC0415
+
+    url = f"{config.llm_url.rstrip('/')}/models"
+    headers = {"Authorization": f"Bearer {config.llm_key}"} if config.llm_key else {}
+    try:
+        with urllib3.PoolManager(retries=False, timeout=CHECK_SECONDS) as pool:
+            status = pool.request("GET", url, headers=headers, preload_content=False).status
+    except urllib3.exceptions.HTTPError as error:
+        why = type(error).__name__
+        raise ModelUnavailable(f"The model's server does not answer ({why}).") from None
+    if status in (401, 403):
+        raise ModelUnavailable(f"The model's server refuses the key ({status}).")
+    if status >= 500:
+        raise ModelUnavailable(f"The model's server has a problem ({status}).")
+    # Some servers have no list of models, and answer all the same.
+    return Part("ready", f"Answers are written by: {config.llm_model}.")

@@ -2,13 +2,16 @@
 
 import re
 
+import msgspec
+
 from likeopt.config import Config
 from likeopt.errors import StorageUnavailable
 from likeopt.services import Services
 from likeopt.web.api import health
 from likeopt.web.app import create_app
 from tests.fakes import FakeClock
-from tests.servers import wait_until
+from tests.servers import free_port, wait_until
+from tests.stub_openai import StubOpenAI
 from tests.web.conftest import Client, Server
 
 
@@ -32,9 +35,14 @@ def test_what_is_found_by_meaning_is_counted_before_its_index_is_built(served: S
     served.add("by-meaning.md", b"# Counted by meaning")
     found = served.json
     wait_until(lambda: found("GET", "/api/v1/indexing")["pending_embeddings"] == 0, "vectors")
-    detail = found("GET", "/ready")["parts"]["engine"]["detail"]
-    passages, by_meaning = re.findall(r"\d+", detail)
-    assert int(passages) == int(by_meaning) > 0
+
+    def counted() -> bool:
+        # The answer may be a second old.
+        detail = found("GET", "/ready")["parts"]["engine"]["detail"]
+        passages, by_meaning = map(int, re.findall(r"\d+", detail))
+        return passages == by_meaning > 0
+
+    wait_until(counted, "passages found by meaning")
 
 
 def test_without_an_engine_questions_cannot_be_answered(client: Client) -> None:
@@ -48,11 +56,31 @@ def test_without_an_engine_questions_cannot_be_answered(client: Client) -> None:
     assert "not running" in parts["engine"]["detail"]
 
 
-def test_model_that_is_not_loaded_only_degrades(services: Services) -> None:
-    services.config = Config(data_dir=services.config.data_dir, llm="local-small")
-    state = health.check(services)
-    assert state.parts.model.status == "degraded"
-    assert "own sentences" in state.parts.model.detail
+def test_model_that_is_not_loaded_only_degrades(config: Config) -> None:
+    part = health.model(msgspec.structs.replace(config, llm="local-small"))
+    assert part.status == "degraded"
+    assert "own sentences" in part.detail
+
+
+def _endpoint(config: Config, url: str) -> Config:
+    return msgspec.structs.replace(config, llm="openai", llm_url=url, llm_model="m", llm_key="k")
+
+
+def test_address_of_a_model_is_asked(config: Config) -> None:
+    with StubOpenAI() as stub:
+        assert health.model(_endpoint(config, stub.url)).status == "ready"
+    gone = health.model(_endpoint(config, stub.url))
+    assert gone.status == "degraded"
+    assert "does not answer" in gone.detail
+    assert "own sentences" in gone.detail
+
+
+def test_model_that_is_gone_degrades_the_server(config: Config, services: Services) -> None:
+    asked = _endpoint(config, f"http://127.0.0.1:{free_port()}/v1")
+    services.config = asked
+    client: Client = create_app(asked, services, write=lambda _: None).test_client()
+    part = client.get("/ready").json["parts"]["model"]
+    assert (part["status"], "does not answer" in part["detail"]) == ("degraded", True)
 
 
 def test_parts_are_asked_once_a_second(config: Config) -> None:
