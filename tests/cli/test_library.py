@@ -153,7 +153,7 @@ def test_files_that_will_not_open_are_reported_and_left_out(indexed: Library) ->
 @pytest.fixture(scope="module")
 def url(indexed: Library) -> Iterator[str]:
     """Where `likeopt serve` runs with the same library."""
-    with like_opt(indexed.home) as url:
+    with like_opt(indexed.home, {"LIKEOPT_GUEST": "true"}) as url:
         yield url
 
 

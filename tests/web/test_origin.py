@@ -25,7 +25,7 @@ def test_name_of_another_site_is_refused(client: Client, host: str, path: str) -
     ["localhost", "LOCALHOST:8080", "localhost.", "127.0.0.1:8080", "192.168.0.7", "[::1]:8080"],
 )
 def test_addresses_and_localhost_are_always_answered(client: Client, host: str) -> None:
-    assert client.get("/api/v1/documents", headers={"Host": host}).status_code == 200
+    assert client.get("/health", headers={"Host": host}).status_code == 200
 
 
 def test_names_of_the_settings_are_answered(config: Config, services: Services) -> None:
@@ -56,7 +56,7 @@ def test_other_sites_change_nothing(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "origin",
-    ["http://evil.example.com", "http://localhost:8081", "https://localhost", "null", ""],
+    ["http://evil.example.com", "http://localhost:8081", "null", ""],
 )
 def test_other_origin_changes_nothing_without_fetch_metadata(client: Client, origin: str) -> None:
     refused = client.post("/api/v1/collections", json={"name": "x"}, headers={"Origin": origin})
