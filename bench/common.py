@@ -108,9 +108,16 @@ class Server:
         return float(sum(sum(one.cpu_times()[:4]) for one in self.processes().values()))
 
     def memory(self) -> dict[str, float]:
-        """PSS of each process, and of all, in MiB."""
-        each = {f"{name}_mib": pss_mib(one) for name, one in self.processes().items()}
-        return {**each, "all_mib": round(sum(each.values()), 1)}
+        """PSS of each process and of all, in MiB, and how much of it is mapped model weights."""
+        processes = self.processes()
+        each = {f"{name}_mib": pss_mib(one) for name, one in processes.items()}
+        maps = [part for one in processes.values() for part in one.memory_maps()]
+        weights = sum(one.pss for one in maps if Path(one.path).name.startswith("e5-small"))
+        return {
+            **each,
+            "all_mib": round(sum(each.values()), 1),
+            "weights_mib": round(weights / 2**20, 1),
+        }
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def ask(
     ):
         reader = services.db.read(access.local_reader)
         wanted = services.db.read(lambda c: filters.build(c, reader, **narrowing))
-        answer = services.chat.ask(reader, question, conversation, filters=wanted)
+        answer = services.chat.ask(reader, question, conversation, filters=wanted, whole=as_json)
         try:
             last = _show(answer, quiet=as_json)
         except KeyboardInterrupt:

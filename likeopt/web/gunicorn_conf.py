@@ -44,8 +44,7 @@ keepalive = 75
 # Only a heartbeat under gevent: seconds without a turn of the loop until a worker is killed.
 timeout = 30
 graceful_timeout = _config.graceful_timeout
-# No recycling by request count: it would cut open streams after graceful_timeout for nothing;
-# memory stays level (docs/operations.md).
+# No recycling by request count: it would cut streams that last longer than graceful_timeout.
 max_requests = 0
 if Path("/dev/shm").is_dir():  # noqa: S108  (gunicorn makes its heartbeat file there safely)
     # The heartbeat must not wait for a disk.
