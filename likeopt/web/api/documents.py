@@ -141,7 +141,14 @@ class TextPage(msgspec.Struct):
     total: int
 
 
-@documents.operation("GET", "", summary="List documents", query=DocumentQuery, returns=DocumentList)
+@documents.operation(
+    "GET",
+    "",
+    summary="List documents",
+    query=DocumentQuery,
+    returns=DocumentList,
+    errors=(NotFound,),
+)
 def list_documents(query: DocumentQuery) -> DocumentList:
     wanted = stored.Wanted(query.collection, query.q, query.state, query.tag)
     page = services().db.read(
@@ -156,7 +163,8 @@ def list_documents(query: DocumentQuery) -> DocumentList:
     summary="Add files",
     detail="Each file becomes searchable by words within seconds, by meaning as its embeddings"
     " are made. A file of the same name in the same collection is replaced. A file that cannot be"
-    " added stops no other; if it is the only one, its problem is the answer.",
+    " added stops no other; if it is the only one, its problem is the answer, and if none of"
+    " several could be added, the problem has the `items`.",
     form={
         "type": "object",
         "required": ["file"],
@@ -186,8 +194,9 @@ def add_files() -> AddedFiles | Response:
     if len(items) == 1 and items[0].problem is not None:
         return errors.respond(items[0].problem)
     if all(item.problem is not None for item in items):
-        body = msgspec.json.encode(AddedFiles(items))
-        return Response(body, UnreadableFile.status, content_type="application/json")
+        raise UnreadableFile(
+            f"None of the {len(items)} files was added.", items=msgspec.to_builtins(items)
+        )
     return AddedFiles(items)
 
 
@@ -331,7 +340,8 @@ def cancel_document(document_id: str) -> Document:
     detail="PDF, HTML and text (as `text/plain`) come to be shown, everything else to be saved."
     " Answers to Range, If-Range, If-None-Match and HEAD.",
     query=OriginalQuery,
-    media={"application/octet-stream": {"type": "string", "format": "binary"}},
+    # The document's own.
+    media={"*/*": {"type": "string", "format": "binary"}},
     errors=(NotFound,),
     example="-O",
 )

@@ -91,6 +91,7 @@ def test_several_files_that_are_all_bad(client: Client) -> None:
     files = [file_part("a.exe", b"MZ"), file_part("b.exe", b"MZ")]
     response = client.post(PATH, data={"file": files})
     assert response.status_code == 422
+    assert response.json["code"] == "unreadable_file"
     assert [item["problem"]["status"] for item in response.json["items"]] == [415, 415]
 
 
