@@ -12,7 +12,7 @@ from likeopt.config import Config
 from likeopt.engine.library import Library
 from likeopt.engine.searching import Searcher
 from likeopt.retrieval.lexical import FoundWords, LexicalSnapshot
-from likeopt.retrieval.scope import Scope
+from likeopt.retrieval.scope import Ids, Scope
 from likeopt.retrieval.types import Mode, SearchRequest
 from likeopt.retrieval.vector import Found, Vector, VectorBatch, VectorIndex
 from likeopt.storage.db import Database, migrate
@@ -41,6 +41,11 @@ class ExactVectors:
         best = np.argsort(-near, kind="stable")[:k]
         rows = among[best]
         return Found(self._rows.chunk_ids[rows], self._rows.version_ids[rows], near[best])
+
+    def similarities(self, query: Vector, chunk_ids: Ids) -> dict[int, float]:
+        rows = np.flatnonzero(np.isin(self._rows.chunk_ids, chunk_ids))
+        near = self._vectors[rows] @ query
+        return dict(zip(self._rows.chunk_ids[rows].tolist(), near.tolist(), strict=True))
 
     def sizes(self) -> tuple[int, int]:
         return len(self._vectors), 0
