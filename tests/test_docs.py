@@ -131,3 +131,23 @@ def test_every_endpoint_is_documented() -> None:
     listed = (ROOT / "docs/endpoints.md").read_text()
     for rule in create_app(Config()).url_map.iter_rules():
         assert shape(rule.rule) in shape(listed), f"{rule.rule}: run `make docs`"
+
+
+def test_every_test_that_security_names_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs/security.md").read_text())
+    missing = [
+        f"{path}::{name}"
+        for path, name in named
+        if not re.search(rf"^def {name}\(", (ROOT / path).read_text(), re.MULTILINE)
+    ]
+    assert len(named) > 80
+    assert missing == []
+
+
+def test_security_says_of_each_row_whether_it_is_met_and_why() -> None:
+    rows = re.findall(r"^\| \d.*$", (ROOT / "docs/security.md").read_text(), re.MULTILINE)
+    assert len(rows) > 90
+    for row in rows:
+        _, state, proof = row.strip("| ").split(" | ")
+        assert state in ("Met", "Met behind TLS", "**Partly**", "Partly", "**Not met**", "–"), row
+        assert "tests/" in proof or len(proof) > 10, row

@@ -106,11 +106,12 @@ def serving(**settings: str) -> Iterator[str]:
             Path(home), {"LIKEOPT_SAMPLE_LIBRARY": "true", "LIKEOPT_GUEST": "true"} | settings
         ) as url,
     ):
-        servers.wait_until(lambda: _is_read(url), "the sample documents")
+        servers.wait_until(lambda: is_read(url), "the sample documents")
         yield url
 
 
-def _is_read(url: str) -> bool:
+def is_read(url: str) -> bool:
+    """Whether every document added so far can be found by words."""
     with urllib.request.urlopen(f"{url}/api/v1/indexing") as response:
         now = json.load(response)
     reading = now["queued"] or any(job["kind"] == "index" for job in now["running"])
