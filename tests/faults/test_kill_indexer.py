@@ -129,6 +129,9 @@ def test_kills_lose_nothing(database: Database, database_config: Config) -> None
         kept = sa.select(sa.func.count()).where(versions.c.sha256.is_not(None))
         wait_until(lambda: crime.count(kept) == len(documents_of(crime)), "old versions to go")
         wait_until(lambda: not list(crime.store.root.glob("tmp/*")), "temporary files to go")
+        # Their originals go after the versions, in a step of their own.
+        kept = sa.select(sa.func.count()).select_from(files)
+        wait_until(lambda: crime.count(kept) == len(documents_of(crime)), "old originals to go")
         ids = crime.column(sa.select(chunks.c.id).order_by(chunks.c.id))
         lexical = crime.config.data_dir / "indexes" / "lexical"
         wait_until(lambda: indexed_chunks(lexical) == ids, "the index of words to be complete")
