@@ -24,6 +24,8 @@ from likeopt.web.api.health import health
 from likeopt.web.api.indexing import indexing
 from likeopt.web.api.info import info
 from likeopt.web.api.me import me
+from likeopt.web.api.oidc import install as install_provider
+from likeopt.web.api.oidc import oidc
 from likeopt.web.api.openai import openai
 from likeopt.web.api.people import people
 from likeopt.web.api.search import search
@@ -47,6 +49,7 @@ API = (
     openai,
     describe,
     session,
+    oidc,
     me,
     people,
     audit,
@@ -74,6 +77,7 @@ def create_app(
     auth.install(app, services)
     errors.install(app)
     limits.install(app, config, services.clock)
+    install_provider(app, services)
     if config.origins:
         cors.install(app, config.origins)
     app.before_request(partial(_refuse_other_sites, config.origins))
