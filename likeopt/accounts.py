@@ -18,6 +18,11 @@ from likeopt.storage.sessions import Session, SessionStore
 from likeopt.storage.text import clean_email
 
 DISABLED = "This account is disabled; an administrator can enable it."
+_REFUSALS = {
+    "account_disabled": DISABLED,
+    "invitation_needed": "Nobody with this address has an account; an administrator can invite.",
+    "oidc_other": "The account of this address belongs to somebody else at the provider.",
+}
 
 
 class Client(msgspec.Struct, frozen=True):
@@ -34,6 +39,18 @@ class SignedIn(msgspec.Struct, frozen=True):
     user: User
     session: Session
     cookie_id: str
+
+
+class ProvedIdentity(msgspec.Struct, frozen=True):
+    """Who somebody is to an OpenID Connect provider.
+
+    `subject` is the issuer, a space, and the provider's own id. `email` is empty unless the
+    provider has verified it.
+    """
+
+    subject: str
+    email: str
+    name: str
 
 
 class Accounts:
@@ -65,6 +82,68 @@ class Accounts:
                 "The e-mail address or the password is wrong.", code="wrong_credentials"
             )
         return self.open_session(user_id, client, how="password", forget=keys)
+
+    def sign_in_with(self, proved: ProvedIdentity, client: Client) -> SignedIn:
+        """Let in whom an OpenID Connect provider knows.
+
+        Who comes for the first time is found by their address: the account of that address is
+        linked for good, or an open invitation to it is used. Raises Unauthorized with the code
+        `invitation_needed` (neither exists), `oidc_other` (the account is linked with somebody
+        else at this provider) or `account_disabled`.
+        """
+
+        def find(c: Any) -> User | str:
+            revisions.lock(c, "access")
+            found = people.by_oidc(c, proved.subject) or self._first_time(c, proved, client)
+            if isinstance(found, User) and found.disabled:
+                found = "account_disabled"
+            if isinstance(found, str):
+                entry = Entry(
+                    action="session.refuse",
+                    via="session",
+                    object_kind="user",
+                    object_name=proved.email or None,
+                    detail={"how": "oidc", "code": found},
+                )
+                self._write(c, entry, client)
+            return found
+
+        found = self._db.write(find)
+        if isinstance(found, str):
+            raise Unauthorized(_REFUSALS[found], code=found)
+        return self.open_session(found.id, client, how="oidc")
+
+    def _first_time(self, c: Any, proved: ProvedIdentity, client: Client) -> User | str:
+        """The account that is theirs from now on, or the code of the reason against it."""
+        email = _address(proved.email)
+        user = people.by_email(c, email) if email else None
+        if user is None:
+            link = links.use_invitation(c, self._clock, email) if email else None
+            if link is None:
+                return "invitation_needed"
+            name = _shown(proved.name) or email[: people.NAME_LIMIT]
+            role = link.role or "member"
+            user = people.create(c, self._clock, name=name, email=email, role=role)
+            used = _by(
+                user,
+                "link.use",
+                via="link",
+                object_kind="link",
+                object_id=link.id,
+                purpose="invite",
+            )
+            self._write(c, used, client)
+        elif user.disabled:
+            return "account_disabled"
+        elif _issuer(people.oidc_of(c, user.id)) == _issuer(proved.subject):
+            # The provider gave the address of one person to another.
+            return "oidc_other"
+        people.link_oidc(c, user.id, proved.subject)
+        linked = _by(
+            user, "user.link", object_kind="user", object_id=user.id, subject=proved.subject
+        )
+        self._write(c, linked, client)
+        return user
 
     def open_session(
         self, user_id: str, client: Client, *, how: str, forget: Sequence[str] = ()
@@ -227,6 +306,16 @@ def _by(
         object_id=object_id,
         detail=detail,
     )
+
+
+def _issuer(subject: str | None) -> str:
+    return (subject or "").partition(" ")[0]
+
+
+def _shown(name: str) -> str:
+    """A name as `people` takes it, of what somebody else's system calls a name."""
+    words = " ".join(name.split())
+    return "".join(filter(str.isprintable, words))[: people.NAME_LIMIT].strip()
 
 
 def _address(email: str) -> str:

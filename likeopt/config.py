@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -101,6 +102,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             " `https://intranet.example.org`."
         ),
     ] = ""
+
+    oidc_issuer: Annotated[
+        str,
+        _help(
+            "OpenID Connect provider that people may sign in with, such as"
+            " `https://id.example.org/realms/main`; needs the extra `oidc`. Empty: none."
+        ),
+    ] = ""
+    oidc_client_id: Annotated[str, _help("What the provider calls Like-Opt.")] = ""
+    oidc_client_secret: Annotated[
+        str, _help("Proves to the provider that Like-Opt asks.", extra={"secret": True})
+    ] = ""
+    oidc_name: Annotated[
+        str, _help("The provider's name on the button for signing in.", min_length=1, max_length=60)
+    ] = "OpenID Connect"
 
     rate_limit: Annotated[
         int,
@@ -311,6 +327,7 @@ def _read_secret(variable: str, path: str) -> str:
 def _check_together(config: Config) -> None:
     _check_models(config)
     _check_people(config)
+    _check_provider(config)
 
 
 def _check_people(config: Config) -> None:
@@ -336,6 +353,27 @@ def _check_people(config: Config) -> None:
                 "LIKEOPT_CORS_ORIGINS must list origins like https://intranet.example.org, not"
                 f" {origin!r}"
             )
+
+
+def _check_provider(config: Config) -> None:
+    given = [config.oidc_issuer, config.oidc_client_id, config.oidc_client_secret]
+    if any(given) and not all(given):
+        raise ConfigError(
+            "LIKEOPT_OIDC_ISSUER, LIKEOPT_OIDC_CLIENT_ID and LIKEOPT_OIDC_CLIENT_SECRET need each"
+            " other"
+        )
+    try:
+        url = urlsplit(config.oidc_issuer)
+        known = url.scheme == "https" and url.hostname
+        # What is said to a provider on this machine passes nobody's wire.
+        near = url.scheme == "http" and url.hostname and is_loopback(url.hostname)
+    except ValueError:
+        known = near = None
+    if config.oidc_issuer and (not (known or near) or url.query or url.fragment):
+        raise ConfigError(
+            "LIKEOPT_OIDC_ISSUER must be like https://id.example.org/realms/main, not"
+            f" {config.oidc_issuer!r}"
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -127,6 +127,14 @@ class ModelUnavailable(LikeOptError):
     retryable = True
 
 
+class ProviderUnavailable(LikeOptError):
+    """The OpenID Connect provider does not answer, or not as it should."""
+
+    code = "oidc_unavailable"
+    status = 503
+    retryable = True
+
+
 class StorageUnavailable(LikeOptError):
     """The database does not answer or stays locked."""
 

@@ -187,6 +187,26 @@ def redis_server() -> Iterator[str]:
         yield f"redis://127.0.0.1:{port}/0"
 
 
+@contextmanager
+def openid_provider() -> Iterator[str]:
+    """An OpenID Connect provider that believes everybody; yields its issuer."""
+    issuer = f"http://127.0.0.1:{(port := free_port())}"
+    with running(
+        [
+            sys.executable,
+            "-m",
+            "oidc_provider_mock",
+            "--port",
+            str(port),
+            "--require-nonce",
+            "true",
+        ],
+        lambda: answers(f"{issuer}/jwks"),
+        environ={"AUTHLIB_INSECURE_TRANSPORT": "1", "PYTHONWARNINGS": "ignore"},
+    ):
+        yield issuer
+
+
 def chromium() -> str:
     """The path of the browser."""
     names = ("chromium", "chromium-browser", "google-chrome")

@@ -63,6 +63,31 @@ def test_forms(name: str, good: list[str], bad: list[str]) -> None:
         assert "pw" not in str(refused.value)
 
 
+PROVIDER = {
+    "LIKEOPT_OIDC_ISSUER": "https://id.example.org/realms/main",
+    "LIKEOPT_OIDC_CLIENT_ID": "like-opt",
+    "LIKEOPT_OIDC_CLIENT_SECRET": "pw",
+}
+
+
+@pytest.mark.parametrize("missing", PROVIDER)
+def test_a_provider_is_set_up_whole_or_not_at_all(missing: str) -> None:
+    assert config.load(PROVIDER).oidc_name == "OpenID Connect"
+    with pytest.raises(ConfigError, match="LIKEOPT_OIDC_ISSUER"):
+        config.load({name: value for name, value in PROVIDER.items() if name != missing})
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    ["id.example.org", "http://id.example.org", "https://", "https://a.org?x", "http://[::1"],
+)
+def test_a_provider_is_reached_with_tls(issuer: str) -> None:
+    for near in ("http://127.0.0.1:9400", "http://[::1]:9400", "http://localhost"):
+        config.load(PROVIDER | {"LIKEOPT_OIDC_ISSUER": near})
+    with pytest.raises(ConfigError, match="LIKEOPT_OIDC_ISSUER"):
+        config.load(PROVIDER | {"LIKEOPT_OIDC_ISSUER": issuer})
+
+
 def test_origins_are_a_set() -> None:
     listed = config.load({"LIKEOPT_CORS_ORIGINS": "https://a.org, https://b.org,"})
     assert listed.origins == {"https://a.org", "https://b.org"}

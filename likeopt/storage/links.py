@@ -95,6 +95,18 @@ def use(c: sa.Connection, clock: Clock, token: str) -> Link:
     return _link(c.execute(query).mappings().one_or_none())
 
 
+def use_invitation(c: sa.Connection, clock: Clock, email: str) -> Link | None:
+    """The open invitation sent to this address, used by this call; None if there is none."""
+    query = sa.update(links).where(
+        links.c.purpose == "invite",
+        links.c.email == email,
+        links.c.used_at.is_(None),
+        links.c.expires_at > clock.now_ms(),
+    )
+    row = c.execute(query.values(used_at=clock.now_ms()).returning(*_COLUMNS)).mappings().first()
+    return None if row is None else _link(row)
+
+
 def invitations(c: sa.Connection, clock: Clock) -> list[Link]:
     """Those that can still be accepted, newest first."""
     query = sa.select(*_COLUMNS).where(

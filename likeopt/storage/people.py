@@ -142,6 +142,13 @@ def link_oidc(c: sa.Connection, user_id: str, subject: str) -> None:
     c.execute(sa.update(users).where(users.c.id == user_id).values(oidc_subject=subject))
 
 
+def oidc_of(c: sa.Connection, user_id: str) -> str | None:
+    """The subject that the person may sign in as."""
+    query = sa.select(users.c.oidc_subject).where(users.c.id == user_id)
+    found: str | None = c.execute(query).scalar_one_or_none()
+    return found
+
+
 def needs_setup(c: sa.Connection) -> bool:
     """Whether the local user cannot sign in yet, so that there is no first administrator."""
     query = sa.select(users.c.id).where(

@@ -21,6 +21,8 @@ from likeopt.web.api.health import health
 from likeopt.web.api.indexing import indexing
 from likeopt.web.api.info import info
 from likeopt.web.api.me import me
+from likeopt.web.api.oidc import install as install_provider
+from likeopt.web.api.oidc import oidc
 from likeopt.web.api.openai import openai
 from likeopt.web.api.people import people
 from likeopt.web.api.search import search
@@ -44,6 +46,7 @@ API = (
     openai,
     describe,
     session,
+    oidc,
     me,
     people,
     audit,
@@ -72,6 +75,7 @@ def create_app(
     auth.install(app, services)
     errors.install(app)
     limits.install(app, config, services.clock)
+    install_provider(app, services)
     if config.origins:
         cors.install(app, config.origins)
     for blueprint in API:

@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from flask import Flask, current_app, g, request
+from flask import Flask, Response, current_app, g, request
 
+from likeopt.accounts import SignedIn
 from likeopt.errors import Forbidden, Unauthorized
 from likeopt.services import Services
 from likeopt.storage import api_keys, people
@@ -218,6 +219,16 @@ def _host_of(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
+
+
+def begin(response: Response, made: SignedIn) -> None:
+    """Have the browser keep a session that has just begun, in place of any that it had."""
+    services = context.services()
+    cookie = cookies.read(services.secret_key)
+    former = services.sessions.find(cookie) if cookie else None
+    if former is not None:
+        services.sessions.revoke(former.user_id, former.id)
+    cookies.put(response, services.secret_key, made.cookie_id)
 
 
 def of_app() -> Auth:

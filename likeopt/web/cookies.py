@@ -26,9 +26,9 @@ def is_signed(key: bytes, purpose: str, value: str, signature: str) -> bool:
     return hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace"))
 
 
-def name() -> str:
+def name(base: str = NAME) -> str:
     """The cookie's name on this connection."""
-    return SECURE_NAME if request.is_secure else NAME
+    return f"__Host-{base}" if request.is_secure else base
 
 
 def read(key: bytes) -> str | None:

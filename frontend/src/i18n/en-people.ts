@@ -197,6 +197,7 @@ export const enPeople = {
     "session.end": "Signed out",
     "session.revoke": "Ended sessions",
     "user.create": "Added an account",
+    "user.link": "Linked an account with the sign-in service",
     "user.update": "Changed an account",
     "link.create": "Made a link",
     "link.use": "Used a link",

@@ -257,6 +257,13 @@ export const en = {
     weak_password: "This password is too easy to guess. Choose another.",
     csrf: "Your session has changed in another tab. Reload the page.",
     other_site: "The request came from another site and was refused.",
+    oidc_expired: "Signing in took too long, or was begun in another window. Try again.",
+    oidc_refused: "The sign-in service did not confirm who you are. Try again.",
+    oidc_unavailable: "The sign-in service does not answer. Try again in a moment.",
+    oidc_other:
+      "The account with this address belongs to another user of the sign-in service. Ask an administrator.",
+    invitation_needed: "You have no account here yet. Ask an administrator to invite you.",
+    account_disabled: "This account is disabled. Ask an administrator.",
     guest_refused:
       "Without signing in, this server can be used only at the machine that it runs on.",
     access_revoked:

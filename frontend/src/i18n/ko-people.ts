@@ -188,6 +188,7 @@ export const koPeople: typeof enPeople = {
     "session.end": "로그아웃",
     "session.revoke": "다른 세션 종료",
     "user.create": "사용자 추가",
+    "user.link": "계정을 로그인 서비스와 연결",
     "user.update": "사용자 변경",
     "link.create": "링크 생성",
     "link.use": "링크 사용",

@@ -42,6 +42,7 @@ class SessionState(msgspec.Struct):
 
     `csrf` is what changes must carry in the header X-CSRF-Token. `guest`: sign-in is skipped on
     this server. `needs_setup`: nobody can sign in before the link in the terminal was opened.
+    `oidc` is the name of the provider that one can sign in with at /api/v1/oidc/start.
     """
 
     user: Me | None
@@ -49,6 +50,7 @@ class SessionState(msgspec.Struct):
     csrf: str | None
     guest: bool
     needs_setup: bool
+    oidc: str | None
 
 
 class LinkToken(msgspec.Struct, forbid_unknown_fields=True):
@@ -163,20 +165,11 @@ def accept_link(body: Acceptance) -> Response:
 
 
 def signed_in(made: SignedIn) -> Response:
-    """The state of a session that has just begun, in place of any that the browser had."""
-    _end_former()
+    """The state of a session that has just begun."""
     state = _state(Identity(made.user, "session", session=made.session))
     response = Response(msgspec.json.encode(state), content_type=JSON)
-    cookies.put(response, services().secret_key, made.cookie_id)
+    auth.begin(response, made)
     return response
-
-
-def _end_former() -> None:
-    found = services()
-    cookie = cookies.read(found.secret_key)
-    former = found.sessions.find(cookie) if cookie else None
-    if former is not None:
-        found.sessions.revoke(former.user_id, former.id)
 
 
 def _state(who: Identity | None) -> SessionState:
@@ -193,4 +186,5 @@ def _state(who: Identity | None) -> SessionState:
         csrf=auth.of_app().csrf_token(who) if who else None,
         guest=found.config.guest,
         needs_setup=not signed_in and found.db.read(people.needs_setup),
+        oidc=found.config.oidc_name if found.config.oidc_issuer else None,
     )

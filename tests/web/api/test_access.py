@@ -142,6 +142,9 @@ PUBLIC = PAGES | {
     "GET /api/docs": Call(200, 200, 200),
     "GET /api/v1/session": Call(200, 200, 200),
     "POST /api/v1/session": Call(401, 401, 401, send=body(email="x@y.z", password="wrong")),
+    # Without a provider in the settings.
+    "GET /api/v1/oidc/start": Call(404, 404, 404),
+    "GET /api/v1/oidc/callback": Call(404, 404, 404),
     "POST /api/v1/link": Call(404, 404, 404, send=body(token="none")),
     "POST /api/v1/link/accept": Call(404, 404, 404, send=body(token="none", password="none")),
 }
