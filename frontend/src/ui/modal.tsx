@@ -1,6 +1,9 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
+import { t } from "../i18n";
 import "./dialog.css";
+import { FormError } from "./field";
+import type { Sending } from "./send";
 
 /** A window over the page. Escape and a press beside it close it; the focus goes back after. */
 export function Modal({
@@ -40,5 +43,32 @@ export function Modal({
         {children}
       </div>
     </dialog>
+  );
+}
+
+/** The end of a form in a window: why it was not taken, a way out, and the `action`. */
+export function FormEnd({
+  sending,
+  close,
+  action,
+  incomplete,
+}: {
+  sending: Sending;
+  close: () => void;
+  action: string;
+  incomplete?: boolean;
+}): JSX.Element {
+  return (
+    <>
+      <FormError error={sending.error.value} />
+      <div class="dialog-actions">
+        <button class="button" type="button" onClick={close}>
+          {t.value.cancel}
+        </button>
+        <button class="button primary" type="submit" disabled={sending.busy.value || incomplete}>
+          {action}
+        </button>
+      </div>
+    </>
   );
 }

@@ -1,6 +1,8 @@
 import type { ComponentChildren, JSX } from "preact";
 import { PageHeader } from "../app/page-header";
+import type { Resource } from "../lib/resource";
 import "./field.css";
+import { Panel } from "./panel";
 import "./sheet.css";
 
 /** A page of sections, one below another. */
@@ -49,6 +51,28 @@ export function Section({
       </header>
       {children}
     </section>
+  );
+}
+
+/** A list as it is loaded: why it cannot be, `none` if it is empty, or a line for each item. */
+export function Lines<T>({
+  of,
+  load,
+  none,
+  line,
+}: {
+  of: Resource<{ items: T[] }>;
+  load: () => void;
+  none?: string;
+  line: (item: T) => ComponentChildren;
+}): JSX.Element {
+  const { data, error } = of.state.value;
+  if (error && !data) return <Panel error={error} retry={load} />;
+  if (none && data?.items.length === 0) return <p class="none">{none}</p>;
+  return (
+    <ul class="lines" aria-busy={!data}>
+      {data?.items.map(line)}
+    </ul>
   );
 }
 

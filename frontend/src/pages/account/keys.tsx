@@ -15,13 +15,12 @@ import { t } from "../../i18n";
 import { formatDate, formatWhen } from "../../lib/format";
 import { Resource } from "../../lib/resource";
 import { confirm } from "../../ui/dialog";
-import { Check, Choice, Field, FormError, valuesOf } from "../../ui/field";
+import { Check, Choice, Field, valuesOf } from "../../ui/field";
 import { Icon } from "../../ui/icon";
-import { Modal } from "../../ui/modal";
-import { Panel } from "../../ui/panel";
+import { FormEnd, Modal } from "../../ui/modal";
 import { SecretDialog } from "../../ui/secret";
 import { useSending } from "../../ui/send";
-import { Line, Section } from "../../ui/sheet";
+import { Line, Lines, Section } from "../../ui/sheet";
 import { toast, toastError } from "../../ui/toast";
 
 const keys = new Resource<{ items: Key[] }>();
@@ -34,7 +33,6 @@ export function Keys(): JSX.Element {
   useEffect(() => {
     load();
   }, []);
-  const { data, error } = keys.state.value;
   return (
     <Section
       title={t.value.keys}
@@ -51,17 +49,12 @@ export function Keys(): JSX.Element {
         </button>
       }
     >
-      {error && !data ? (
-        <Panel error={error} retry={load} />
-      ) : data && data.items.length === 0 ? (
-        <p class="none">{t.value.noKeys}</p>
-      ) : (
-        <ul class="lines" aria-busy={!data}>
-          {data?.items.map((key) => (
-            <KeyLine key={key.id} apiKey={key} />
-          ))}
-        </ul>
-      )}
+      <Lines
+        of={keys}
+        load={load}
+        none={t.value.noKeys}
+        line={(key) => <KeyLine key={key.id} apiKey={key} />}
+      />
       {making.value && (
         <MakeKey
           close={() => {
@@ -140,13 +133,15 @@ interface Making {
 }
 
 function MakeKey({ close, onMade }: Making): JSX.Element {
-  const { busy, error, run } = useSending();
+  const sending = useSending();
   const scopes = useSignal<Scope[]>(["read", "chat"]);
   const days = useSignal("90");
   const submit = (event: TargetedSubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
     const name = valuesOf(event.currentTarget)("name");
-    run(async (signal) => onMade(await makeKey(name, scopes.value, expiryIn(days.value), signal)));
+    sending.run(async (signal) =>
+      onMade(await makeKey(name, scopes.value, expiryIn(days.value), signal)),
+    );
   };
   const offered = SCOPES.filter((scope) => scope !== "admin" || admin.value);
   return (
@@ -183,19 +178,12 @@ function MakeKey({ close, onMade }: Making): JSX.Element {
             </option>
           ))}
         </Choice>
-        <FormError error={error.value} />
-        <div class="dialog-actions">
-          <button class="button" type="button" onClick={close}>
-            {t.value.cancel}
-          </button>
-          <button
-            class="button primary"
-            type="submit"
-            disabled={busy.value || scopes.value.length === 0}
-          >
-            {t.value.createKey}
-          </button>
-        </div>
+        <FormEnd
+          sending={sending}
+          close={close}
+          action={t.value.createKey}
+          incomplete={scopes.value.length === 0}
+        />
       </form>
     </Modal>
   );

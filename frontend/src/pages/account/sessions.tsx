@@ -5,8 +5,7 @@ import { t } from "../../i18n";
 import { formatMoment, formatWhen } from "../../lib/format";
 import { Resource } from "../../lib/resource";
 import { Icon } from "../../ui/icon";
-import { Panel } from "../../ui/panel";
-import { Line, Section } from "../../ui/sheet";
+import { Line, Lines, Section } from "../../ui/sheet";
 import { toast, toastError } from "../../ui/toast";
 import { readAgent } from "./agent";
 
@@ -20,28 +19,23 @@ export function Sessions(): JSX.Element {
   useEffect(() => {
     loadSessions();
   }, []);
-  const { data, error } = sessions.state.value;
-  const items = data?.items ?? [];
+  const count = sessions.state.value.data?.items.length ?? 0;
   return (
     <Section
       title={t.value.sessions}
       action={
-        items.length > 1 && (
+        count > 1 && (
           <button class="button" type="button" onClick={endOthers}>
             {t.value.signOutElsewhere}
           </button>
         )
       }
     >
-      {error && !data ? (
-        <Panel error={error} retry={loadSessions} />
-      ) : (
-        <ul class="lines" aria-busy={!data}>
-          {items.map((one) => (
-            <SessionLine key={one.id} session={one} />
-          ))}
-        </ul>
-      )}
+      <Lines
+        of={sessions}
+        load={loadSessions}
+        line={(one) => <SessionLine key={one.id} session={one} />}
+      />
     </Section>
   );
 }

@@ -11,8 +11,8 @@ import {
 import type { Collection } from "../../api/types";
 import { t } from "../../i18n";
 import { Resource } from "../../lib/resource";
-import { Check, FormError } from "../../ui/field";
-import { Modal } from "../../ui/modal";
+import { Check } from "../../ui/field";
+import { FormEnd, Modal } from "../../ui/modal";
 import { Panel } from "../../ui/panel";
 import { Picker } from "../../ui/picker";
 import { useSending } from "../../ui/send";
@@ -52,7 +52,7 @@ export function Readers({ collection, close }: Props): JSX.Element {
 }
 
 function Form({ collection, close, readers, directory }: Props & Data): JSX.Element {
-  const { busy, error, run } = useSending();
+  const sending = useSending();
   const wanted = useSignal(readers);
   const { everyone, users, groups } = wanted.value;
   const set = (change: Partial<Named>) => {
@@ -60,7 +60,7 @@ function Form({ collection, close, readers, directory }: Props & Data): JSX.Elem
   };
   const submit = async (event: Event) => {
     event.preventDefault();
-    if (!(await run((signal) => setReaders(collection.id, wanted.peek(), signal)))) return;
+    if (!(await sending.run((signal) => setReaders(collection.id, wanted.peek(), signal)))) return;
     toast(t.value.saved);
     collections.load();
     close();
@@ -86,15 +86,7 @@ function Form({ collection, close, readers, directory }: Props & Data): JSX.Elem
           onChange={(chosen) => set({ users: chosen })}
         />
       )}
-      <FormError error={error.value} />
-      <div class="dialog-actions">
-        <button class="button" type="button" onClick={close}>
-          {t.value.cancel}
-        </button>
-        <button class="button primary" type="submit" disabled={busy.value}>
-          {t.value.save}
-        </button>
-      </div>
+      <FormEnd sending={sending} close={close} action={t.value.save} />
     </form>
   );
 }

@@ -3,20 +3,17 @@ import type { JSX } from "preact";
 import { changeGroup, type Group } from "../../api/people";
 import { t } from "../../i18n";
 import { askText, confirm } from "../../ui/dialog";
-import { FormError } from "../../ui/field";
 import { Icon } from "../../ui/icon";
 import { Menu } from "../../ui/menu";
-import { Modal } from "../../ui/modal";
-import { Panel } from "../../ui/panel";
+import { FormEnd, Modal } from "../../ui/modal";
 import { Picker } from "../../ui/picker";
 import { useSending } from "../../ui/send";
-import { Line, Section } from "../../ui/sheet";
+import { Line, Lines, Section } from "../../ui/sheet";
 import { toast } from "../../ui/toast";
 import { choosable, createGroup, deleteGroup, groups, loadGroups, renameGroup } from "./store";
 
 export function Groups(): JSX.Element {
   const edited = useSignal<Group | null>(null);
-  const { data, error } = groups.state.value;
   return (
     <Section
       title={t.value.groups}
@@ -27,42 +24,39 @@ export function Groups(): JSX.Element {
         </button>
       }
     >
-      {error && !data ? (
-        <Panel error={error} retry={loadGroups} />
-      ) : data && data.items.length === 0 ? (
-        <p class="none">{t.value.noGroups}</p>
-      ) : (
-        <ul class="lines" aria-busy={!data}>
-          {data?.items.map((group) => (
-            <Line
-              key={group.id}
-              name={group.name}
-              facts={[t.value.members(group.members.length)]}
-              action={
-                <Menu
-                  label={t.value.actions(group.name)}
-                  items={[
-                    {
-                      icon: "people",
-                      label: t.value.editMembers,
-                      run: () => {
-                        edited.value = group;
-                      },
+      <Lines
+        of={groups}
+        load={loadGroups}
+        none={t.value.noGroups}
+        line={(group) => (
+          <Line
+            key={group.id}
+            name={group.name}
+            facts={[t.value.members(group.members.length)]}
+            action={
+              <Menu
+                label={t.value.actions(group.name)}
+                items={[
+                  {
+                    icon: "people",
+                    label: t.value.editMembers,
+                    run: () => {
+                      edited.value = group;
                     },
-                    { icon: "pencil", label: t.value.rename, run: () => askName(group) },
-                    {
-                      icon: "trash",
-                      label: t.value.delete,
-                      danger: true,
-                      run: () => askDelete(group),
-                    },
-                  ]}
-                />
-              }
-            />
-          ))}
-        </ul>
-      )}
+                  },
+                  { icon: "pencil", label: t.value.rename, run: () => askName(group) },
+                  {
+                    icon: "trash",
+                    label: t.value.delete,
+                    danger: true,
+                    run: () => askDelete(group),
+                  },
+                ]}
+              />
+            }
+          />
+        )}
+      />
       {edited.value && (
         <Members
           group={edited.value}
@@ -76,12 +70,12 @@ export function Groups(): JSX.Element {
 }
 
 function Members({ group, close }: { group: Group; close: () => void }): JSX.Element {
-  const { busy, error, run } = useSending();
+  const sending = useSending();
   const members = useSignal(group.members);
   const submit = async (event: Event) => {
     event.preventDefault();
     const change = { members: members.value };
-    if (!(await run((signal) => changeGroup(group.id, change, signal)))) return;
+    if (!(await sending.run((signal) => changeGroup(group.id, change, signal)))) return;
     toast(t.value.saved);
     loadGroups();
     close();
@@ -97,15 +91,7 @@ function Members({ group, close }: { group: Group; close: () => void }): JSX.Ele
             members.value = chosen;
           }}
         />
-        <FormError error={error.value} />
-        <div class="dialog-actions">
-          <button class="button" type="button" onClick={close}>
-            {t.value.cancel}
-          </button>
-          <button class="button primary" type="submit" disabled={busy.value}>
-            {t.value.save}
-          </button>
-        </div>
+        <FormEnd sending={sending} close={close} action={t.value.save} />
       </form>
     </Modal>
   );

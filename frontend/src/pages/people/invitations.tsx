@@ -4,20 +4,18 @@ import { type Invitation, invite } from "../../api/people";
 import type { Role } from "../../api/types";
 import { t } from "../../i18n";
 import { formatMoment } from "../../lib/format";
-import { Choice, Field, FormError, valuesOf } from "../../ui/field";
+import { Choice, Field, valuesOf } from "../../ui/field";
 import { Icon } from "../../ui/icon";
-import { Modal } from "../../ui/modal";
-import { Panel } from "../../ui/panel";
+import { FormEnd, Modal } from "../../ui/modal";
 import { SecretDialog } from "../../ui/secret";
 import { useSending } from "../../ui/send";
-import { Line, Section } from "../../ui/sheet";
+import { Line, Lines, Section } from "../../ui/sheet";
 import { toast } from "../../ui/toast";
 import { invitations, loadInvitations, withdraw } from "./store";
 
 export function Invitations(): JSX.Element {
   const inviting = useSignal(false);
   const link = useSignal("");
-  const { data, error } = invitations.state.value;
   return (
     <Section
       title={t.value.invitations}
@@ -33,17 +31,12 @@ export function Invitations(): JSX.Element {
         </button>
       }
     >
-      {error && !data ? (
-        <Panel error={error} retry={loadInvitations} />
-      ) : data && data.items.length === 0 ? (
-        <p class="none">{t.value.noInvitations}</p>
-      ) : (
-        <ul class="lines" aria-busy={!data}>
-          {data?.items.map((one) => (
-            <InvitationLine key={one.id} invitation={one} />
-          ))}
-        </ul>
-      )}
+      <Lines
+        of={invitations}
+        load={loadInvitations}
+        none={t.value.noInvitations}
+        line={(one) => <InvitationLine key={one.id} invitation={one} />}
+      />
       {inviting.value && (
         <Invite
           close={() => {
@@ -99,12 +92,12 @@ function InvitationLine({ invitation }: { invitation: Invitation }): JSX.Element
 type InviteProps = { close: () => void; onMade: (link: string) => void };
 
 function Invite({ close, onMade }: InviteProps): JSX.Element {
-  const { busy, error, run } = useSending();
+  const sending = useSending();
   const role = useSignal<Role>("member");
   const submit = (event: TargetedSubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
     const email = valuesOf(event.currentTarget)("email");
-    run(async (signal) => onMade((await invite(email, role.value, signal)).link));
+    sending.run(async (signal) => onMade((await invite(email, role.value, signal)).link));
   };
   return (
     <Modal title={t.value.invite} close={close}>
@@ -129,15 +122,7 @@ function Invite({ close, onMade }: InviteProps): JSX.Element {
           <option value="member">{t.value.roles.member}</option>
           <option value="admin">{t.value.roles.admin}</option>
         </Choice>
-        <FormError error={error.value} />
-        <div class="dialog-actions">
-          <button class="button" type="button" onClick={close}>
-            {t.value.cancel}
-          </button>
-          <button class="button primary" type="submit" disabled={busy.value}>
-            {t.value.invite}
-          </button>
-        </div>
+        <FormEnd sending={sending} close={close} action={t.value.invite} />
       </form>
     </Modal>
   );

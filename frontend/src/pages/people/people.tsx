@@ -5,9 +5,8 @@ import { t } from "../../i18n";
 import { formatDate } from "../../lib/format";
 import { askText, confirm } from "../../ui/dialog";
 import { type Item, Menu } from "../../ui/menu";
-import { Panel } from "../../ui/panel";
 import { SecretDialog } from "../../ui/secret";
-import { Line, Section } from "../../ui/sheet";
+import { Line, Lines, Section } from "../../ui/sheet";
 import { toast } from "../../ui/toast";
 import { changePerson, isMe, loadPeople, people, resetLink, signOutPerson } from "./store";
 
@@ -18,24 +17,21 @@ interface Reset {
 
 export function People(): JSX.Element {
   const reset = useSignal<Reset | null>(null);
-  const { data, error } = people.state.value;
   return (
     <Section title={t.value.accounts} help={t.value.peopleHelp}>
-      {error && !data ? (
-        <Panel error={error} retry={loadPeople} />
-      ) : (
-        <ul class="lines" aria-busy={!data}>
-          {data?.items.map((person) => (
-            <PersonLine
-              key={person.id}
-              person={person}
-              onReset={(made) => {
-                reset.value = made;
-              }}
-            />
-          ))}
-        </ul>
-      )}
+      <Lines
+        of={people}
+        load={loadPeople}
+        line={(person) => (
+          <PersonLine
+            key={person.id}
+            person={person}
+            onReset={(made) => {
+              reset.value = made;
+            }}
+          />
+        )}
+      />
       {reset.value && (
         <SecretDialog
           title={t.value.resetLink}
