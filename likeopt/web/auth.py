@@ -5,7 +5,6 @@ What a request proves is looked up once and remembered in the worker; the copy c
 what is revoked anywhere is refused everywhere within 100 ms.
 """
 
-import ipaddress
 from collections import OrderedDict
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ import msgspec
 from flask import Flask, Response, current_app, g, request
 
 from likeopt.accounts import SignedIn
+from likeopt.config import is_loopback
 from likeopt.errors import Forbidden, Unauthorized
 from likeopt.services import Services
 from likeopt.storage import api_keys, people
@@ -196,7 +196,7 @@ def require_local() -> None:
     origin = request.headers.get("Origin")
     if (
         forwarded
-        or not _is_loopback(request.remote_addr or "")
+        or not is_loopback(request.remote_addr or "")
         or _host_of(f"//{request.headers.get('Host', '')}") not in _LOCAL_NAMES
         or (origin is not None and origin != request.host_url.rstrip("/"))
     ):
@@ -204,14 +204,6 @@ def require_local() -> None:
             "Guests must sit at this machine: open the server's own address, without a proxy.",
             code="guest_refused",
         )
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return parsed.is_loopback
 
 
 def _host_of(url: str) -> str:
