@@ -25,6 +25,9 @@ TIMEOUT = urllib3.Timeout(connect=10, read=30)
 # Slow servers may not hold a request for ever by sending a byte now and then.
 TOTAL_SECONDS = 120
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# All that is routed in the public internet. Outside it lie forms of IPv4 addresses that a router
+# may translate (`::127.0.0.1`, RFC 8215's 64:ff9b:1::/48) and what `ipaddress` takes for global.
+GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -180,6 +183,8 @@ def may_reach(address: Address, allow_private: bool) -> bool:
         return False
     if address.is_loopback or address.is_private:
         return allow_private
+    if isinstance(address, ipaddress.IPv6Address) and address not in GLOBAL_UNICAST:
+        return False
     return address.is_global
 
 

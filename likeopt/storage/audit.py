@@ -72,7 +72,7 @@ def list_(
 ) -> EventPage:
     """One page, newest first; BadInput for a bad limit or cursor."""
     cursors.check_limit(limit)
-    before = None if cursor is None else cursors.decode(cursor, tuple[int])[0]
+    before = None if cursor is None else cursors.decode(cursor, tuple[cursors.Number])[0]
     rows = _rows(c, filters, limit + 1, before)
     return EventPage([_event(row) for row in rows[:limit]], cursors.next_cursor(rows, limit, "id"))
 

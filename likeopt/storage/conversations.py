@@ -102,7 +102,7 @@ def list_(
         .limit(limit + 1)
     )
     if cursor:
-        last = cursors.decode(cursor, tuple[int, str])
+        last = cursors.decode(cursor, tuple[cursors.Number, cursors.Id])
         before = sa.tuple_(*(sa.literal(value) for value in last))
         here = sa.tuple_(conversations.c.updated_at, conversations.c.id)
         statement = statement.where(here < before)

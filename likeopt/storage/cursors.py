@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -12,6 +12,11 @@ from likeopt.errors import BadInput
 T = TypeVar("T")
 
 MAX_LIMIT = 200
+# Of SQLite's and PostgreSQL's widest column: both drivers fail at more.
+MAX_INTEGER = 2**63 - 1
+# What a sort key is made of; anything else is not compared with a column.
+Number = Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)]
+Id = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-z]{1,32}\Z")]
 
 
 def encode(*key: str | int) -> str:
@@ -20,7 +25,7 @@ def encode(*key: str | int) -> str:
 
 
 def decode(cursor: str, kind: type[T]) -> T:
-    """The sort key in `cursor`; `kind` is its type, such as `tuple[int, str]`.
+    """The sort key in `cursor`; `kind` is its type, such as `tuple[Number, Id]`.
 
     Raises BadInput for anything that `encode` did not make.
     """

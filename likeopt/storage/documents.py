@@ -310,7 +310,7 @@ def list_(
     cursors.check_limit(limit)
     if wanted.collection is not None and wanted.collection not in reader.collections:
         raise NotFound("No such collection.")
-    key = None if cursor is None else cursors.decode(cursor, tuple[int, str])
+    key = None if cursor is None else cursors.decode(cursor, tuple[cursors.Number, cursors.Id])
     scope = [wanted.collection] if wanted.collection else sorted(reader.collections)
     ids = c.execute(_newest(c, scope, wanted, key, limit + 1)).scalars().all()
     found = document_rows.read(c, ids[:limit])

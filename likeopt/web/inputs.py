@@ -46,14 +46,14 @@ def read_json(kind: type[T]) -> T:
     if not raw.strip():
         raise BadInput("The request has no body; a JSON object was expected.", code="empty_body")
     try:
-        value = msgspec.json.decode(raw)
+        value = clean(msgspec.json.decode(raw))
     except UnicodeDecodeError:
         raise _invalid_utf8("The request's body") from None
     except RecursionError:
         raise BadInput("The JSON is nested too deeply.", code="invalid_json") from None
     except msgspec.DecodeError as error:
         raise BadInput(f"The body is not JSON: {error}.", code="invalid_json") from None
-    return convert(clean(value), kind, strict=True)
+    return convert(value, kind, strict=True)
 
 
 def _read_body() -> bytes:

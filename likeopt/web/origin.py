@@ -67,8 +67,16 @@ def _refuse_other_sites(origins: frozenset[str]) -> None:
         return
     origin = request.headers.get("Origin")
     # Without the scheme: a proxy that is not believed may have spoken TLS.
-    elsewhere = origin is not None and urlsplit(origin).netloc.lower() != request.host.lower()
+    elsewhere = origin is not None and _netloc(origin) != request.host.lower()
     if not elsewhere and site not in ("cross-site", "same-site"):
         return
     if not (origin in origins and auth.bearer() is not None):
         raise Forbidden("This request came from a page of another site.", code="other_site")
+
+
+def _netloc(origin: str) -> str:
+    """Host and port of an origin; empty for what no browser sends."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""

@@ -505,6 +505,10 @@ def test_bad_urls_are_refused(address: str) -> None:
         ("0.0.0.0", False, False),
         ("::", False, False),
         ("100.64.0.1", False, False),
+        ("::127.0.0.1", False, False),
+        ("::ffff:0:127.0.0.1", False, False),
+        ("64:ff9b:1::7f00:1", False, False),
+        ("fec0::1", False, False),
     ],
 )
 def test_which_addresses_may_be_reached(address: str, public: bool, private: bool) -> None:

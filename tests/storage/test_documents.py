@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from likeopt.errors import BadInput, Forbidden, NotFound, Unauthorized
-from likeopt.storage import access, collections, documents, jobs, passages
+from likeopt.storage import access, collections, cursors, documents, jobs, passages
 from likeopt.storage.db import Database
 from likeopt.storage.documents import Wanted
 from likeopt.storage.reader import Reader
@@ -201,7 +201,16 @@ def test_a_page_costs_the_same_queries_however_long_it_is(
     assert counted == [4, 4]
 
 
-@pytest.mark.parametrize("cursor", ["x", "!", "한", "W10", "WyJhIiwiYiJd", "WzEsMl0", "bnVsbA=="])
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        *("x", "!", "한", "W10", "WyJhIiwiYiJd", "WzEsMl0", "bnVsbA=="),
+        # What no column can hold, and no driver takes.
+        cursors.encode(2**63, "a"),
+        cursors.encode(-(2**64), "a"),
+        cursors.encode(1, "\0"),
+    ],
+)
 def test_a_bad_cursor_is_refused(sqlite_database: Database, clock: FakeClock, cursor: str) -> None:
     reader = library.prepared(sqlite_database, clock)
     with pytest.raises(BadInput, match="cursor"):

@@ -30,6 +30,8 @@ def post(client: Client, body: bytes, kind: str = "application/json") -> tuple[i
         (b'{"name": "a\\u0000b"}', 400, "null_character", "null character"),
         (b'{"name": "\\ud800x"}', 400, "invalid_json", "not JSON"),
         (b"[" * 100_000, 400, "invalid_json", "nested too deeply"),
+        # Not too deep for the decoder, but for what looks at each text afterwards.
+        (b"[" * 700 + b"]" * 700, 400, "invalid_json", "nested too deeply"),
         (b'{"name": "' + b"x" * (1 << 20) + b'"}', 413, "too_large", "larger than 256 KiB"),
         (b'{"name": "   "}', 400, "bad_input", "empty"),
         (b'{"name": "' + b"x" * 500 + b'"}', 400, "bad_input", "longer than"),

@@ -56,7 +56,7 @@ def test_other_sites_change_nothing(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "origin",
-    ["http://evil.example.com", "http://localhost:8081", "null", ""],
+    ["http://evil.example.com", "http://localhost:8081", "null", "", "http://[::1"],
 )
 def test_other_origin_changes_nothing_without_fetch_metadata(client: Client, origin: str) -> None:
     refused = client.post("/api/v1/collections", json={"name": "x"}, headers={"Origin": origin})

@@ -21,6 +21,7 @@ from likeopt.errors import (
 from likeopt.shapes import Document, DocumentList
 from likeopt.storage import documents as stored
 from likeopt.storage import passages
+from likeopt.storage.cursors import MAX_INTEGER
 from likeopt.storage.reader import DEFAULT_COLLECTION
 from likeopt.web import errors, middleware, originals, uploads
 from likeopt.web.context import note, reader, services
@@ -111,9 +112,10 @@ class OriginalQuery(msgspec.Struct, forbid_unknown_fields=True):
 class TextQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Which part of the text."""
 
-    at: Annotated[int, Meta(description="A character of the text, from 0.")] = 0
+    at: Annotated[int, Meta(description="A character of the text, from 0.", le=MAX_INTEGER)] = 0
     version: Annotated[
-        int | None, Meta(description="The version that a citation names; else the newest.")
+        Annotated[int, Meta(le=MAX_INTEGER, ge=-MAX_INTEGER)] | None,
+        Meta(description="The version that a citation names; else the newest."),
     ] = None
 
 

@@ -292,6 +292,8 @@ def test_text_of_a_document(served: Server) -> None:
     path = f"{PATH}/{document['id']}/text"
     assert served.json("GET", f"{path}?at=100000", status=400)["code"] == "bad_input"
     assert served.json("GET", f"{path}?version=999999", status=404)["code"] == "version_gone"
+    for too_large in (f"at={2**63}", f"version={2**63}", f"version={10**30}"):
+        assert served.json("GET", f"{path}?{too_large}", status=400)["code"] == "bad_input"
 
 
 def test_text_before_there_is_any(client: Client, upload: Upload) -> None:
