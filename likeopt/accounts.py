@@ -21,6 +21,8 @@ DISABLED = "This account is disabled; an administrator can enable it."
 _REFUSALS = {
     "account_disabled": DISABLED,
     "invitation_needed": "Nobody with this address has an account; an administrator can invite.",
+    "email_unverified": "The provider does not say that your e-mail address is verified.",
+    "email_unconfirmed": "No administrator has confirmed that this account's address is yours.",
     "oidc_other": "The account of this address belongs to somebody else at the provider.",
 }
 
@@ -86,10 +88,12 @@ class Accounts:
     def sign_in_with(self, proved: ProvedIdentity, client: Client) -> SignedIn:
         """Let in whom an OpenID Connect provider knows.
 
-        Who comes for the first time is found by their address: the account of that address is
-        linked for good, or an open invitation to it is used. Raises Unauthorized with the code
-        `invitation_needed` (neither exists), `oidc_other` (the account is linked with somebody
-        else at this provider) or `account_disabled`.
+        Who comes for the first time is found by their address: the account for which an
+        administrator chose that address is linked for good, or an open invitation to it is used.
+        Raises Unauthorized with the code `email_unverified` (the provider vouches for no address),
+        `invitation_needed` (neither account nor invitation), `email_unconfirmed` (the account's
+        address was typed by whoever opened an invitation, who may be anybody), `oidc_other` (the
+        account is linked with somebody else at this provider) or `account_disabled`.
         """
 
         def find(c: Any) -> User | str:
@@ -116,14 +120,18 @@ class Accounts:
     def _first_time(self, c: Any, proved: ProvedIdentity, client: Client) -> User | str:
         """The account that is theirs from now on, or the code of the reason against it."""
         email = _address(proved.email)
-        user = people.by_email(c, email) if email else None
+        if not email:
+            return "email_unverified"
+        user = people.by_email(c, email)
         if user is None:
-            link = links.use_invitation(c, self._clock, email) if email else None
+            link = links.use_invitation(c, self._clock, email)
             if link is None:
                 return "invitation_needed"
             name = _shown(proved.name) or email[: people.NAME_LIMIT]
             role = link.role or "member"
-            user = people.create(c, self._clock, name=name, email=email, role=role)
+            user = people.create(
+                c, self._clock, name=name, email=email, role=role, email_confirmed=True
+            )
             used = _by(
                 user,
                 "link.use",
@@ -135,6 +143,8 @@ class Accounts:
             self._write(c, used, client)
         elif user.disabled:
             return "account_disabled"
+        elif not user.email_confirmed:
+            return "email_unconfirmed"
         elif _issuer(people.oidc_of(c, user.id)) == _issuer(proved.subject):
             # The provider gave the address of one person to another.
             return "oidc_other"
@@ -272,7 +282,14 @@ class Accounts:
     def _account_of(self, c: Any, link: Link, name: str, email: str) -> User:
         if link.purpose == "invite":
             role = link.role or "member"
-            return people.create(c, self._clock, name=name, email=email, role=role)
+            return people.create(
+                c,
+                self._clock,
+                name=name,
+                email=email,
+                role=role,
+                email_confirmed=link.email is not None,
+            )
         user_id = str(link.user_id)
         if link.purpose == "setup":
             if not people.needs_setup(c):

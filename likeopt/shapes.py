@@ -144,11 +144,15 @@ class Transcript(msgspec.Struct, frozen=True):
 
 
 class Person(msgspec.Struct, frozen=True):
-    """An account; `email` is null only before the first administrator was set up."""
+    """An account; `email` is null only before the first administrator was set up.
+
+    `email_confirmed`: an administrator chose the address, or has sent it again since.
+    """
 
     id: str
     name: str
     email: str | None
+    email_confirmed: bool
     role: people.Role
     disabled: bool
     has_password: bool

@@ -19,11 +19,15 @@ NAME_LIMIT = 120
 
 
 class User(msgspec.Struct, frozen=True):
-    """An account. `email` is null only for the local user before the first set-up."""
+    """An account. `email` is null only for the local user before the first set-up.
+
+    `email_confirmed`: an administrator chose the address, not whoever opened an invitation.
+    """
 
     id: str
     name: str
     email: str | None
+    email_confirmed: bool
     role: Role
     disabled: bool
     created_at: int
@@ -55,7 +59,15 @@ def list_(c: sa.Connection) -> list[User]:
     return _read(c, sa.true())
 
 
-def create(c: sa.Connection, clock: Clock, *, name: str, email: str, role: Role) -> User:
+def create(
+    c: sa.Connection,
+    clock: Clock,
+    *,
+    name: str,
+    email: str,
+    role: Role,
+    email_confirmed: bool = False,
+) -> User:
     """A new account, which cannot sign in before it has a password or an OpenID subject.
 
     Raises Conflict if the address is taken.
@@ -65,13 +77,14 @@ def create(c: sa.Connection, clock: Clock, *, name: str, email: str, role: Role)
         id=new_id(clock),
         name=clean_line(name, what="The name", limit=NAME_LIMIT),
         email=_free_email(c, email),
+        email_confirmed=email_confirmed,
         role=role,
         disabled=False,
         created_at=clock.now_ms(),
         has_password=False,
     )
     row = {name: getattr(made, name) for name in ("id", "name", "email", "role", "created_at")}
-    c.execute(sa.insert(users).values(**row))
+    c.execute(sa.insert(users).values(**row, email_confirmed=int(email_confirmed)))
     return made
 
 
@@ -86,6 +99,7 @@ def update(
 ) -> User:
     """Change what is given; NotFound if there is no such user.
 
+    Only administrators give an `email`, so it counts as confirmed, the one until now included.
     Raises Conflict if the address is taken, or if no enabled administrator would be left. Links
     that a person made who is no longer an administrator stop working.
     """
@@ -96,6 +110,7 @@ def update(
         values["name"] = clean_line(name, what="The name", limit=NAME_LIMIT)
     if email is not None:
         values["email"] = _free_email(c, email, but=user_id)
+        values["email_confirmed"] = 1
     if role is not None:
         values["role"] = role
     if disabled is not None:
@@ -171,6 +186,7 @@ def _read(c: sa.Connection, which: sa.ColumnElement[bool]) -> list[User]:
             id=row.id,
             name=row.name,
             email=row.email,
+            email_confirmed=bool(row.email_confirmed),
             role=row.role,
             disabled=bool(row.disabled),
             created_at=row.created_at,

@@ -68,6 +68,8 @@ users = Table(
     _time("created_at"),
     # Lower-cased, NFC; null until the local user becomes the first administrator.
     Column("email", Text, nullable=True),
+    # Whether an administrator chose it: what people type themselves proves nothing.
+    Column("email_confirmed", Integer, nullable=False, server_default="0"),
     # Argon2id in its encoded form, parameters and salt included.
     Column("password_hash", Text, nullable=True),
     # Who this is at the OpenID Connect provider: issuer and subject.

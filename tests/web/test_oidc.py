@@ -20,7 +20,7 @@ from likeopt.services import Services
 from likeopt.storage import audit, links, people
 from likeopt.web.app import create_app
 from tests.servers import free_port, openid_provider
-from tests.web.conftest import Client, let_in, serving
+from tests.web.conftest import PASSWORD, Client, let_in, serving
 
 ANN = "ann@example.org"
 START, CALLBACK, STATE = "/api/v1/oidc/start", "/api/v1/oidc/callback", "/api/v1/session"
@@ -131,9 +131,92 @@ def test_an_address_that_is_not_verified_is_nobodys(
     )
     for email in (ANN, "new@example.org"):
         known(issuer, "liar", email=email, email_verified=verified)
-        assert sign_in(client, "liar") == "/sign-in#invitation_needed"
+        assert sign_in(client, "liar") == "/sign-in#email_unverified"
     assert client.get(STATE).json["user"] is None
     assert len(services.db.read(lambda c: links.invitations(c, services.clock))) == 1
+
+
+def invited_as(client: Client, services: Services, email: str) -> str:
+    """The id of somebody who opened an invitation without an address, and typed this one."""
+    _, token = services.db.write(lambda c: links.create(c, services.clock, "invite", role="member"))
+    accepted = client.post(
+        "/api/v1/link/accept",
+        json={"token": token, "password": PASSWORD, "name": "Mallory", "email": email},
+    )
+    assert accepted.status_code == 200, accepted.text
+    user_id: str = accepted.json["user"]["id"]
+    return user_id
+
+
+def administrator(app: Flask, services: Services) -> tuple[Client, dict[str, str]]:
+    """A client signed in as one, and the headers of its changes."""
+    let_in(services, "boss@example.org", role="admin")
+    boss: Client = app.test_client()
+    signed_in = boss.post(STATE, json={"email": "boss@example.org", "password": PASSWORD})
+    return boss, {"X-CSRF-Token": signed_in.json["csrf"]}
+
+
+def test_who_types_the_address_of_a_colleague_does_not_get_them(
+    app: Flask, client: Client, services: Services, issuer: str
+) -> None:
+    mallory = invited_as(client, services, ANN)
+    known(issuer, "ann", email=ANN, email_verified=True)
+    colleague: Client = app.test_client()
+    # The colleague does not land in the account of somebody who knows its password.
+    assert sign_in(colleague, "ann") == "/sign-in#email_unconfirmed"
+    assert colleague.get(STATE).json["user"] is None
+    assert noted(services, "user.link") == []
+    assert noted(services, "session.refuse")[0].detail["code"] == "email_unconfirmed"
+    # An invitation would go to waste.
+    boss, csrf = administrator(app, services)
+    again = boss.post("/api/v1/invitations", json={"email": ANN}, headers=csrf)
+    assert again.status_code == 409
+    # What the administrator does about it: the account loses the address, the colleague is invited.
+    listed = {one["id"]: one for one in boss.get("/api/v1/users").json["items"]}
+    assert listed[mallory]["email_confirmed"] is False
+    moved = {"email": "mallory@example.org", "disabled": True}
+    assert boss.patch(f"/api/v1/users/{mallory}", json=moved, headers=csrf).status_code == 200
+    assert boss.post("/api/v1/invitations", json={"email": ANN}, headers=csrf).status_code == 201
+    assert sign_in(colleague, "ann") == "/"
+    assert colleague.get(STATE).json["user"]["id"] != mallory
+
+
+def test_whoever_has_a_typed_address_at_the_provider_does_not_get_the_account(
+    app: Flask, client: Client, services: Services, issuer: str
+) -> None:
+    """The reverse: a mistyped address may be somebody else's, who must not get in by it."""
+    typed = invited_as(client, services, "ann@exmaple.org")
+    known(issuer, "other", email="ann@exmaple.org", email_verified=True)
+    other: Client = app.test_client()
+    assert sign_in(other, "other") == "/sign-in#email_unconfirmed"
+    # Nor does somebody who is signed in with a password get linked by passing through.
+    known(issuer, "ann", email=ANN, email_verified=True)
+    assert sign_in(client, "ann") == "/sign-in#invitation_needed"
+    assert noted(services, "user.link") == []
+    assert client.get(STATE).json["user"]["id"] == typed
+
+
+def test_an_address_that_an_administrator_confirms_links(
+    app: Flask, client: Client, services: Services, issuer: str
+) -> None:
+    typed = invited_as(client, services, ANN)
+    known(issuer, "ann", email=ANN, email_verified=True)
+    boss, csrf = administrator(app, services)
+    confirmed = boss.patch(f"/api/v1/users/{typed}", json={"email": ANN}, headers=csrf).json
+    assert confirmed["email_confirmed"] is True
+    ann: Client = app.test_client()
+    assert sign_in(ann, "ann") == "/"
+    assert ann.get(STATE).json["user"]["id"] == typed
+
+
+def test_nobody_confirms_their_own_address(client: Client, services: Services) -> None:
+    typed = invited_as(client, services, ANN)
+    csrf = {"X-CSRF-Token": client.get(STATE).json["csrf"]}
+    refused = client.patch(f"/api/v1/users/{typed}", json={"email": ANN}, headers=csrf)
+    assert refused.status_code == 403
+    assert client.patch("/api/v1/me", json={"email": ANN}, headers=csrf).status_code == 400
+    assert client.patch("/api/v1/me", json={"name": "Ann"}, headers=csrf).status_code == 200
+    assert not services.db.read(lambda c: people.get(c, typed)).email_confirmed
 
 
 def test_strangers_the_disabled_and_heirs_of_an_address_are_refused(
@@ -157,7 +240,7 @@ def test_a_sign_in_belongs_to_the_browser_that_began_it(
 ) -> None:
     let_in(services, ANN)
     known(issuer, "ann", email=ANN, email_verified=True)
-    other = app.test_client()
+    other: Client = app.test_client()
     begin(other)
     back = agree(begin(client), "ann")
     expired = "/sign-in#oidc_expired"

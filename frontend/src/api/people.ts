@@ -11,6 +11,8 @@ export interface Person {
   id: string;
   name: string;
   email: string | null;
+  /** Whether an administrator chose the address: nobody else's lets the provider's people in. */
+  email_confirmed: boolean;
   role: Role;
   disabled: boolean;
   has_password: boolean;

@@ -13,7 +13,7 @@ export const enPeople = {
   forgot: "Forgot your password? An administrator can give you a link to set a new one.",
   needsSetup:
     "This server has no administrator yet. Open the set-up link that it printed in its terminal.",
-  signInFailed: "Signing in with the provider did not work. Try again.",
+  signInFailed: "Signing in with the sign-in service did not work. Try again.",
   waitSeconds: (seconds: number) => `Try again in ${many(seconds, "second", "seconds")}.`,
   linkTitles: {
     setup: "Set up Like-Opt",
@@ -50,7 +50,7 @@ export const enPeople = {
   changePassword: "Change password",
   changePasswordHelp: "It signs you out everywhere else.",
   passwordChanged: "The password was changed.",
-  noPasswordHelp: "You sign in with a provider and have no password here.",
+  noPasswordHelp: "You sign in with the sign-in service and have no password here.",
   sessions: "Where you are signed in",
   thisSession: "This one",
   lastSeen: (when: string) => `Active ${when}`,
@@ -104,6 +104,11 @@ export const enPeople = {
   disableBody: (name: string) =>
     `${name} is signed out everywhere and can no longer sign in. What they own stays.`,
   changeEmail: "Change e-mail address",
+  emailUnconfirmed: "Address not confirmed",
+  confirmEmail: "Confirm e-mail address",
+  confirmEmailTitle: "Is this address theirs?",
+  confirmEmailBody: (name: string, email: string) =>
+    `${name} typed the address ${email} without proof. Once you confirm it, whoever the sign-in service knows by this address can sign in to this account.`,
   resetLink: "Link for a new password",
   resetLinkBody: (name: string) =>
     `Give this link to ${name}. It works once, for 24 hours, and is not shown again.`,
@@ -112,7 +117,8 @@ export const enPeople = {
   invitations: "Invitations",
   invite: "Invite",
   inviteHelp: "Nothing is sent: you get a link to pass on. It works once, for 7 days.",
-  inviteEmailHelp: "May be left empty; then whoever has the link chooses the address.",
+  inviteEmailHelp:
+    "May be left empty; then whoever has the link types an address, and can use the sign-in service only after you have confirmed it.",
   inviteMade: "The invitation's link",
   inviteMadeBody: "Pass it on. It works once, for 7 days, and is not shown again.",
   linkLabel: "Link",

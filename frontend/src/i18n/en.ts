@@ -260,9 +260,14 @@ export const en = {
     oidc_expired: "Signing in took too long, or was begun in another window. Try again.",
     oidc_refused: "The sign-in service did not confirm who you are. Try again.",
     oidc_unavailable: "The sign-in service does not answer. Try again in a moment.",
+    email_unverified:
+      "The sign-in service does not say that your e-mail address is verified. Verify it there, or ask an administrator.",
+    email_unconfirmed:
+      "There is an account with your e-mail address, but nobody has confirmed that it is yours. Ask an administrator to do so, or sign in with its password.",
     oidc_other:
       "The account with this address belongs to another user of the sign-in service. Ask an administrator.",
-    invitation_needed: "You have no account here yet. Ask an administrator to invite you.",
+    invitation_needed:
+      "You have no account here yet. Ask an administrator to invite your e-mail address.",
     account_disabled: "This account is disabled. Ask an administrator.",
     guest_refused:
       "Without signing in, this server can be used only at the machine that it runs on.",

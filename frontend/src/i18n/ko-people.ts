@@ -10,7 +10,7 @@ export const koPeople: typeof enPeople = {
   password: "비밀번호",
   forgot: "비밀번호를 잊으셨나요? 관리자에게 재설정 링크를 요청하세요.",
   needsSetup: "아직 관리자가 없습니다. 서버의 터미널에 표시된 설정 링크를 열어 주세요.",
-  signInFailed: "외부 계정으로 로그인하지 못했습니다. 다시 시도해 주세요.",
+  signInFailed: "로그인 서비스로 로그인하지 못했습니다. 다시 시도해 주세요.",
   waitSeconds: (seconds) => `${n(seconds)}초 뒤에 다시 시도해 주세요.`,
   linkTitles: {
     setup: "Like-Opt 시작하기",
@@ -46,7 +46,7 @@ export const koPeople: typeof enPeople = {
   changePassword: "비밀번호 바꾸기",
   changePasswordHelp: "바꾸면 다른 곳에서는 모두 로그아웃됩니다.",
   passwordChanged: "비밀번호를 바꿨습니다.",
-  noPasswordHelp: "외부 계정으로 로그인하므로 여기에는 비밀번호가 없습니다.",
+  noPasswordHelp: "로그인 서비스로 로그인하므로 여기에는 비밀번호가 없습니다.",
   sessions: "로그인한 곳",
   thisSession: "현재 사용 중",
   lastSeen: (when) => `최근 사용: ${when}`,
@@ -99,6 +99,11 @@ export const koPeople: typeof enPeople = {
   disableBody: (name) =>
     `${name} 님은 모든 곳에서 로그아웃되며 다시 로그인할 수 없습니다. 소유한 내용은 그대로 남습니다.`,
   changeEmail: "이메일 주소 바꾸기",
+  emailUnconfirmed: "확인되지 않은 주소",
+  confirmEmail: "이메일 주소 확인",
+  confirmEmailTitle: "이 주소가 본인의 것이 맞나요?",
+  confirmEmailBody: (name, email) =>
+    `${name} 님이 직접 입력한 주소(${email})입니다. 확인하면, 로그인 서비스에 이 주소로 등록된 사람이 이 계정으로 로그인할 수 있습니다.`,
   resetLink: "비밀번호 재설정 링크",
   resetLinkBody: (name) =>
     `${name} 님에게 이 링크를 전하세요. 24시간 안에 한 번만 쓸 수 있으며 다시 표시되지 않습니다.`,
@@ -107,7 +112,8 @@ export const koPeople: typeof enPeople = {
   invitations: "초대",
   invite: "초대하기",
   inviteHelp: "메일은 보내지 않습니다. 직접 전할 링크가 만들어지며, 7일 안에 한 번 쓸 수 있습니다.",
-  inviteEmailHelp: "비워 두면 링크를 받은 사람이 주소를 정합니다.",
+  inviteEmailHelp:
+    "비워 두면 링크를 받은 사람이 주소를 입력합니다. 그 주소를 확인해 주기 전에는 로그인 서비스로 로그인할 수 없습니다.",
   inviteMade: "초대 링크",
   inviteMadeBody: "초대할 사람에게 전하세요. 7일 안에 한 번만 쓸 수 있으며 다시 표시되지 않습니다.",
   linkLabel: "링크",

@@ -27,7 +27,11 @@ class PersonList(msgspec.Struct):
 
 
 class PersonChange(msgspec.Struct, forbid_unknown_fields=True):
-    """What to change; what is left out stays. Disabling someone signs them out."""
+    """What to change; what is left out stays. Disabling someone signs them out.
+
+    An `email`, be it the same, is confirmed by this: whoever the OpenID Connect provider knows by
+    it may sign in to the account.
+    """
 
     name: str | None = None
     email: str | None = None

@@ -1,5 +1,6 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
+import { session } from "../../api/client";
 import type { Person } from "../../api/people";
 import { t } from "../../i18n";
 import { formatDate } from "../../lib/format";
@@ -58,6 +59,7 @@ function PersonLine({ person, onReset }: LineProps): JSX.Element {
         <>
           {isMe(id) && <span class="tag">{t.value.thisIsYou}</span>}
           {role === "admin" && <span class="tag on">{t.value.roles.admin}</span>}
+          {isUnconfirmed(person) && <span class="tag warn">{t.value.emailUnconfirmed}</span>}
           {disabled && <span class="tag warn">{t.value.disabled}</span>}
         </>
       }
@@ -67,17 +69,25 @@ function PersonLine({ person, onReset }: LineProps): JSX.Element {
   );
 }
 
+/** Without a provider, nobody needs to know. */
+function isUnconfirmed({ email, email_confirmed: confirmed }: Person): boolean {
+  return !!session.value?.oidc && !!email && !confirmed;
+}
+
 function actions(person: Person, onReset: (made: Reset) => void): Item[] {
   const { id, name, role, disabled, email } = person;
   const other = role === "admin" ? "member" : "admin";
   const always: Item[] = [
     { icon: "pencil", label: t.value.rename, run: () => askName(person) },
     { icon: "pencil", label: t.value.changeEmail, run: () => askEmail(person) },
-    { icon: "leave", label: t.value.signOutPerson, run: () => endAll(id) },
   ];
-  if (isMe(id)) return always.slice(0, 2);
+  if (isUnconfirmed(person)) {
+    always.push({ icon: "check", label: t.value.confirmEmail, run: () => askConfirm(person) });
+  }
+  if (isMe(id)) return always;
   return [
     ...always,
+    { icon: "leave", label: t.value.signOutPerson, run: () => endAll(id) },
     ...(email
       ? [
           {
@@ -126,6 +136,16 @@ async function askEmail({ id, email }: Person): Promise<void> {
     field: { label: t.value.email, value: email ?? "" },
   });
   if (chosen && chosen !== email) await save(id, { email: chosen });
+}
+
+async function askConfirm({ id, name, email }: Person): Promise<void> {
+  if (!email) return;
+  const sure = await confirm({
+    title: t.value.confirmEmailTitle,
+    body: t.value.confirmEmailBody(name, email),
+    action: t.value.confirmEmail,
+  });
+  if (sure) await save(id, { email });
 }
 
 async function askDisable({ id, name }: Person): Promise<void> {
