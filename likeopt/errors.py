@@ -60,6 +60,14 @@ class NotFound(LikeOptError):
     status = 404
 
 
+class RequestTimeout(LikeOptError):
+    """The request arrived too slowly, or stopped arriving."""
+
+    code = "request_timeout"
+    status = 408
+    retryable = True
+
+
 class Conflict(LikeOptError):
     """The thing is in a state in which this cannot be done."""
 

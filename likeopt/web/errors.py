@@ -27,7 +27,6 @@ _HTTP_CODES: dict[int, tuple[str, str]] = {
     400: ("bad_input", ""),
     404: ("not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "This address does not answer to this method."),
-    408: ("request_timeout", ""),
     411: ("length_required", ""),
     413: ("too_large", "The request's body is larger than allowed here."),
     415: ("unsupported_type", ""),

@@ -39,7 +39,7 @@ worker_connections = _config.worker_connections
 # its pages stay shared (3 idle workers: 148 MB together instead of 356 MB).
 preload_app = True
 
-# Longer than nginx's own 60 s, so that it is nginx which closes an idle connection.
+# Connections are kept; for how long says the worker's Patience.
 keepalive = 75
 # Only a heartbeat under gevent: seconds without a turn of the loop until a worker is killed.
 timeout = 30

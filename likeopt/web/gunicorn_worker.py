@@ -1,10 +1,10 @@
-"""gunicorn's gevent worker, made fair, quick to stop, and consistent in its errors."""
+"""gunicorn's gevent worker, made fair, quick to stop, firm with slow clients, and consistent in
+its errors."""
 
 import logging
 import secrets
 import socket
 import time
-from types import TracebackType
 from typing import Any
 
 import gevent
@@ -14,13 +14,16 @@ from gunicorn.glogging import Logger as GunicornLogger
 from gunicorn.http import errors as refused
 from gunicorn.workers.ggevent import GeventWorker
 
+from likeopt.errors import RequestTimeout
+from likeopt.web.connection import Connection, Patience
+
 PROBLEM_TYPE = "application/problem+json"
 
 # How much of a body that nobody wanted is read before the connection is closed.
 DISCARD_BYTES = 256 << 20
 DISCARD_SECONDS = 30.0
 
-# What the parser refuses, before there is a request: status, reason, code, sentence.
+# What is refused before there is a request: status, reason, code, sentence.
 _LINE = (414, "URI Too Long", "address_too_long", "The address is too long; use POST instead.")
 _FIELDS = (
     431,
@@ -30,6 +33,7 @@ _FIELDS = (
 )
 _CODING = (501, "Not Implemented", "unsupported_coding", "This transfer coding is not supported.")
 _SYNTAX = (400, "Bad Request", "malformed_request", "The request is not valid HTTP.")
+_LATE = (408, "Request Timeout", RequestTimeout.code, "The request arrived too slowly.")
 _FAILED = (500, "Internal Server Error", "internal_error", "Something went wrong on the server.")
 
 log = logging.getLogger(__name__)
@@ -38,24 +42,26 @@ log = logging.getLogger(__name__)
 class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type hints
     """Serves until told to stop, then only the requests that have begun."""
 
+    patience = Patience()
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # The connection that each greenlet serves, and those that wait for their next request.
-        self._served: dict[gevent.Greenlet, socket.socket] = {}
-        self._idle: set[socket.socket] = set()
+        self._served: dict[gevent.Greenlet, Connection] = {}
+        self._idle: set[Connection] = set()
 
     def handle(self, listener: socket.socket, client: socket.socket, addr: Any) -> None:
         """Serve one connection to its end."""
         greenlet = gevent.getcurrent()
-        self._served[greenlet] = client
+        connection = self._served[greenlet] = Connection(client, self.patience)
         try:
-            super().handle(listener, client, addr)
+            super().handle(listener, connection, addr)
         finally:
             del self._served[greenlet]
 
     def timeout_ctx(self) -> "_Waiting":
         """gunicorn waits for a connection's next request inside this."""
-        return _Waiting(self._idle, self._served[gevent.getcurrent()], self.cfg.keepalive)
+        return _Waiting(self._idle, self._served[gevent.getcurrent()])
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Answer one request, then let others have their turn.
@@ -65,6 +71,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type hints
         for at most 12 % of throughput. Turns of 2 ms instead of one request were no better than
         none.
         """
+        sock.begin_body(req)
         try:
             super().handle_request(listener_name, req, sock, addr)
         finally:
@@ -102,7 +109,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type hints
                 "detail": sentence,
                 "code": code,
                 "request_id": request_id,
-                "retryable": False,
+                "retryable": status == RequestTimeout.status,
             }
         )
         head = (
@@ -118,25 +125,18 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type hints
 
 
 class _Waiting:
-    """While a connection has no request: may be closed, and is after `seconds`."""
+    """While a connection has no request: may be closed."""
 
-    def __init__(self, idle: set[socket.socket], client: socket.socket, seconds: float) -> None:
+    def __init__(self, idle: set[Connection], connection: Connection) -> None:
         self._idle = idle
-        self._client = client
-        self._timeout = gevent.Timeout(seconds, exception=False)
+        self._connection = connection
 
     def __enter__(self) -> None:
-        self._idle.add(self._client)
-        self._timeout.__enter__()
+        self._idle.add(self._connection)
+        self._connection.expect()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> Any:
-        self._idle.discard(self._client)
-        return self._timeout.__exit__(kind, error, trace)
+    def __exit__(self, *_: object) -> None:
+        self._idle.discard(self._connection)
 
 
 class Logger(GunicornLogger):  # type: ignore[misc]  # gunicorn has no type hints
@@ -157,14 +157,25 @@ def _discard_body(req: Any) -> None:
     """
     deadline = time.monotonic() + DISCARD_SECONDS
     left = DISCARD_BYTES
-    while not req.body.failed and (data := req.body.read(1 << 16)):
+    while not req.body.failed and (data := _read(req)):
         left -= len(data)
         if left < 0 or time.monotonic() > deadline:
             raise StopIteration
         gevent.sleep(0)
 
 
+def _read(req: Any) -> bytes:
+    try:
+        piece: bytes = req.body.read(1 << 16)
+    except RequestTimeout:
+        # It has its answer.
+        raise StopIteration from None
+    return piece
+
+
 def _refusal(error: BaseException) -> tuple[int, str, str, str]:
+    if isinstance(error, RequestTimeout):
+        return _LATE
     if isinstance(error, refused.LimitRequestLine):
         return _LINE
     if isinstance(error, refused.LimitRequestHeaders):

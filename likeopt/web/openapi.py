@@ -17,6 +17,7 @@ from likeopt.errors import (
     BadInput,
     Forbidden,
     LikeOptError,
+    RequestTimeout,
     TooLarge,
     TooManyRequests,
     Unauthorized,
@@ -175,6 +176,8 @@ def _responses(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any
     errors: set[type[LikeOptError]] = set(operation.errors)
     if operation.body is not None:
         errors |= {BadInput, TooLarge, UnsupportedType}
+    if operation.body is not None or operation.form is not None:
+        errors.add(RequestTimeout)
     if operation.query is not None:
         errors.add(BadInput)
     if operation.access != "public":

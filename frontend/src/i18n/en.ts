@@ -215,6 +215,7 @@ export const en = {
     bad_input: "The server did not accept this.",
     not_found: "It does not exist any more.",
     conflict: "This cannot be done in its present state.",
+    request_timeout: "Sending took too long. Check the connection and try again.",
     too_large: "This is larger than allowed.",
     unsupported_type: "This kind of file cannot be read, or its content does not match its name.",
     unreadable_file: "The file cannot be read.",

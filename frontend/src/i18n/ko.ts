@@ -200,6 +200,7 @@ export const ko: Messages = {
     bad_input: "서버가 받아들이지 않은 요청입니다.",
     not_found: "더 이상 존재하지 않습니다.",
     conflict: "지금 상태에서는 할 수 없는 작업입니다.",
+    request_timeout: "보내는 데 너무 오래 걸렸습니다. 연결을 확인하고 다시 시도하세요.",
     too_large: "허용된 크기를 넘었습니다.",
     unsupported_type: "지원하지 않는 형식이거나, 파일 이름과 내용의 형식이 다릅니다.",
     unreadable_file: "파일을 읽을 수 없습니다.",
