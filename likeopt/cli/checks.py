@@ -47,6 +47,8 @@ def examine(config: Config, environ: dict[str, str]) -> Iterator[Check]:
     if config.vector_backend == "chroma":
         url = f"{config.chroma_url.rstrip('/')}/api/v2/heartbeat"
         yield server("chroma", url, "", "start it with `chroma run`, or set LIKEOPT_CHROMA_URL")
+    if config.oidc_issuer:
+        yield sign_in(config)
 
 
 # -- this machine --------------------------------------------------------------------------------
@@ -228,3 +230,58 @@ def server(name: str, url: str, key: str, advice: str) -> Check:
     if status >= 400:
         return Check(name, "fail", f"{url} answers {status}", advice)
     return Check(name, "ok", url)
+
+
+def sign_in(config: Config) -> Check:
+    """People can sign in with the OpenID Connect provider, as far as it says itself."""
+    name, issuer = "sign-in", config.oidc_issuer
+    try:
+        from likeopt.web import oidc
+    except ImportError:
+        advice = "pip install 'like-opt[oidc]'"
+        return Check(name, "fail", "LIKEOPT_OIDC_ISSUER needs the extra `oidc`", advice)
+    address = oidc.discovery_address(issuer)
+    try:
+        found = msgspec.json.decode(_fetched(address), type=oidc.Discovery)
+    except (_NotThere, msgspec.DecodeError, UnicodeDecodeError) as error:
+        advice = (
+            f"check LIKEOPT_OIDC_ISSUER: {address} must be the provider's description of itself"
+        )
+        return Check(name, "fail", f"{address}: {error}", advice)
+    problem = found.problem(issuer)
+    if found.issuer != issuer:
+        advice = f"if that is your provider, set LIKEOPT_OIDC_ISSUER={found.issuer}"
+        return Check(name, "fail", f"{address}: {problem}", advice)
+    if problem:
+        advice = (
+            "give the client at the provider the code flow, a client secret, ID tokens signed with"
+            " RS256 or ES256, and addresses with TLS"
+        )
+        return Check(name, "fail", f"{issuer}: {problem}", advice)
+    try:
+        oidc.key_set(_fetched(found.jwks_uri))
+    except (_NotThere, ValueError) as error:
+        advice = "without its keys no ID token can be checked; ask who runs the provider"
+        return Check(name, "fail", f"{found.jwks_uri}: {error}", advice)
+    if "S256" not in found.code_challenge_methods_supported:
+        advice = "switch PKCE on for the client if the provider can; the nonce protects meanwhile"
+        return Check(name, "warn", f"{issuer} does not say that it checks PKCE (S256)", advice)
+    return Check(name, "ok", f"OpenID Connect by {issuer}")
+
+
+class _NotThere(Exception):
+    """An address does not answer with success; the message says how."""
+
+
+def _fetched(url: str) -> bytes:
+    """What is at `url`, without going where a redirect leads."""
+    import urllib3
+
+    try:
+        with urllib3.PoolManager(retries=False, timeout=TIMEOUT_SECONDS) as pool:
+            answer = pool.request("GET", url, redirect=False)
+    except urllib3.exceptions.HTTPError as error:
+        raise _NotThere(f"does not answer ({type(error).__name__})") from None
+    if answer.status != 200:
+        raise _NotThere(f"answers {answer.status}")
+    return answer.data

@@ -29,6 +29,8 @@ T = TypeVar("T")
 # Only signatures that nobody but the provider can make: no `none`, and no HMAC, for which an
 # attacker could take a public key as the secret (RFC 8725, 3.1).
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
+# The ways of proving who we are to the provider, ours first.
+SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 # Providers announce changes of their keys by hours.
 CACHE_SECONDS = 3600.0
 # A token signed with a key that is not known yet has the keys fetched again, but not by everyone.
@@ -41,16 +43,57 @@ LEEWAY_SECONDS = 60
 _log = logging.getLogger(__name__)
 
 
-class _Discovery(msgspec.Struct):
+class Discovery(msgspec.Struct):
+    """What a provider says about itself; the defaults are those of OpenID Connect Discovery 1.0, 3,
+    and of RFC 8414, 2."""
+
     issuer: str
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
+    response_types_supported: tuple[str, ...] = ("code",)
+    id_token_signing_alg_values_supported: tuple[str, ...] = ("RS256",)
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
+    code_challenge_methods_supported: tuple[str, ...] = ()
+
+    def problem(self, issuer: str) -> str:
+        """Why nobody can sign in with the provider that the settings call `issuer`, or nothing."""
+        scheme = issuer.partition(":")[0]
+        addresses = (self.authorization_endpoint, self.token_endpoint, self.jwks_uri)
+        if self.issuer != issuer:
+            return f"it calls itself {self.issuer!r}, not {issuer!r}"
+        if not all(a.startswith(("https://", f"{scheme}://")) for a in addresses):
+            return "it names addresses without TLS"
+        if "code" not in self.response_types_supported:
+            return "it has no authorization code flow"
+        algorithms = self.id_token_signing_alg_values_supported
+        if not set(algorithms) & set(ALGORITHMS):
+            return f"it signs ID tokens with {', '.join(algorithms)} only"
+        if not set(self.token_endpoint_auth_methods_supported) & set(SECRET_METHODS):
+            return "it takes no client secret"
+        return ""
+
+
+def discovery_address(issuer: str) -> str:
+    """Where `issuer` describes itself."""
+    return f"{issuer.rstrip('/')}/.well-known/openid-configuration"
+
+
+def key_set(data: bytes) -> KeySet:
+    """The provider's keys, of a JWKS; ValueError if they cannot be read."""
+    try:
+        found = msgspec.json.decode(data, type=_Keys).keys
+        return KeySet.import_key_set({"keys": found})
+    except (msgspec.DecodeError, UnicodeDecodeError, JoseError, KeyError, TypeError) as error:
+        raise ValueError(str(error)) from None
 
 
 class _Keys(msgspec.Struct):
     keys: list[dict[str, Any]]
+
+
+class _Failure(msgspec.Struct):
+    error: str = ""
 
 
 class _Token(msgspec.Struct):
@@ -80,7 +123,7 @@ class Provider:
         self._client_id = services.config.oidc_client_id
         self._client_secret = services.config.oidc_client_secret
         self._http: urllib3.PoolManager | None = None
-        self._discovery: tuple[float, _Discovery] | None = None
+        self._discovery: tuple[float, Discovery] | None = None
         self._keys: tuple[float, Any] | None = None
 
     def address(self, back: str, state: str) -> str:
@@ -133,15 +176,17 @@ class Provider:
             "Accept": "application/json",
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        basic = "client_secret_basic" in found.token_endpoint_auth_methods_supported
-        method = "client_secret_basic" if basic else "client_secret_post"
+        method = next(m for m in SECRET_METHODS if m in found.token_endpoint_auth_methods_supported)
         url, headers, body = ClientAuth(self._client_id, self._client_secret, method).prepare(
             "POST", found.token_endpoint, headers, body
         )
         status, data = self._request("POST", url, body=body, headers=headers)
         if 400 <= status < 500:
-            # Its `error` says whether the code or our own secret was wrong.
-            raise _refused(data[:300].decode("utf-8", "replace"))
+            why = data[:300].decode("utf-8", "replace")
+            # RFC 6749, 5.2: it is us and not the person whom it does not know.
+            if _error_of(data) in ("invalid_client", "unauthorized_client"):
+                raise _unavailable(f"it refuses LIKEOPT_OIDC_CLIENT_ID and _SECRET: {why}")
+            raise _refused(why)
         return _decoded(status, data, _Token, "token")
 
     def _checked(self, token: _Token, keys: Any, state: str) -> ProvedIdentity:
@@ -168,26 +213,25 @@ class Provider:
             name=known.name or "",
         )
 
-    def _discovered(self) -> _Discovery:
+    def _discovered(self) -> Discovery:
         if self._discovery is None or self._is_old(self._discovery[0], CACHE_SECONDS):
-            url = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
-            found = _decoded(*self._request("GET", url), _Discovery, "discovery")
-            addresses = (found.authorization_endpoint, found.token_endpoint, found.jwks_uri)
-            scheme = self._issuer.partition(":")[0]
-            if found.issuer != self._issuer:
-                raise _unavailable(f"it calls itself {found.issuer!r}, not {self._issuer!r}")
-            if not all(a.startswith(("https://", f"{scheme}://")) for a in addresses):
-                raise _unavailable("it names addresses without TLS")
+            answer = self._request("GET", discovery_address(self._issuer))
+            found = _decoded(*answer, Discovery, "discovery")
+            problem = found.problem(self._issuer)
+            if problem:
+                raise _unavailable(problem)
             self._discovery = self._clock.monotonic(), found
         return self._discovery[1]
 
     def _key_set(self, age: float) -> Any:
         """The provider's keys, fetched again if what is known is `age` seconds old."""
         if self._keys is None or self._is_old(self._keys[0], age):
-            found = _decoded(*self._request("GET", self._discovered().jwks_uri), _Keys, "keys").keys
+            status, data = self._request("GET", self._discovered().jwks_uri)
+            if status != 200:
+                raise _unavailable(f"its keys endpoint answered {status}")
             try:
-                keys = KeySet.import_key_set({"keys": found})
-            except (JoseError, ValueError, KeyError, TypeError) as error:
+                keys = key_set(data)
+            except ValueError as error:
                 raise _unavailable(f"its keys cannot be read: {error}") from None
             self._keys = self._clock.monotonic(), keys
         return self._keys[1]
@@ -222,6 +266,13 @@ def _decoded(status: int, data: bytes, kind: Callable[..., T], what: str) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _unavailable(f"its {what} endpoint answered something else: {error}") from None
     return found
+
+
+def _error_of(data: bytes) -> str:
+    try:
+        return msgspec.json.decode(data, type=_Failure).error
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
 
 
 def _refused(why: str) -> Unauthorized:

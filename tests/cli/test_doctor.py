@@ -9,11 +9,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from joserfc.jwk import RSAKey
 
 from likeopt.cli.main import main
 from likeopt.config import Config
 from likeopt.storage.db import Database
-from tests.servers import free_port
+from tests.servers import free_port, openid_provider
 
 
 @pytest.fixture(autouse=True)
@@ -170,3 +171,111 @@ def test_a_socket_that_nobody_answers_on(doctor: Doctor, data_dir: Path) -> None
     (data_dir / "run" / "engine.sock").touch()
     check = doctor(0, data_dir=data_dir)["engine"]
     assert (check["status"], check["advice"]) == ("warn", "restart `likeopt serve`")
+
+
+# -- the OpenID Connect provider -----------------------------------------------------------------
+
+CLIENT = {"oidc_client_id": "like-opt", "oidc_client_secret": "hidden"}
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[str]:
+    with openid_provider() as issuer:
+        yield issuer
+
+
+class Described:
+    """A provider that says of itself what the test wants."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.said: dict[str, Any] = {
+            "issuer": url,
+            "authorization_endpoint": f"{url}/authorize",
+            "token_endpoint": f"{url}/token",
+            "jwks_uri": f"{url}/keys",
+            "code_challenge_methods_supported": ["plain", "S256"],
+        }
+        key = RSAKey.generate_key(2048, {"kid": "a"}).as_dict(private=False)
+        self.keys: dict[str, Any] = {"keys": [key]}
+
+
+@pytest.fixture
+def described() -> Iterator[Described]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            said = {"/.well-known/openid-configuration": made.said, "/keys": made.keys}
+            body = json.dumps(said.get(self.path)).encode()
+            self.send_response(200 if self.path in said else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        made = Described(f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield made
+        server.shutdown()
+        thread.join()
+
+
+def test_no_provider_is_no_check(doctor: Doctor) -> None:
+    assert "sign-in" not in doctor(0)
+
+
+def test_a_real_provider(doctor: Doctor, provider: str) -> None:
+    check = doctor(0, **CLIENT, oidc_issuer=provider)["sign-in"]
+    # It checks PKCE and does not say so.
+    assert check["status"] == "warn"
+    assert "PKCE" in check["detail"]
+    assert "hidden" not in json.dumps(check)
+
+
+def test_a_provider_that_says_all(doctor: Doctor, described: Described) -> None:
+    check = doctor(0, **CLIENT, oidc_issuer=described.url)["sign-in"]
+    assert (check["status"], check["advice"]) == ("ok", "")
+    assert described.url in check["detail"]
+
+
+def test_a_provider_that_does_not_answer(doctor: Doctor) -> None:
+    issuer = f"http://127.0.0.1:{free_port()}"
+    check = doctor(1, **CLIENT, oidc_issuer=issuer)["sign-in"]
+    assert "does not answer" in check["detail"]
+    assert f"{issuer}/.well-known/openid-configuration" in check["advice"]
+
+
+def test_an_issuer_that_is_not_the_providers(doctor: Doctor, provider: str) -> None:
+    """A path that is not there, and a name that the provider does not call itself by."""
+    check = doctor(1, **CLIENT, oidc_issuer=f"{provider}/realms/main")["sign-in"]
+    assert "answers 404" in check["detail"]
+    check = doctor(1, **CLIENT, oidc_issuer=f"{provider}/")["sign-in"]
+    assert check["advice"].endswith(f"set LIKEOPT_OIDC_ISSUER={provider}")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"id_token_signing_alg_values_supported": ["none", "HS256"]}, "with none, HS256 only"),
+        ({"token_endpoint_auth_methods_supported": ["private_key_jwt"]}, "no client secret"),
+        ({"response_types_supported": ["id_token"]}, "no authorization code flow"),
+        ({"token_endpoint": "ftp://id.example.org/token"}, "without TLS"),
+        ({"token_endpoint": None}, "token_endpoint"),
+        ({"jwks_uri": "http://127.0.0.1:9/keys"}, "does not answer"),
+    ],
+)
+def test_a_provider_that_nobody_can_sign_in_with(
+    doctor: Doctor, described: Described, changed: dict[str, Any], said: str
+) -> None:
+    described.said |= changed
+    check = doctor(1, **CLIENT, oidc_issuer=described.url)["sign-in"]
+    assert (check["status"], bool(check["advice"])) == ("fail", True)
+    assert said in check["detail"]
+
+
+def test_a_provider_whose_keys_cannot_be_read(doctor: Doctor, described: Described) -> None:
+    described.keys = {"keys": [{"kty": "RSA"}]}
+    assert "keys" in doctor(1, **CLIENT, oidc_issuer=described.url)["sign-in"]["advice"]

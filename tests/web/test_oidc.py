@@ -1,5 +1,7 @@
 """Signing in with a real OpenID Connect provider, and with one that lies."""
 
+import base64
+import hashlib
 import json
 import threading
 import time
@@ -10,7 +12,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import msgspec
 import pytest
 import urllib3
-from flask import Flask, jsonify
+from flask import Flask, jsonify, request
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 from werkzeug.serving import make_server
@@ -289,6 +291,33 @@ def test_the_server_of_the_address_that_people_use_is_returned_to(
     assert asked["redirect_uri"] == [f"https://chat.example.org{CALLBACK}"]
 
 
+def test_other_sites_do_not_begin_a_sign_in(client: Client) -> None:
+    for site in ("cross-site", "same-site"):
+        response = client.get(START, headers={"Sec-Fetch-Site": site})
+        assert response.headers["Location"] == "/sign-in"
+        assert "Set-Cookie" not in response.headers
+    for site in ("same-origin", "none"):
+        assert "code_challenge" in client.get(START, headers={"Sec-Fetch-Site": site}).location
+
+
+def test_nobody_is_sent_to_another_host(client: Client, services: Services, issuer: str) -> None:
+    let_in(services, ANN)
+    known(issuer, "ann", email=ANN, email_verified=True)
+    there = "https://evil.example.org"
+    asked = "&".join(f"{name}={there}" for name in ("next", "redirect_uri", "return_to"))
+    started = client.get(f"{START}?{asked}").headers["Location"]
+    assert started.startswith(f"{issuer}/")
+    assert there not in started
+    # What comes back, too, decides about the session only.
+    assert client.get(f"{agree(started, 'ann')}&{asked}").headers["Location"] == "/"
+    assert (
+        client.get(f"{CALLBACK}?error={there}&{asked}")
+        .headers["Location"]
+        .startswith("/sign-in#oidc_")
+    )
+    assert client.get(START, headers={"Host": "evil.example.org"}).status_code == 421
+
+
 def test_a_provider_that_is_down(config: Config, services: Services) -> None:
     client = browser(services, with_provider(config, f"http://127.0.0.1:{free_port()}"))
     assert client.get(START).headers["Location"] == "/sign-in#oidc_unavailable"
@@ -335,6 +364,8 @@ class Liar:
         self.token = ""
         self.keys = KEY
         self.url = ""
+        self.asked: dict[str, str] = {}
+        self.refuses = ""
         self.app.add_url_rule("/.well-known/openid-configuration", view_func=self.discovery)
         self.app.add_url_rule(
             "/keys", view_func=lambda: {"keys": [self.keys.as_dict(private=False)]}
@@ -343,8 +374,15 @@ class Liar:
             "/token",
             methods=["POST"],
             endpoint="token",
-            view_func=lambda: {"id_token": self.token, "access_token": "x"},
+            view_func=self.redeem,
         )
+
+    def redeem(self) -> Any:
+        """The token for a code, or why there is none."""
+        self.asked = request.form.to_dict()
+        if self.refuses:
+            return {"error": self.refuses}, 400
+        return {"id_token": self.token, "access_token": "x"}
 
     def discovery(self) -> Any:
         """The document that names the other addresses."""
@@ -421,3 +459,45 @@ def test_a_provider_that_is_another(config: Config, services: Services, liar: Li
     client = browser(services, with_provider(config, liar.url))
     liar.url = "https://id.example.org"
     assert client.get(START).headers["Location"] == "/sign-in#oidc_unavailable"
+
+
+def test_the_code_is_redeemed_with_a_verifier_that_no_browser_saw(
+    config: Config, services: Services, liar: Liar
+) -> None:
+    client = browser(services, with_provider(config, liar.url))
+    seen = parse_qs(urlsplit(begin(client)).query)
+    cookie = client.get_cookie("likeopt_oidc").value
+    client.get(f"{CALLBACK}?code=x&state={seen['state'][0]}")
+    verifier = liar.asked["code_verifier"]
+    digest = hashlib.sha256(verifier.encode()).digest()
+    assert base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == seen["code_challenge"][0]
+    # RFC 7636, 4.1.
+    assert 43 <= len(verifier) <= 128
+    assert verifier not in cookie + json.dumps(seen)
+    # Each sign-in has secrets of its own.
+    other = parse_qs(urlsplit(begin(client)).query)
+    for name in ("state", "nonce", "code_challenge"):
+        assert other[name] != seen[name]
+
+
+def test_a_token_of_an_earlier_sign_in_is_refused(
+    config: Config, services: Services, liar: Liar
+) -> None:
+    let_in(services, ANN)
+    client = browser(services, with_provider(config, liar.url))
+    assert told(client, liar, signed()) == "/"
+    stolen = liar.token
+    assert told(client, liar, lambda _: stolen) == "/sign-in#oidc_refused"
+
+
+def test_a_provider_that_refuses_our_own_secret(
+    config: Config, services: Services, liar: Liar, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is the operator's to do something about, not the visitor's to try again."""
+    client = browser(services, with_provider(config, liar.url))
+    liar.refuses = "invalid_client"
+    assert told(client, liar, signed()) == "/sign-in#oidc_unavailable"
+    assert "LIKEOPT_OIDC_CLIENT_ID" in caplog.text
+    assert "hidden" not in caplog.text
+    liar.refuses = "invalid_grant"
+    assert told(client, liar, signed()) == "/sign-in#oidc_refused"

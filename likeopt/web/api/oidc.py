@@ -44,7 +44,10 @@ class ProviderAnswer(msgspec.Struct):
     "GET",
     "/start",
     summary="Sign in with the OpenID Connect provider",
-    detail="Sends the browser to the provider; if it does not answer, to the page for signing in.",
+    detail=(
+        "Sends the browser to the provider; to the page for signing in if the provider does not"
+        " answer, or if another site sent the browser here."
+    ),
     status=302,
     errors=(NotFound,),
     access="public",
@@ -52,6 +55,9 @@ class ProviderAnswer(msgspec.Struct):
 )
 def start() -> Response:
     provider = _provider()
+    if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+        # Who still has a session at the provider would be signed in without having asked for it.
+        return _to("/sign-in")
     expires = services().clock.now_ms() // 1000 + LIFETIME_SECONDS
     state = f"{new_token()}.{expires}"
     try:
