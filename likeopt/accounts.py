@@ -7,7 +7,7 @@ import msgspec
 
 from likeopt.clock import Clock
 from likeopt.errors import BadInput, Conflict, Forbidden, NotFound, TooManyRequests, Unauthorized
-from likeopt.passwords import Passwords, checked, normal
+from likeopt.passwords import Passwords, normal
 from likeopt.storage import audit, links, people, revisions, throttle
 from likeopt.storage.audit import Entry, Via
 from likeopt.storage.db import Database
@@ -208,7 +208,7 @@ class Accounts:
             if known.disabled:
                 raise Unauthorized(DISABLED)
             name, email = known.name, known.email or ""
-        password = checked(password, name, email)
+        password = self._passwords.checked(password, name, email)
         with self._passwords.slot():
             encoded = self._passwords.hash(password)
 
@@ -244,7 +244,7 @@ class Accounts:
         user = self._db.read(lambda c: people.get(c, user_id))
         if user.email is None or not user.has_password:
             raise Conflict("This account has no password; an administrator can send a link.")
-        new = checked(new, user.name, user.email)
+        new = self._passwords.checked(new, user.name, user.email)
         keys = throttle.keys_of(user.email, client.address)
         if self._proved(keys, user.email, current) is None:
             self._note(_by(user, "password.refuse", object_kind="user", object_id=user.id), client)

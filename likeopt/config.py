@@ -261,6 +261,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return self.database_url
 
     @property
+    def names(self) -> list[str]:
+        """What this server and its organization are called, and so no password should be: its
+        host names, the parts of these but the last, and the name of the provider."""
+        hosts = [urlsplit(self.public_url).hostname or "", *self.allowed_hosts.split(",")]
+        parts = [part for host in hosts for part in host.strip().split(".")[:-1]]
+        return [name for name in (*hosts, *parts, self.oidc_name) if name]
+
+    @property
     def origins(self) -> frozenset[str]:
         """The origins in `cors_origins`."""
         return frozenset(filter(None, map(str.strip, self.cors_origins.split(","))))

@@ -84,7 +84,8 @@ class Services:
     @cached_property
     def accounts(self) -> Accounts:
         """Signing in, one-time links and passwords."""
-        return Accounts(self.db, self.sessions, self.clock, Passwords(self.run))
+        passwords = Passwords(self.run, words=self.config.names)
+        return Accounts(self.db, self.sessions, self.clock, passwords)
 
     @cached_property
     def access_watch(self) -> AccessWatch:

@@ -1,12 +1,18 @@
 """Which passwords are accepted, and that their hashes are Argon2id at the stated cost."""
 
+import subprocess
+import sys
+
 import pytest
 from argon2 import extract_parameters
 from argon2.low_level import Type
 
 from likeopt.errors import BadInput, Busy
-from likeopt.passwords import AT_ONCE, Passwords, checked, normal
+from likeopt.passwords import AT_ONCE, Passwords, normal
 from likeopt.storage.db import run_here
+
+PASSWORDS = Passwords(run_here, words=["docs.acme-robots.example", "acme-robots"])
+checked = PASSWORDS.checked
 
 
 @pytest.mark.parametrize(
@@ -50,6 +56,21 @@ def test_accepted(password: str) -> None:
         "ann.example",
         "Ann Example",
         "annexample",
+        "Ann.Example2024!",
+        "acme-robots",
+        "2024 ACME-Robots!",
+        # Of ten characters or more, from the lists themselves: a password, a word, a name.
+        "basketball",
+        "unbelievable",
+        "christopher",
+        # Shorter ones with what people add to reach ten: digits, signs, letters of digits.
+        "!!sunshine99",
+        "monkey123456",
+        "m0nk3y123456",
+        "$uper$tar2024",
+        "dkssudgktpdy",
+        "qwertyqwerty",
+        "yeknomyeknom",
         "ab1c2" * 40 + "x",
     ],
 )
@@ -58,6 +79,26 @@ def test_refused(password: str) -> None:
         checked(password, "Ann Example", "ann.example@example.org")
     assert refused.value.instance_code == "weak_password"
     assert not password or password not in refused.value.message
+
+
+def test_thousands_of_common_passwords_are_refused() -> None:
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+    long = [word for words in FREQUENCY_LISTS.values() for word in words if len(word) >= 10]
+    assert len(set(long)) > 13_000
+    # Those of breaches, and every 50th of the rest.
+    for word in [w for w in FREQUENCY_LISTS["passwords"] if len(w) >= 10] + long[::50]:
+        with pytest.raises(BadInput):
+            checked(word)
+
+
+def test_lists_are_loaded_only_to_set_a_password() -> None:
+    code = (
+        "import sys; from likeopt.passwords import Passwords; from likeopt.storage.db import"
+        " run_here; p = Passwords(run_here, passes=1, memory_kib=8, lanes=1); s = p.slot();"
+        " s.__enter__(); p.matches(p.nobody, 'password'); assert 'zxcvbn' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_every_keyboard_writes_the_same_password() -> None:

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Request, Response
 from likeopt.config import Config
 from likeopt.monitoring.log import Write, line_writer
 from likeopt.services import Services
-from likeopt.web import auth, context, cors, errors, limits, origin, pages
+from likeopt.web import auth, context, cors, errors, limits, origin, pages, refusals
 from likeopt.web.api.audit import audit
 from likeopt.web.api.chat import chat
 from likeopt.web.api.collections import collections
@@ -75,6 +75,7 @@ def create_app(
     auth.install(app, services)
     errors.install(app)
     limits.install(app, config, services.clock)
+    refusals.install(app, services.clock)
     install_provider(app, services)
     if config.origins:
         cors.install(app, config.origins)

@@ -174,13 +174,14 @@ def admit(access: str, scope: str) -> None:
     if who is None:
         limits.take("default")
         raise Unauthorized("Sign in first, or send an API key.")
+    # Before what may refuse it, so that the audit log says who was refused.
+    g.identity = who
     auth.require_csrf_token(who)
     if who.key is not None and scope not in who.key.scopes:
         wanted = "No API key may" if scope == "account" else f"A key needs the scope `{scope}` to"
         raise Forbidden(f"{wanted} do this.", code="scope_missing")
     if access == "admin" and who.user.role != "admin":
         raise Forbidden("Only administrators may do this.")
-    g.identity = who
 
 
 def require_local() -> None:

@@ -10,12 +10,13 @@ from typing import Any
 
 import msgspec
 from flask import Flask, Response, request
+from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
 from likeopt.chat.events import Failed
-from likeopt.errors import LikeOptError
-from likeopt.web import middleware
+from likeopt.errors import BadInput, LikeOptError
+from likeopt.web import middleware, refusals
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +111,9 @@ def install(app: Flask) -> None:
     """Answer every error of `app` with a problem."""
     app.register_error_handler(LikeOptError, _on_ours)
     app.register_error_handler(HTTPException, on_http)
+    # gunicorn reads a body's chunks when they are asked for, which is inside a view.
+    app.register_error_handler(ParseException, _on_malformed)
+    app.register_error_handler(NoMoreData, _on_malformed)
     app.register_error_handler(Exception, _on_unexpected)
 
 
@@ -118,7 +122,13 @@ def _on_ours(error: LikeOptError) -> Response:
     if error.status >= 500:
         fields = {"request_id": exchange.request_id, "code": error.instance_code}
         log.warning("%s", error.message, extra={"fields": fields})
+    else:
+        refusals.note(error)
     return respond(details(error, exchange.request_id))
+
+
+def _on_malformed(_error: Exception) -> Response:
+    return _on_ours(BadInput("The request's body is not valid HTTP.", code="malformed_request"))
 
 
 def on_http(error: HTTPException) -> Any:

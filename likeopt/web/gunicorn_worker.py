@@ -16,6 +16,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from likeopt.errors import RequestTimeout
 from likeopt.web.connection import Connection, Patience
+from likeopt.web.middleware import CLOSED_POLICY
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -115,7 +116,8 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type hints
         head = (
             f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nCache-Control: no-store\r\n"
             f"Content-Type: {PROBLEM_TYPE}\r\nX-Request-ID: {request_id}\r\n"
-            f"X-Content-Type-Options: nosniff\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"X-Content-Type-Options: nosniff\r\nReferrer-Policy: same-origin\r\n"
+            f"Content-Security-Policy: {CLOSED_POLICY}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         try:
             util.write_nonblock(client, head.encode() + body)

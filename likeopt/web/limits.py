@@ -86,7 +86,7 @@ class Limits:
         quota = self._quotas.get(limit, 0)
         if not quota or (who is not None and who.via == "guest"):
             return
-        left = self._meter.take(f"{limit} {_sender(who)}", quota)
+        left = self._meter.take(f"{limit} {sender_of(who)}", quota)
         remaining = 0 if left < 0 else math.floor((WINDOW_SECONDS - left) * quota / WINDOW_SECONDS)
         reset = math.ceil(abs(left))
         # https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/ (version 10)
@@ -100,7 +100,8 @@ class Limits:
             )
 
 
-def _sender(who: Identity | None) -> str:
+def sender_of(who: Identity | None) -> str:
+    """Whose allowance a request takes from: that of a key, a person or an address."""
     if who is None:
         return f"address {request.remote_addr}"
     return f"key {who.key.id}" if who.key else f"user {who.user.id}"

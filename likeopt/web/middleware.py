@@ -30,6 +30,9 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # What a response may load when nothing else was said: nothing, and nobody may frame it.
 CLOSED_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
+# A year of TLS only, for this name and those below it (ASVS 3.4.1).
+STRICT_TRANSPORT = "max-age=31536000; includeSubDomains"
+
 log = logging.getLogger(__name__)
 
 
@@ -87,7 +90,7 @@ def security(exchange: Exchange, headers: Headers, _elapsed: float) -> None:
     if not _has(headers, "content-security-policy"):
         headers.append(("Content-Security-Policy", CLOSED_POLICY))
     if exchange.environ["wsgi.url_scheme"] == "https":
-        headers.append(("Strict-Transport-Security", "max-age=31536000"))
+        headers.append(("Strict-Transport-Security", STRICT_TRANSPORT))
 
 
 HEADER_HOOKS: tuple[Hook, ...] = (request_id, caching, security, timing)

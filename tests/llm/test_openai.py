@@ -142,6 +142,14 @@ def test_no_room_is_busy_with_the_time_to_wait(stub: StubOpenAI, status: int) ->
     assert caught.value.retry_after == 7
 
 
+def test_a_redirect_is_not_followed(stub: StubOpenAI) -> None:
+    # It would take the question, and with it passages, to a server that nobody configured.
+    stub.fail(307, b"", location=f"{stub.url}/elsewhere")
+    with pytest.raises(ModelUnavailable):
+        list(chat(stub).stream(QUESTION))
+    assert len(stub.requests) == 1
+
+
 def test_garbage_is_refused(stub: StubOpenAI) -> None:
     stub.fail(200, b"<html>It works!</html>")
     with pytest.raises(ModelUnavailable):

@@ -33,6 +33,8 @@ class Server:
                 outer.keys.append(self.headers.get("authorization"))
                 status, data = outer.reply(body) if self.path == "/v1/rerank" else (404, b"")
                 self.send_response(status)
+                if 300 <= status < 400:
+                    self.send_header("location", outer.url + "/rerank")
                 self.send_header("content-length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
@@ -108,6 +110,13 @@ def test_a_wrong_answer_is_refused(server: Server, status: int, body: bytes, mes
     server.reply = lambda _: (status, body)
     with pytest.raises(ModelUnavailable, match=message):
         HttpReranker(server.url).rank("q", hits(), 5.0)
+
+
+def test_a_redirect_is_not_followed(server: Server) -> None:
+    server.reply = lambda _: (307, b"")
+    with pytest.raises(ModelUnavailable, match="answered 307"):
+        HttpReranker(server.url).rank("q", hits(), 5.0)
+    assert len(server.asked) == 1
 
 
 def test_a_server_that_is_slow_or_away_is_not_waited_for(server: Server) -> None:

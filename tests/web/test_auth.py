@@ -101,7 +101,7 @@ def test_cookie_is_out_of_reach(client: Client, services: Services) -> None:
     response = sign_in(client, environ_overrides=TLS)
     assert response.headers["Set-Cookie"].startswith("__Host-likeopt_session=")
     assert "Secure" in response.headers["Set-Cookie"].split("; ")
-    assert response.headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert response.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
     # Behind TLS, a cookie that could have been set without it counts for nothing.
     client.delete_cookie(cookies.SECURE_NAME)
     assert client.get("/api/v1/info", environ_overrides=TLS).status_code == 401

@@ -22,6 +22,10 @@ MEMBERS = {"type", "title", "status", "detail", "code", "request_id", "retryable
         ("PUT", "/api/v1/documents", 405, "method_not_allowed"),
         ("GET", "/assets/../../etc/passwd", 404, "not_found"),
         ("GET", "/assets/nothing.js", 404, "not_found"),
+        ("POST", "/assets/nothing.js", 405, "method_not_allowed"),
+        ("TRACE", "/", 405, "method_not_allowed"),
+        ("TRACE", "/api/v1/info", 405, "method_not_allowed"),
+        ("TRACE", "/assets/nothing.js", 405, "method_not_allowed"),
     ],
 )
 def test_refusals_are_problems(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from likeopt.web.middleware import CLOSED_POLICY
 from tests.servers import wait_until
 from tests.web.conftest import Server
 
@@ -56,6 +57,8 @@ def test_what_is_not_http_is_refused_as_a_problem(
     assert (got, problem["code"], problem["status"]) == (status, code, status)
     assert headers["Content-Type"] == "application/problem+json"
     assert headers["X-Request-ID"] == problem["request_id"]
+    assert headers["Content-Security-Policy"] == CLOSED_POLICY
+    assert headers["X-Content-Type-Options"] == "nosniff"
     assert "Traceback" not in body.decode()
     wait_until(
         lambda: any(line.get("request_id") == problem["request_id"] for line in served.log()),
@@ -105,6 +108,18 @@ def test_body_in_chunks_without_a_length(served: Server) -> None:
     large = b"x" * 300_000
     status, _, answer = exchange(served, raw + b"%x\r\n%s\r\n0\r\n\r\n" % (len(large), large))
     assert (status, json.loads(answer)["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize("path", ["search", "documents"])
+@pytest.mark.parametrize("chunks", [b"zz\r\n", b"2\r\n{}garbage\r\n0\r\n\r\n"])
+def test_chunks_that_are_none_are_refused(served: Server, path: str, chunks: bytes) -> None:
+    kind = {"search": b"application/json", "documents": b"multipart/form-data; boundary=x"}[path]
+    raw = b"POST /api/v1/%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" % path.encode()
+    raw += b"Content-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n" % kind
+    status, headers, answer = exchange(served, raw + chunks)
+    problem = json.loads(answer)
+    assert (status, problem["code"]) == (400, "malformed_request")
+    assert headers["X-Request-ID"] == problem["request_id"]
 
 
 def test_access_log_of_a_real_request(served: Server) -> None:

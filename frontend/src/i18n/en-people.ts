@@ -162,7 +162,7 @@ export const enPeople = {
 
   // The audit log
   audit: "Audit log",
-  auditHelp: "Sign-ins, changes of people, access and documents, exports and key use.",
+  auditHelp: "Sign-ins, changes of people, access and documents, exports, key use and what was refused.",
   auditSearch: "Find by name",
   auditWho: "Who",
   auditWhat: "What",
@@ -185,6 +185,7 @@ export const enPeople = {
   export: "Export",
   /** By the first part of an action's name. */
   objects: {
+    access: "Refusals",
     session: "Sign-ins",
     user: "People",
     link: "Links",
@@ -198,6 +199,7 @@ export const enPeople = {
   } as Record<string, string>,
   /** By the whole name of an action. */
   deeds: {
+    "access.refuse": "Was refused",
     "session.create": "Signed in",
     "session.refuse": "Sign-in refused",
     "session.end": "Signed out",

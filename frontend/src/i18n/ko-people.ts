@@ -155,7 +155,7 @@ export const koPeople: typeof enPeople = {
   nothingWritable: "문서를 추가할 수 있는 컬렉션이 없습니다. 새 컬렉션을 만들어 보세요.",
 
   audit: "감사 기록",
-  auditHelp: "로그인, 사용자·권한·문서 변경, 내보내기와 키 사용이 남습니다.",
+  auditHelp: "로그인, 사용자·권한·문서 변경, 내보내기와 키 사용, 거부된 요청이 남습니다.",
   auditSearch: "이름으로 찾기",
   auditWho: "사람",
   auditWhat: "작업",
@@ -177,6 +177,7 @@ export const koPeople: typeof enPeople = {
   exportJsonLines: "JSON Lines로 내보내기",
   export: "내보내기",
   objects: {
+    access: "거부됨",
     session: "로그인",
     user: "사용자",
     link: "링크",
@@ -189,6 +190,7 @@ export const koPeople: typeof enPeople = {
     audit: "감사 기록",
   },
   deeds: {
+    "access.refuse": "요청 거부됨",
     "session.create": "로그인",
     "session.refuse": "로그인 거부됨",
     "session.end": "로그아웃",

@@ -1,0 +1,84 @@
+"""What somebody was refused stands in the audit log, as often as it cannot be flooded with.
+
+Signing in notes its own refusals, with more detail (`accounts`); requests of people who are not
+signed in and show nothing are in the access log only, as every request is.
+"""
+
+import logging
+
+from flask import Flask, current_app, g, request
+
+from likeopt.clock import Clock
+from likeopt.errors import (
+    Forbidden,
+    LikeOptError,
+    Misdirected,
+    NotFound,
+    TooManyRequests,
+    Unauthorized,
+)
+from likeopt.storage import audit
+from likeopt.web import auth, context, limits
+from likeopt.web.context import Identity
+
+log = logging.getLogger(__name__)
+
+# Entries a minute: of one person, key or address, and of all that are known or unknown. At 300
+# bytes an entry, whoever keeps trying for a day from any number of addresses writes 9 MB.
+BY_SENDER = 6
+IN_ALL = 20
+
+_EXTENSION = "likeopt-refusals"
+
+
+def install(app: Flask, clock: Clock) -> None:
+    """Count for `app`; before a server forks."""
+    app.extensions[_EXTENSION] = limits.Meter(clock)
+
+
+def note(error: LikeOptError) -> None:
+    """Write into the audit log that the current request ends with `error`, if that is a refusal
+    of what its sender may not do."""
+    who: Identity | None = g.get("identity")
+    if not _is_refusal(error, who) or not _may_write(who):
+        return
+    where = context.client()
+    rule = request.url_rule.rule if request.url_rule else ""
+    arguments = request.view_args or {}
+    entry = audit.Entry(
+        action="access.refuse",
+        via=who.via if who else "key" if auth.bearer() else "session",
+        actor_id=who.user.id if who else None,
+        actor_name=who.user.name if who else "",
+        object_kind="operation",
+        object_id=next((str(value)[:64] for value in arguments.values()), None),
+        object_name=f"{request.method[:10]} {rule}",
+        address=where.address,
+        request_id=where.request_id,
+        detail={"code": error.instance_code} | ({"key": who.key.id} if who and who.key else {}),
+    )
+    services = context.services()
+    try:
+        services.db.write(lambda c: audit.write(c, services.clock, entry))
+    except LikeOptError as failed:
+        # The answer is still the refusal.
+        log.warning(
+            "refusal not noted: %s", failed, extra={"fields": {"request_id": where.request_id}}
+        )
+
+
+def _is_refusal(error: LikeOptError, who: Identity | None) -> bool:
+    if isinstance(error, Unauthorized):
+        return auth.bearer() is not None or error.instance_code == "guest_refused"
+    if isinstance(error, NotFound):
+        # What is not theirs does not exist for them; that it does not exist at all looks the same.
+        return who is not None and bool(request.view_args)
+    noted = error.instance_code == "wrong_password"
+    return isinstance(error, Forbidden | TooManyRequests | Misdirected) and not noted
+
+
+def _may_write(who: Identity | None) -> bool:
+    meter: limits.Meter = current_app.extensions[_EXTENSION]
+    if meter.take(f"refusals {limits.sender_of(who)}", BY_SENDER) < 0:
+        return False
+    return meter.take("refusals of strangers" if who is None else "refusals", IN_ALL) >= 0
