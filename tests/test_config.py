@@ -94,6 +94,14 @@ def test_origins_are_a_set() -> None:
     assert config.load({}).origins == frozenset()
 
 
+def test_names_of_the_server() -> None:
+    config = Config(
+        public_url="https://docs.acme.example", allowed_hosts="intra.acme.example, wiki"
+    )
+    assert {"acme", "docs", "docs.acme.example", "intra"} <= set(config.names)
+    assert not {"example", ""} & set(config.names)
+
+
 def test_secrets_come_from_files(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("s" * 40 + "\n")
     assert config.load({"LIKEOPT_SECRET_KEY_FILE": str(tmp_path / "key")}).secret_key == "s" * 40
