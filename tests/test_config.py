@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from likeopt import config
+from likeopt.config import Config
 from likeopt.errors import ConfigError
 
 
