@@ -162,7 +162,7 @@ export const enPeople = {
 
   // The audit log
   audit: "Audit log",
-  auditHelp: "Sign-ins, changes of people, access and documents, exports, key use and what was refused.",
+  auditHelp: "Sign-ins, changes of people, access and documents, exports, key use and refusals.",
   auditSearch: "Find by name",
   auditWho: "Who",
   auditWhat: "What",
