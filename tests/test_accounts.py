@@ -27,7 +27,7 @@ from likeopt.storage.links import Purpose
 from likeopt.storage.people import Role, User
 from likeopt.storage.reader import LOCAL_USER
 from likeopt.storage.redis_sessions import RedisSessions
-from likeopt.storage.sessions import SqlSessions
+from likeopt.storage.sessions import Session, SqlSessions
 from tests.fakes import FakeClock
 from tests.storage import library
 
@@ -293,6 +293,40 @@ def test_changing_the_password_ends_the_other_sessions(world: World) -> None:
     world.sign_in(password=OTHER)
     with pytest.raises(NotFound):
         world.accounts.accept_link(reset, password=GOOD, client=HERE)
+
+
+def test_a_sign_in_that_began_before_the_change_is_refused(world: World) -> None:
+    """It knows the password until now, and is compared when everybody else is signed out."""
+    user = world.member().user
+    reset = world.link("reset", user_id=user.id)
+
+    def compare(encoded: str, password: str) -> bool:
+        world.passwords.matches = matches  # type: ignore[method-assign]
+        matched = matches(encoded, password)
+        world.accounts.accept_link(reset, password=OTHER, client=HERE)
+        return matched
+
+    matches = world.passwords.matches
+    world.passwords.matches = compare  # type: ignore[method-assign]
+    assert "wrong_credentials" in world.refused("ann@example.org", GOOD)
+    # The one of the new password.
+    assert len(world.sessions.list_of(user.id)) == 1
+    world.sign_in(password=OTHER)
+
+
+def test_who_is_disabled_while_signing_in_stays_outside(world: World) -> None:
+    user = world.member().user
+    world.sessions.revoke_all(user.id)
+    create = world.sessions.create
+
+    def late(user_id: str, *, address: str, agent: str) -> tuple[Session, str]:
+        world.db.write(lambda c: people.update(c, user_id, disabled=True))
+        world.sessions.revoke_all(user_id)
+        return create(user_id, address=address, agent=agent)
+
+    world.sessions.create = late  # type: ignore[method-assign]
+    assert "wrong_credentials" in world.refused("ann@example.org", GOOD)
+    assert world.sessions.list_of(user.id) == []
 
 
 def test_changing_needs_the_current_password(world: World) -> None:

@@ -122,12 +122,11 @@ class Searcher:
         meaning = self._pool.submit(self._by_meaning, search, vector) if vector else None
         words = self._by_words(search, weighed)
         near = self._await(meaning, search) if meaning else None
-        degraded = _concerning(request, view.degraded)
-        if words is None and near is None and degraded:
+        if words is None and near is None and (degraded := _concerning(request, view.degraded)):
             reasons = " ".join(part.reason for part in degraded)
             raise EngineUnavailable(f"Search does not work: {reasons}", retry_after=1.0)
         with stages.time("near"):
-            cosines = self._cosines(words, near)
+            cosines = self._cosines(search, words, near)
         with stages.time("fuse"):
             ranked = _fuse(words, near, cosines, weighed)
         with stages.time("rows"):
@@ -139,7 +138,7 @@ class Searcher:
             hits,
             view.library,
             readable.pending,
-            degraded,
+            _concerning(request, view.degraded),
             {name: round(millis, 3) for name, millis in stages.millis.items()},
         )
 
@@ -245,7 +244,9 @@ class Searcher:
             return None
         return meaning.result()
 
-    def _cosines(self, words: FoundWords | None, near: _Meaning | None) -> dict[int, float]:
+    def _cosines(
+        self, search: _Search, words: FoundWords | None, near: _Meaning | None
+    ) -> dict[int, float]:
         """Similarities of the passages found by words only, as far as they are embedded."""
         if words is None or near is None:
             return {}
@@ -253,7 +254,7 @@ class Searcher:
         try:
             return near.vectors.similarities(near.query, unknown)
         except LikeOptError as error:
-            self._library.broke("vector", error.message)
+            search.view.degraded.append(self._library.broke("vector", error.message))
             return {}
 
     def _hits(self, ranked: _Ranked, request: SearchRequest) -> list[Hit]:

@@ -39,11 +39,13 @@ class Database:
     """
 
     def __init__(self, url: str, *, runner: Runner = run_here) -> None:
+        # `hide_parameters`: an error's message, which is logged, would hold questions and hashes.
         self.is_sqlite = url.startswith("sqlite")
         self._run = runner if self.is_sqlite else run_here
         if self.is_sqlite:
             self.engine = sa.create_engine(
                 url,
+                hide_parameters=True,
                 poolclass=_Stack,
                 connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
             )
@@ -55,7 +57,9 @@ class Database:
                 with self.engine.connect():
                     pass
         else:
-            self.engine = sa.create_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True)
+            self.engine = sa.create_engine(
+                url, hide_parameters=True, pool_size=8, max_overflow=8, pool_pre_ping=True
+            )
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` in a transaction that sees one snapshot and changes nothing."""

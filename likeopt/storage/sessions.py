@@ -65,7 +65,9 @@ class SessionStore(Protocol):
 
 def new_session(clock: Clock, user_id: str, address: str, agent: str) -> tuple[Session, str]:
     """What a store's `create` stores and returns."""
-    cookie_id, now = new_token(), clock.now_ms()
+    # The letter keeps an id in a cookie from looking like an API key, which begins with `lo_`: one
+    # of 262,144 would, and nobody could use that session.
+    cookie_id, now = f"s{new_token()}", clock.now_ms()
     made = Session(
         id=token_hash(cookie_id),
         user_id=user_id,

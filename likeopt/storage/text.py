@@ -16,13 +16,22 @@ def clean_line(text: str, *, what: str, limit: int) -> str:
     or if it holds control characters or half of a surrogate pair.
     """
     line = unicodedata.normalize("NFC", text).strip()
-    if not line:
+    if not any(map(_is_seen, line)):
         raise BadInput(f"{what} is empty.")
     if len(line) > limit:
         raise BadInput(f"{what} is longer than {limit} characters.")
     if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in line):
         raise BadInput(f"{what} holds characters that cannot be shown.")
     return line
+
+
+# Letters and symbols by their category, of which nothing is seen: the fillers of Hangul's jamo, and
+# Braille without dots.
+_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+
+
+def _is_seen(char: str) -> bool:
+    return char not in _BLANK and unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zs")
 
 
 # RFC 5321 allows 254; the rest is for the mail server to judge.
@@ -33,7 +42,8 @@ _EMAIL = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+")
 def clean_email(text: str) -> str:
     """`text` as a stored e-mail address: one line, NFC, lower-cased. Raises BadInput."""
     email = clean_line(text, what="The e-mail address", limit=EMAIL_LIMIT)
-    if not _EMAIL.fullmatch(email):
+    # Unseen characters would make two addresses that look like one.
+    if not _EMAIL.fullmatch(email) or not email.isprintable() or _BLANK & set(email):
         raise BadInput("The e-mail address is not one: it looks like name@example.org.")
     return unicodedata.normalize("NFC", email.lower())
 

@@ -68,8 +68,17 @@ def fail(c: sa.Connection, clock: Clock, keys: Sequence[str]) -> None:
 
 
 def clear(c: sa.Connection, keys: Sequence[str]) -> None:
-    """Forget the failures of these keys: somebody signed in."""
-    c.execute(sa.delete(throttles).where(throttles.c.key.in_(keys)))
+    """Forget the account's failures, here and as part of its address's: somebody signed in.
+
+    The address keeps those of other accounts: who has one account could otherwise guess at all
+    others, by signing in now and then.
+    """
+    account, *address = keys
+    one = sa.delete(throttles).where(throttles.c.key == account)
+    own = c.execute(one.returning(throttles.c.failures)).scalar_one_or_none()
+    if own:
+        others = sa.case((throttles.c.failures > own, throttles.c.failures - own), else_=0)
+        c.execute(sa.update(throttles).where(throttles.c.key.in_(address)).values(failures=others))
 
 
 def _insert(c: sa.Connection, key: str, now: int) -> None:

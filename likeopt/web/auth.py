@@ -197,6 +197,9 @@ def require_local() -> None:
     origin = request.headers.get("Origin")
     if (
         forwarded
+        # What nginx speaks to a server behind it unless told otherwise, with none of the headers
+        # above and the server's own address as the host; no browser does.
+        or environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
         or not is_loopback(request.remote_addr or "")
         or _host_of(f"//{request.headers.get('Host', '')}") not in _LOCAL_NAMES
         or (origin is not None and origin != request.host_url.rstrip("/"))

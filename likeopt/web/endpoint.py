@@ -38,7 +38,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     `access` says who may call it, and `scope` what an API key must allow for it, `account` being
     what none does. `limit` is the rate limit that it counts for. By itself, an operation is for
-    members, needs `read` or `write` by its method, and has the default limit if it is not public.
+    members, needs `read` or `write` by its method, or `admin` if it is for administrators, and has
+    the default limit if it is not public.
     """
 
     summary: str
@@ -110,9 +111,10 @@ class Endpoints(Blueprint):
         """Route `method` and `rule` to the decorated view; `description` makes its Operation."""
 
         def decorate(view: View) -> View:
+            needed = "read" if method == "GET" else "write"
             usual = {
                 "tag": self._tag,
-                "scope": "read" if method == "GET" else "write",
+                "scope": "admin" if description.get("access") == "admin" else needed,
                 "limit": "none" if description.get("access") == "public" else "default",
             }
             made = Operation(**(usual | description))

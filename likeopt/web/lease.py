@@ -1,5 +1,6 @@
 """Ending what is being sent within 100 ms of its reader losing the right to it."""
 
+import errno
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -15,8 +16,10 @@ from likeopt.web.context import identity, services
 class Lease:
     """The right to go on with the current request's response. Outlives the request."""
 
-    def __init__(self, shown: Iterable[str] = ()) -> None:
-        """`shown` are ids of documents that the response has something of."""
+    def __init__(self, shown: Iterable[str] = (), *, admin: bool = False) -> None:
+        """`shown` are ids of documents that the response has something of; `admin` says that it is
+        for administrators."""
+        self._admin = admin
         self._auth = auth.of_app()
         self._services = services()
         self._credential: str = g.credential
@@ -38,7 +41,8 @@ class Lease:
         if self._well_at is not None and self._services.access_watch.value() == self._well_at:
             return None
         try:
-            if self._auth.of(self._credential) is None:
+            who = self._auth.of(self._credential)
+            if who is None or (self._admin and who.user.role != "admin"):
                 return _revoked()
             self._well_at = self._services.db.read(self._look)
         except Unauthorized:
@@ -46,6 +50,14 @@ class Lease:
         except LikeOptError as error:
             return error
         return None
+
+    def check(self) -> None:
+        """Break the response off if it may not go on.
+
+        That closes the connection: an end in good order would pass for the body's own.
+        """
+        if self.lost() is not None:
+            raise ConnectionResetError(errno.ECONNRESET, "access to this was revoked")
 
     def _look(self, c: Any) -> int:
         reader = access.reader_for(c, self._user_id)

@@ -1,7 +1,6 @@
 """Sending a stored file: ranges, conditions, names (RFC 9110 and RFC 6266)."""
 
 import codecs
-import errno
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, BinaryIO
@@ -127,8 +126,6 @@ def _blocks(opened: BinaryIO, run: Run, lease: Lease, start: int, stop: int) -> 
             block: bytes = run(partial(opened.read, wanted))
             if not block:
                 return
-            if lease.lost() is not None:
-                # Closes the connection: an end in good order would pass for the file's own.
-                raise ConnectionResetError(errno.ECONNRESET, "access to this file was revoked")
+            lease.check()
             left -= len(block)
             yield block

@@ -11,8 +11,14 @@ from tests.e2e.conftest import Open, serving
 from tests.retrieval.parse.make_files import make_pdf
 from tests.stub_openai import StubOpenAI
 
-EVERYWHERE = [(lang, size) for lang in ("ko", "en") for size in ("desktop", "phone")]
-EACH_ONCE = [("ko", "desktop"), ("en", "phone")]
+
+def seen_in(*pairs: tuple[str, str]) -> pytest.MarkDecorator:
+    """Run the test in these languages, each on a screen of this size."""
+    return pytest.mark.parametrize(("language", "size"), pairs)
+
+
+everywhere = seen_in(*((lang, size) for lang in ("ko", "en") for size in ("desktop", "phone")))
+each_once = seen_in(("ko", "desktop"), ("en", "phone"))
 TRAVEL = {
     "ko": make_pdf(
         [
@@ -45,7 +51,7 @@ def model() -> Iterator[tuple[str, StubOpenAI]]:
         yield url, stub
 
 
-@pytest.mark.parametrize(("language", "size"), EVERYWHERE)
+@everywhere
 def test_a_sample_question_leads_to_the_passage(
     open_page: Open, url: str, language: str, size: str
 ) -> None:
@@ -72,7 +78,7 @@ def test_a_sample_question_leads_to_the_passage(
     expect(page.locator(".source-panel")).to_have_count(0)
 
 
-@pytest.mark.parametrize(("language", "size"), EACH_ONCE)
+@each_once
 def test_a_table_in_an_uploaded_pdf_is_found_and_cited(
     open_page: Open, url: str, language: str, size: str
 ) -> None:
@@ -143,7 +149,7 @@ def test_an_original_is_shown_and_runs_nothing(open_page: Open, url: str) -> Non
     visit.allow("Blocked script execution|favicon|404")
 
 
-@pytest.mark.parametrize(("language", "size"), EACH_ONCE)
+@each_once
 def test_what_the_library_does_not_hold_is_said(
     open_page: Open, url: str, language: str, size: str
 ) -> None:
@@ -162,7 +168,7 @@ def test_what_the_library_does_not_hold_is_said(
     visit.picture("not-found")
 
 
-@pytest.mark.parametrize(("language", "size"), [("ko", "phone"), ("en", "desktop")])
+@seen_in(("ko", "phone"), ("en", "desktop"))
 def test_a_conversation_is_answered_again_renamed_and_deleted(
     open_page: Open, url: str, language: str, size: str
 ) -> None:
@@ -203,7 +209,7 @@ def test_a_conversation_is_answered_again_renamed_and_deleted(
     visit.picture("deleted")
 
 
-@pytest.mark.parametrize(("language", "size"), [("ko", "desktop"), ("en", "desktop")])
+@seen_in(("ko", "desktop"), ("en", "desktop"))
 def test_dropped_files_that_cannot_be_read_say_why(
     open_page: Open, url: str, language: str, size: str
 ) -> None:
@@ -235,7 +241,7 @@ def test_dropped_files_that_cannot_be_read_say_why(
     visit.allow(r"status of 4(15|22)")
 
 
-@pytest.mark.parametrize(("language", "size"), EACH_ONCE)
+@each_once
 def test_a_lost_network_is_said_and_comes_back(
     open_page: Open, url: str, language: str, size: str
 ) -> None:
@@ -259,7 +265,7 @@ def test_a_lost_network_is_said_and_comes_back(
     visit.allow("ERR_INTERNET_DISCONNECTED")
 
 
-@pytest.mark.parametrize(("language", "size"), EACH_ONCE)
+@each_once
 def test_a_slow_model_is_watched_and_stopped(
     open_page: Open, model: tuple[str, StubOpenAI], language: str, size: str
 ) -> None:

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from likeopt.engine.library import Library
 from likeopt.engine.searching import Searcher
-from likeopt.errors import EngineUnavailable, ModelUnavailable
+from likeopt.errors import EngineUnavailable, ModelUnavailable, StorageUnavailable
 from likeopt.retrieval.types import (
     EmbedRequest,
     Mode,
     SearchRequest,
 )
+from likeopt.retrieval.vector.local import LocalVectors
 from likeopt.storage import facts
 from tests.engine.shelf import CACHE, LEAVE, Search, Shelf, fill, names, parts
 from tests.fakes import FakeEmbedder
@@ -284,6 +285,21 @@ def test_without_chroma_words_serve(shelf: Shelf) -> None:
         assert names(found) == ["cache"]
         assert parts(found) == {"vector"}
     searcher.close()
+
+
+def test_a_search_says_itself_that_similarities_failed(
+    shelf: Shelf, search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> dict[int, float]:
+        raise StorageUnavailable("Chroma went away.")
+
+    fill(shelf)
+    monkeypatch.setattr(LocalVectors, "similarities", fail)
+    found = search("requests cached")
+    assert names(found)[0] == "cache"
+    assert [(part.part, part.reason) for part in found.degraded] == [
+        ("vector", "Chroma went away.")
+    ]
 
 
 # -- the other requests --------------------------------------------------------------------------

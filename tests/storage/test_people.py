@@ -10,6 +10,7 @@ from likeopt.storage import access, links, people, revisions
 from likeopt.storage.db import Database
 from likeopt.storage.people import User
 from likeopt.storage.reader import LOCAL_USER
+from likeopt.storage.tables import users
 from tests.fakes import FakeClock
 from tests.storage import library
 
@@ -47,6 +48,11 @@ def test_names_and_addresses_are_cleaned(database: Database, clock: FakeClock) -
         "<a@b>",
         "\ud800@b",
         "a" * 260 + "@b",
+        # Full width, and what would look like another address.
+        "a\uff20b",
+        "a\u200b@b",
+        "\u202ea@b",
+        "a@b\u3164",
     ],
 )
 def test_what_is_no_address_is_refused(
@@ -55,6 +61,24 @@ def test_what_is_no_address_is_refused(
     library.prepared(sqlite_database, clock)
     with pytest.raises(BadInput):
         create(sqlite_database, clock, email, name="A")
+
+
+@pytest.mark.parametrize("name", ["", " ", "\u200b", "\u3164", "\u115f\u1160", "\u2800 \u00ad"])
+def test_a_name_can_be_seen(sqlite_database: Database, clock: FakeClock, name: str) -> None:
+    library.prepared(sqlite_database, clock)
+    with pytest.raises(BadInput):
+        create(sqlite_database, clock, "a@example.org", name=name)
+
+
+def test_what_the_database_refuses_is_not_repeated(database: Database, clock: FakeClock) -> None:
+    library.prepared(database, clock)
+    secret = "$argon2id$of-somebody"  # pragma: allowlist secret
+    row = {"id": LOCAL_USER, "name": "A", "role": "member", "created_at": 0}
+    twice = sa.insert(users).values(**row, password_hash=secret)
+    with pytest.raises(sa.exc.IntegrityError) as refused:
+        database.write(lambda c: c.execute(twice).rowcount)
+    # This is logged when nobody expects it.
+    assert secret not in str(refused.value)
 
 
 def test_an_address_belongs_to_one(database: Database, clock: FakeClock) -> None:

@@ -7,7 +7,8 @@ import redis
 import sqlalchemy as sa
 
 from likeopt.errors import StorageUnavailable
-from likeopt.storage import revisions
+from likeopt.storage import api_keys, revisions
+from likeopt.storage import sessions as session_module
 from likeopt.storage.db import Database
 from likeopt.storage.redis_sessions import RedisSessions
 from likeopt.storage.sessions import SessionStore, SqlSessions
@@ -50,6 +51,14 @@ def test_found_by_the_cookie_only(store: SessionStore) -> None:
     assert cookie_id != made.id
     for wrong in (made.id, "", cookie_id[:-1], "\udc80", "*"):
         assert store.find(wrong) is None
+
+
+def test_an_id_is_never_taken_for_an_api_key(
+    store: SessionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "new_token", lambda: f"{api_keys.PREFIX}{'A' * 40}")
+    _, cookie_id = create(store)
+    assert not cookie_id.startswith(api_keys.PREFIX)
 
 
 def test_each_sign_in_gets_a_new_id(store: SessionStore) -> None:

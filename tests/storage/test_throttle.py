@@ -54,6 +54,16 @@ def test_success_and_time_forgive(database: Database, clock: FakeClock) -> None:
     assert fail(database, clock, keys, 4) == 0
 
 
+def test_a_success_does_not_forgive_guesses_at_others(database: Database, clock: FakeClock) -> None:
+    own = throttle.keys_of("me@example.org", "192.0.2.1")
+    fail(database, clock, own, 2)
+    for number in range(19):
+        fail(database, clock, throttle.keys_of(f"{number}@example.org", "192.0.2.1"), 1)
+        database.write(lambda c: throttle.clear(c, own))
+    # The two of one's own are forgiven.
+    assert fail(database, clock, throttle.keys_of("x@example.org", "192.0.2.1"), 1) == 2
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [

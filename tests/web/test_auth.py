@@ -10,20 +10,23 @@ from typing import Any
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 import urllib3
 
 from likeopt.cli.serve import environment, listen
 from likeopt.cli.supervisor import die_with_parent
 from likeopt.config import Config
+from likeopt.retrieval.ingest import Ingest
 from likeopt.services import Services
-from likeopt.storage import access, api_keys, audit, collections
+from likeopt.storage import access, api_keys, audit, collections, people, revisions
 from likeopt.storage.reader import LOCAL_USER
+from likeopt.storage.tables import documents
 from likeopt.storage.watch import AccessWatch
 from likeopt.web import cookies
 from likeopt.web.app import create_app
 from tests.fakes import FakeClock
 from tests.servers import wait_until
-from tests.web.conftest import PASSWORD, QUICK, Client, let_in
+from tests.web.conftest import PASSWORD, QUICK, Client, file_part, let_in
 
 STATE = "/api/v1/session"
 WHO = "owner@example.org"
@@ -334,6 +337,8 @@ def test_member_makes_no_key_for_administrators(client: Client, services: Servic
         ({"Origin": "http://elsewhere.example"}, {}),
         ({"Origin": "null"}, {}),
         ({}, {"REMOTE_ADDR": "192.0.2.7"}),
+        # nginx's `proxy_pass` as it comes.
+        ({"Host": "127.0.0.1:8080", "Connection": "close"}, {"SERVER_PROTOCOL": "HTTP/1.0"}),
     ],
 )
 def test_guest_must_be_here(
@@ -476,6 +481,38 @@ def test_audit_log_is_searched_and_exported(client: Client, services: Services) 
     assert table.startswith("\ufeffid,at,action")
     # A spreadsheet must not run what somebody called a group.
     assert ",'=cmd()," in table
+
+
+def test_who_is_disabled_while_a_file_is_checked_adds_nothing(
+    client: Client, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = let_in(services, WHO, role="admin")
+    let_in(services, "other@example.org", role="admin")
+    headers = {"X-CSRF-Token": sign_in(client).json["csrf"]}
+    examine = Ingest._examine
+
+    def slow(*arguments: Any) -> None:
+        examine(*arguments)
+        services.db.write(lambda c: people.update(c, made.user.id, disabled=True))
+
+    monkeypatch.setattr(Ingest, "_examine", slow)
+    form = {"file": file_part("a.md", b"# A")}
+    refused = client.post("/api/v1/documents", data=form, headers=headers)
+    assert refused.status_code == 401
+    assert services.db.read(lambda c: c.execute(sa.select(documents.c.id)).all()) == []
+
+
+def test_export_of_the_log_ends_with_the_administrator(client: Client, services: Services) -> None:
+    made = let_in(services, WHO, role="admin")
+    let_in(services, "other@example.org", role="admin")
+    sign_in(client)
+    sent = iter(client.get("/api/v1/audit/export").response)
+    assert b"audit.export" in next(sent)
+    services.db.write(lambda c: people.update(c, made.user.id, role="member"))
+    now = services.db.read(lambda c: revisions.current(c, "access"))
+    wait_until(lambda: services.access_watch.value() in (None, now), "the change is noticed")
+    with pytest.raises(ConnectionResetError):
+        next(sent)
 
 
 def test_sharing_a_collection(client: Client, services: Services) -> None:

@@ -225,6 +225,8 @@ export const enPeople = {
     "document.create": "Added a document",
     "document.replace": "Replaced a document",
     "document.update": "Changed a document",
+    "document.reindex": "Had a document read again",
+    "document.cancel": "Stopped indexing a document",
     "document.delete": "Deleted a document",
     "conversation.export": "Exported a conversation",
     "audit.export": "Exported the log",

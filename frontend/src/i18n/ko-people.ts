@@ -216,6 +216,8 @@ export const koPeople: typeof enPeople = {
     "document.create": "문서 추가",
     "document.replace": "문서 교체",
     "document.update": "문서 변경",
+    "document.reindex": "문서 다시 읽기",
+    "document.cancel": "문서 색인 중단",
     "document.delete": "문서 삭제",
     "conversation.export": "대화 내보내기",
     "audit.export": "감사 기록 내보내기",

@@ -15,6 +15,7 @@ from likeopt.storage import audit as stored
 from likeopt.web import context, inputs
 from likeopt.web.context import services
 from likeopt.web.endpoint import Endpoints
+from likeopt.web.lease import Lease
 
 audit = Endpoints("audit", tag="Audit", prefix="/api/v1/audit")
 
@@ -91,7 +92,6 @@ class AuditPage(msgspec.Struct):
     query=AuditQuery,
     returns=AuditPage,
     access="admin",
-    scope="admin",
 )
 def list_audit(query: AuditQuery) -> AuditPage:
     filters = _filters(query)
@@ -110,14 +110,13 @@ def list_audit(query: AuditQuery) -> AuditPage:
     media={JSON_LINES: {"type": "string"}, "text/csv": {"type": "string"}},
     errors=(BadInput,),
     access="admin",
-    scope="admin",
     example="-OJ",
 )
 def export_audit(query: AuditExportQuery) -> Response:
     filters, found = _filters(query), services()
     wanted = {k: v for k, v in msgspec.structs.asdict(query).items() if v is not None}
     found.db.write(lambda c: context.note(c, "audit.export", kind="audit", filters=wanted))
-    events = (_event(one) for one in stored.export(found.db, filters))
+    events = _permitted(stored.export(found.db, filters), Lease(admin=True))
     as_csv = query.format == "csv"
     body = _csv_lines(events) if as_csv else (msgspec.json.encode(one) + b"\n" for one in events)
     response = Response(body, content_type=CSV if as_csv else JSON_LINES)
@@ -135,6 +134,12 @@ def _filters(query: AuditQuery | AuditExportQuery) -> stored.Filters:
         since=inputs.millis("since", query.since),
         until=inputs.millis("until", query.until),
     )
+
+
+def _permitted(events: Iterator[stored.Event], lease: Lease) -> Iterator[AuditEvent]:
+    for event in events:
+        lease.check()
+        yield _event(event)
 
 
 def _event(found: stored.Event) -> AuditEvent:

@@ -19,8 +19,8 @@ from likeopt.errors import (
     UnsupportedType,
 )
 from likeopt.shapes import Document, DocumentList
+from likeopt.storage import access, passages
 from likeopt.storage import documents as stored
-from likeopt.storage import passages
 from likeopt.storage.cursors import MAX_INTEGER
 from likeopt.storage.reader import DEFAULT_COLLECTION
 from likeopt.web import errors, middleware, originals, uploads
@@ -313,10 +313,12 @@ def delete_document(document_id: str) -> None:
     errors=_WRITE_ERRORS,
 )
 def reindex_document(document_id: str) -> Document:
-    clock = services().clock
-    return Document.of(
-        services().db.write(lambda c: stored.reindex(c, reader(c), clock, document_id))
-    )
+    def reindex(c: Any) -> stored.Document:
+        queued = stored.reindex(c, reader(c), services().clock, document_id)
+        note(c, "document.reindex", kind="document", id_=document_id, name=queued.name)
+        return queued
+
+    return Document.of(services().db.write(reindex))
 
 
 @documents.operation(
@@ -329,10 +331,12 @@ def reindex_document(document_id: str) -> Document:
     errors=_WRITE_ERRORS,
 )
 def cancel_document(document_id: str) -> Document:
-    clock = services().clock
-    return Document.of(
-        services().db.write(lambda c: stored.cancel(c, reader(c), clock, document_id))
-    )
+    def cancel(c: Any) -> stored.Document:
+        stopped = stored.cancel(c, reader(c), services().clock, document_id)
+        note(c, "document.cancel", kind="document", id_=document_id, name=stopped.name)
+        return stopped
+
+    return Document.of(services().db.write(cancel))
 
 
 @documents.operation(
@@ -389,7 +393,11 @@ def text(document_id: str, query: TextQuery) -> TextPage:
 
 
 def _note_added(c: Any, added: Sequence[stored.Added]) -> None:
+    # Fetching and checking a file takes seconds to minutes, in which who adds it may have lost the
+    # right to: then nothing of this transaction counts.
+    asking = reader(c)
     for one in added:
+        access.require_writable(c, asking, one.document.collection_id)
         if one.outcome != "unchanged":
             action = "document.create" if one.outcome == "added" else "document.replace"
             note(c, action, kind="document", id_=one.document.id, name=one.document.name)

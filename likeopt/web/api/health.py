@@ -13,7 +13,7 @@ from likeopt.errors import LikeOptError, ModelUnavailable, StorageUnavailable
 from likeopt.llm import local
 from likeopt.retrieval.types import EngineStatus
 from likeopt.services import Services
-from likeopt.storage import access, jobs
+from likeopt.storage import revisions
 from likeopt.web.context import services
 from likeopt.web.endpoint import Endpoints
 
@@ -38,7 +38,8 @@ class Health(msgspec.Struct):
 
 
 class Part(msgspec.Struct):
-    """How one part is, in a word and in a sentence."""
+    """How one part is, in a word and in a sentence, without a count or a name: everybody reads it,
+    and whoever runs the server has `likeopt doctor`."""
 
     status: PartStatus
     detail: str
@@ -140,14 +141,16 @@ def _asked(ask: Callable[[], Part]) -> Part:
 
 
 def _database(found: Services) -> Part:
-    summary = found.db.read(lambda c: jobs.summary(c, access.local_reader(c)))
-    return Part("ready", f"At revision {summary.library_revision} of the library.")
+    found.db.read(lambda c: revisions.current(c, "library"))
+    return Part("ready", "It answers.")
 
 
 def _engine(status: EngineStatus) -> Part:
     if status.degraded:
-        return Part("degraded", " ".join(f"{one.part}: {one.reason}" for one in status.degraded))
-    return Part("ready", f"{status.chunks} passages, {status.embedded} of them by meaning.")
+        # Not the reasons: they can hold words of an embedding server's.
+        parts = ", ".join(sorted({one.part for one in status.degraded}))
+        return Part("degraded", f"Does not work: {parts}. The log says why.")
+    return Part("ready", "Searches by words and by meaning.")
 
 
 def _worker(found: Services) -> Part:
@@ -164,7 +167,7 @@ def model(config: Config) -> Part:
             return asked
         return Part("degraded", f"{asked.detail} {_WITHOUT}")
     if not local.is_local(config):
-        return Part("ready", "Answers are written by: extractive.")
+        return Part("ready", "Answers are made of the documents' own sentences.")
     if local.is_ready(config):
         return Part("ready", "Loaded.")
     return Part("degraded", f"Not loaded. {_WITHOUT}")
@@ -187,4 +190,4 @@ def _endpoint(config: Config) -> Part:
     if status >= 500:
         raise ModelUnavailable(f"The model's server has a problem ({status}).")
     # Some servers have no list of models, and answer all the same.
-    return Part("ready", f"Answers are written by: {config.llm_model}.")
+    return Part("ready", "It answers.")

@@ -154,7 +154,6 @@ def get_directory() -> Directory:
     summary="List the accounts",
     returns=PersonList,
     access="admin",
-    scope="admin",
 )
 def list_users() -> PersonList:
     return PersonList([Person.of(one) for one in services().db.read(stored.list_)])
@@ -168,7 +167,6 @@ def list_users() -> PersonList:
     returns=Person,
     errors=(NotFound, Conflict),
     access="admin",
-    scope="admin",
     example='--json \'{"role": "admin"}\'',
 )
 def change_user(user_id: str, body: PersonChange) -> Person:
@@ -194,7 +192,6 @@ def change_user(user_id: str, body: PersonChange) -> Person:
     status=201,
     errors=(NotFound, Conflict),
     access="admin",
-    scope="admin",
 )
 def reset_password(user_id: str) -> NewLink:
     by = identity().user.id
@@ -218,7 +215,6 @@ def reset_password(user_id: str) -> NewLink:
     returns=SignedOut,
     errors=(NotFound,),
     access="admin",
-    scope="admin",
 )
 def sign_user_out(user_id: str) -> SignedOut:
     user = services().db.read(lambda c: stored.get(c, user_id))
@@ -240,7 +236,6 @@ def sign_user_out(user_id: str) -> SignedOut:
     summary="List the open invitations",
     returns=InvitationList,
     access="admin",
-    scope="admin",
 )
 def list_invitations() -> InvitationList:
     found = services()
@@ -259,7 +254,6 @@ def list_invitations() -> InvitationList:
     status=201,
     errors=(Conflict,),
     access="admin",
-    scope="admin",
     example='--json \'{"email": "minji@example.org", "role": "member"}\'',
 )
 def invite(body: InvitationToMake) -> MadeInvitation:
@@ -283,7 +277,6 @@ def invite(body: InvitationToMake) -> MadeInvitation:
     status=204,
     errors=(NotFound,),
     access="admin",
-    scope="admin",
 )
 def withdraw_invitation(link_id: str) -> None:
     def withdraw(c: Any) -> None:
@@ -296,9 +289,7 @@ def withdraw_invitation(link_id: str) -> None:
 # -- groups ----------------------------------------------------------------------------------------
 
 
-@people.operation(
-    "GET", "/groups", summary="List the groups", returns=GroupList, access="admin", scope="admin"
-)
+@people.operation("GET", "/groups", summary="List the groups", returns=GroupList, access="admin")
 def list_groups() -> GroupList:
     return GroupList([_group(one) for one in services().db.read(teams.list_)])
 
@@ -312,7 +303,6 @@ def list_groups() -> GroupList:
     status=201,
     errors=(BadInput, Conflict),
     access="admin",
-    scope="admin",
     example='--json \'{"name": "Finance"}\'',
 )
 def create_group(body: GroupName) -> Group:
@@ -332,7 +322,6 @@ def create_group(body: GroupName) -> Group:
     returns=Group,
     errors=(BadInput, NotFound, Conflict),
     access="admin",
-    scope="admin",
     example='--json \'{"members": ["local"]}\'',
 )
 def change_group(group_id: str, body: GroupChange) -> Group:
@@ -358,7 +347,6 @@ def change_group(group_id: str, body: GroupChange) -> Group:
     status=204,
     errors=(NotFound,),
     access="admin",
-    scope="admin",
 )
 def delete_group(group_id: str) -> None:
     def delete(c: Any) -> None:

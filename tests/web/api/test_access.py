@@ -247,6 +247,12 @@ def test_every_route_says_who_may_call_it(app: Flask) -> None:
     assert {call for call, _ in routes(app)} == TABLE.keys()
 
 
+def test_what_is_for_administrators_needs_their_scope(app: Flask) -> None:
+    for call, view in routes(app):
+        asked = view.operation
+        assert (asked.access == "admin") == (asked.scope == "admin"), call
+
+
 @pytest.mark.parametrize("call", TABLE)
 def test_owner_member_and_stranger(app: Flask, services: Services, world: World, call: str) -> None:
     expected = TABLE[call]

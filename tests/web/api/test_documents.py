@@ -12,7 +12,7 @@ import pytest
 from likeopt.config import Config
 from likeopt.retrieval.parse.kinds import DOCX
 from likeopt.services import Services
-from likeopt.storage import collections
+from likeopt.storage import audit, collections
 from likeopt.web import uploads
 from likeopt.web.app import create_app
 from tests.retrieval.parse import make_files as make
@@ -449,7 +449,7 @@ def test_delete(client: Client, upload: Upload) -> None:
     assert count(client) == 0
 
 
-def test_cancel_and_reindex(client: Client, upload: Upload) -> None:
+def test_cancel_and_reindex(client: Client, upload: Upload, services: Services) -> None:
     path = f"{PATH}/{upload()['id']}"
     cancelled = client.post(f"{path}/cancel")
     assert cancelled.status_code == 202
@@ -458,6 +458,11 @@ def test_cancel_and_reindex(client: Client, upload: Upload) -> None:
     assert again.status_code == 202
     assert (again.json["state"], again.json["error_code"]) == ("queued", None)
     assert again.json["job"]["kind"] == "index"
+    log = services.db.read(lambda c: audit.list_(c, audit.Filters(object_kind="document"))).items
+    assert [(one.action, one.object_name) for one in log[:2]] == [
+        ("document.reindex", "notes.md"),
+        ("document.cancel", "notes.md"),
+    ]
 
 
 def test_what_only_reading_finds_is_reported_with_its_reason(served: Server) -> None:

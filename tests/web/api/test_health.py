@@ -6,6 +6,7 @@ import msgspec
 
 from likeopt.config import Config
 from likeopt.errors import StorageUnavailable
+from likeopt.retrieval.types import Degraded, EngineStatus
 from likeopt.services import Services
 from likeopt.web.api import health
 from likeopt.web.app import create_app
@@ -29,20 +30,28 @@ def test_whole_server_is_ready(served: Server) -> None:
         "worker": "ready",
         "model": "ready",
     }
+    # Everybody may ask: nothing is counted, no model is named.
+    assert not re.search(r"\d|extractive", str(state))
+
+
+def test_strangers_are_not_told_what_a_part_said() -> None:
+    key = "Incorrect API key provided: sk-1234"
+    status = EngineStatus(0, 0, 0, 0, 0, 0, "", "local", [Degraded("embedding", key)])
+    assert health._engine(status).detail == "Does not work: embedding. The log says why."
 
 
 def test_what_is_found_by_meaning_is_counted_before_its_index_is_built(served: Server) -> None:
     served.add("by-meaning.md", b"# Counted by meaning")
     found = served.json
     wait_until(lambda: found("GET", "/api/v1/indexing")["pending_embeddings"] == 0, "vectors")
+    services = Services(served.config)
 
     def counted() -> bool:
-        # The answer may be a second old.
-        detail = found("GET", "/ready")["parts"]["engine"]["detail"]
-        passages, by_meaning = map(int, re.findall(r"\d+", detail))
-        return passages == by_meaning > 0
+        status = services.engine.status()
+        return status.chunks == status.embedded > 0
 
     wait_until(counted, "passages found by meaning")
+    services.close()
 
 
 def test_without_an_engine_questions_cannot_be_answered(client: Client) -> None:
