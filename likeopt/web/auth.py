@@ -26,6 +26,8 @@ CSRF_HEADER = "X-CSRF-Token"
 # What proxies add: with any of these, a request did not come from this machine.
 _FORWARDED = ("HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+# How long after signing in a person may do what decides who can sign in.
+FRESH_MS = 10 * 60 * 1000
 # Copies held at most, of about 2 KB each.
 MOST_COPIES = 2000
 
@@ -182,6 +184,18 @@ def admit(access: str, scope: str) -> None:
         raise Forbidden(f"{wanted} do this.", code="scope_missing")
     if access == "admin" and who.user.role != "admin":
         raise Forbidden("Only administrators may do this.")
+
+
+def require_fresh() -> None:
+    """Forbidden unless the person has signed in lately.
+
+    Whoever finds a browser open, or has taken a cookie, must not get to keep the account with it.
+    A key or a guest has no sign-in that could have been long ago.
+    """
+    session = context.identity().session
+    now = context.services().clock.now_ms()
+    if session is not None and now - session.created_at > FRESH_MS:
+        raise Forbidden("Sign in once more to do this.", code="sign_in_again")
 
 
 def require_local() -> None:

@@ -73,8 +73,9 @@ def _is_refusal(error: LikeOptError, who: Identity | None) -> bool:
     if isinstance(error, NotFound):
         # What is not theirs does not exist for them; that it does not exist at all looks the same.
         return who is not None and bool(request.view_args)
-    noted = error.instance_code == "wrong_password"
-    return isinstance(error, Forbidden | TooManyRequests | Misdirected) and not noted
+    # The first is noted where it is found; the second is a question that a page asks.
+    other = error.instance_code in ("wrong_password", "sign_in_again")
+    return isinstance(error, Forbidden | TooManyRequests | Misdirected) and not other
 
 
 def _may_write(who: Identity | None) -> bool:

@@ -1,5 +1,5 @@
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
-import { ApiError, open, readSession, request, session } from "./client";
+import { ApiError, open, proof, readSession, request, session } from "./client";
 import { upload } from "./documents";
 import { json, serve } from "./fake-server";
 import { acceptLink, signIn } from "./session";
@@ -62,6 +62,20 @@ test("the change is sent only once more", async () => {
   const calls = serve(refusal("csrf", 403), json(state("new")), refusal("csrf", 403));
   await expect(change()).rejects.toMatchObject({ code: "csrf", status: 403 });
   expect(calls).toHaveLength(3);
+});
+
+test("what needs a late sign-in is sent once more after it, and not without", async () => {
+  session.value = state("t");
+  const asked = proof.ask;
+  proof.ask = async () => true;
+  let calls = serve(refusal("sign_in_again", 403), json({ ended: 1 }));
+  await expect(change()).resolves.toEqual({ ended: 1 });
+  expect(calls).toHaveLength(2);
+  proof.ask = async () => false;
+  calls = serve(refusal("sign_in_again", 403));
+  await expect(change()).rejects.toMatchObject({ code: "sign_in_again" });
+  expect(calls).toHaveLength(1);
+  proof.ask = asked;
 });
 
 test("what one person began is not done in another's name", async () => {

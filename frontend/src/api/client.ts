@@ -135,8 +135,24 @@ async function send(path: string, options: Options): Promise<Response> {
   return response;
 }
 
-/** Sends a request and reads the JSON of the answer; undefined for an empty one. */
+/** How the page has a person sign in once more; false if they think better of it. */
+export const proof: { ask: () => Promise<boolean> } = { ask: async () => false };
+
+/**
+ * Sends a request and reads the JSON of the answer; undefined for an empty one. What is only for
+ * those who have signed in lately is sent once more after they have.
+ */
 export async function request<T>(path: string, options: Options): Promise<T> {
+  try {
+    return await ask<T>(path, options);
+  } catch (error) {
+    const old = error instanceof ApiError && error.code === "sign_in_again";
+    if (!old || !(await proof.ask())) throw error;
+    return ask<T>(path, options);
+  }
+}
+
+async function ask<T>(path: string, options: Options): Promise<T> {
   const signal = AbortSignal.any([options.signal, AbortSignal.timeout(TIMEOUT_MS)]);
   const response = await open(path, { ...options, signal }).catch((error) => {
     throw error instanceof DOMException && error.name === "TimeoutError"

@@ -1,8 +1,10 @@
 import { computed, effect, signal } from "@preact/signals";
-import { readSession, session } from "../api/client";
-import { signOut as endSession } from "../api/session";
+import { proof, readSession, session } from "../api/client";
+import { signOut as endSession, signIn } from "../api/session";
 import type { SessionState } from "../api/types";
+import { t } from "../i18n";
 import { Resource } from "../lib/resource";
+import { askText } from "../ui/dialog";
 import { toastError } from "../ui/toast";
 import { match, navigate, route } from "./router";
 
@@ -61,6 +63,21 @@ export function followSession(): () => void {
 export function enter(place: string): void {
   location.replace(place);
 }
+
+/** Asks for the password once more; who has none signs out and in again by the provider. */
+proof.ask = async () => {
+  const me = user.peek();
+  if (!me?.email || !me.has_password) return false;
+  const password = await askText({
+    title: t.peek().signInAgain,
+    body: t.peek().errors.sign_in_again ?? "",
+    action: t.peek().signIn,
+    field: { label: t.peek().currentPassword, value: "", type: "password" },
+  });
+  if (!password) return false;
+  await signIn(me.email, password, new AbortController().signal);
+  return true;
+};
 
 export async function signOut(): Promise<void> {
   try {

@@ -32,6 +32,7 @@ export const enPeople = {
   createAccount: "Create account",
   yourName: "Your name",
   newPassword: "New password",
+  signInAgain: "Confirm that it is you",
   passwordHelp: "At least 10 characters. A few words that do not belong together are good.",
   closedTitle: "This page is not for you",
   closedBody: "Only administrators see it.",

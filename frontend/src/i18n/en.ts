@@ -253,6 +253,8 @@ export const en = {
     unauthorized: "You are not signed in.",
     forbidden: "You may not do this.",
     scope_missing: "This key may not do this.",
+    sign_in_again:
+      "To do this, you must have signed in during the last ten minutes. Sign in once more.",
     wrong_credentials: "The e-mail address or the password is wrong.",
     wrong_password: "The current password is wrong.",
     weak_password: "This password is too easy to guess. Choose another.",

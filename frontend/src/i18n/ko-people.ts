@@ -29,6 +29,7 @@ export const koPeople: typeof enPeople = {
   createAccount: "계정 만들기",
   yourName: "이름",
   newPassword: "새 비밀번호",
+  signInAgain: "본인 확인",
   passwordHelp: "10자 이상이어야 합니다. 서로 관계없는 낱말 몇 개를 이어 쓰면 좋습니다.",
   closedTitle: "볼 수 없는 페이지입니다",
   closedBody: "관리자만 볼 수 있습니다.",

@@ -238,6 +238,7 @@ export const ko: Messages = {
     unauthorized: "로그인이 필요합니다.",
     forbidden: "권한이 없습니다.",
     scope_missing: "이 키로는 할 수 없는 작업입니다.",
+    sign_in_again: "최근 10분 안에 로그인해야 할 수 있는 작업입니다. 다시 로그인하세요.",
     wrong_credentials: "이메일 주소 또는 비밀번호가 올바르지 않습니다.",
     wrong_password: "현재 비밀번호가 올바르지 않습니다.",
     weak_password: "추측하기 쉬운 비밀번호입니다. 다른 비밀번호를 정해 주세요.",

@@ -10,7 +10,7 @@ interface Ask {
   action: string;
   danger?: boolean;
   /** With a field, the dialog asks for a text instead of a yes. */
-  field?: { label: string; value: string; type?: "text" | "url"; help?: string };
+  field?: { label: string; value: string; type?: "text" | "url" | "password"; help?: string };
 }
 
 interface Open extends Ask {
@@ -51,7 +51,8 @@ function Dialog({ title, body, action, danger, field, answer }: Open): JSX.Eleme
   useEffect(() => input.current?.select(), []);
   const submit = (event: Event) => {
     event.preventDefault();
-    const value = field ? (input.current?.value.trim() ?? "") : "yes";
+    const given = input.current?.value ?? "";
+    const value = !field ? "yes" : field.type === "password" ? given : given.trim();
     if (value) answer(value);
   };
   return (
@@ -66,6 +67,7 @@ function Dialog({ title, body, action, danger, field, answer }: Open): JSX.Eleme
               ref={input}
               type={(field.type ?? "text") as "text"}
               defaultValue={field.value}
+              autocomplete={field.type === "password" ? "current-password" : "off"}
               required
               maxLength={2000}
               placeholder={field.type === "url" ? "https://" : undefined}

@@ -12,7 +12,7 @@ from likeopt.shapes import Person
 from likeopt.storage import api_keys, people
 from likeopt.storage.api_keys import Scope
 from likeopt.storage.people import User
-from likeopt.web import context
+from likeopt.web import auth, context
 from likeopt.web.context import identity, services
 from likeopt.web.endpoint import Endpoints
 
@@ -170,10 +170,12 @@ def list_sessions() -> OwnSessions:
     "DELETE",
     "/sessions",
     summary="Sign out everywhere else",
+    detail="Only within ten minutes of signing in; later the code is `sign_in_again`.",
     returns=Ended,
     scope="account",
 )
 def end_other_sessions() -> Ended:
+    auth.require_fresh()
     who = identity()
     keep = who.session.id if who.session else None
     ended = services().sessions.revoke_all(who.user.id, keep=keep)
@@ -185,11 +187,13 @@ def end_other_sessions() -> Ended:
     "DELETE",
     "/sessions/<hash:session_id>",
     summary="End one of one's own sessions",
+    detail="Only within ten minutes of signing in; later the code is `sign_in_again`.",
     status=204,
     errors=(NotFound,),
     scope="account",
 )
 def end_session(session_id: str) -> None:
+    auth.require_fresh()
     if not services().sessions.revoke(identity().user.id, session_id):
         raise NotFound("No such session.")
     _note_ended(session_id, 1)

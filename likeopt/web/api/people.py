@@ -13,7 +13,7 @@ from likeopt.storage import groups as teams
 from likeopt.storage import links
 from likeopt.storage import people as stored
 from likeopt.storage.people import Role, User
-from likeopt.web import context
+from likeopt.web import auth, context
 from likeopt.web.context import identity, services
 from likeopt.web.endpoint import Endpoints
 
@@ -163,6 +163,7 @@ def list_users() -> PersonList:
     "PATCH",
     "/users/<id:user_id>",
     summary="Change an account",
+    detail="An address only within ten minutes of signing in; later the code is `sign_in_again`.",
     body=PersonChange,
     returns=Person,
     errors=(NotFound, Conflict),
@@ -170,6 +171,8 @@ def list_users() -> PersonList:
     example='--json \'{"role": "admin"}\'',
 )
 def change_user(user_id: str, body: PersonChange) -> Person:
+    if body.email is not None:
+        auth.require_fresh()
     changes = {k: v for k, v in msgspec.structs.asdict(body).items() if v is not None}
 
     def change(c: Any) -> User:
@@ -187,13 +190,15 @@ def change_user(user_id: str, body: PersonChange) -> Person:
     "POST",
     "/users/<id:user_id>/reset",
     summary="Make a link that sets a new password",
-    detail="For 24 hours; the password until now works until the link is used.",
+    detail="For 24 hours; the password until now works until the link is used. Only within ten"
+    " minutes of signing in; later the code is `sign_in_again`.",
     returns=NewLink,
     status=201,
     errors=(NotFound, Conflict),
     access="admin",
 )
 def reset_password(user_id: str) -> NewLink:
+    auth.require_fresh()
     by = identity().user.id
 
     def make(c: Any) -> tuple[links.Link, str]:
