@@ -146,7 +146,7 @@ class Chat:
         """Store the beginning of an answer, and write the rest of it detached."""
         ticket = self._queue.enter() if self._queue else None
         try:
-            start, question, exchanges = self._db.write(lambda c: self._store(c, find))
+            start, question, exchanges = self._db.write(lambda c: self._store(c, wish.reader, find))
         except BaseException:
             if ticket:
                 ticket.leave()
@@ -161,12 +161,12 @@ class Chat:
         return self._start(start, task, finish, watched=self._writer.model is not None)
 
     def _store(
-        self, c: Any, find: Callable[..., tuple[Conversation, Message]]
+        self, c: Any, reader: Reader, find: Callable[..., tuple[Conversation, Message]]
     ) -> tuple[Start, str, list[Exchange]]:
         conversation, question = find(c)
         answer = messages.start_answer(c, self._clock, question)
         start = Start(conversation.id, question.id, answer.id, conversation.title)
-        return start, question.content, messages.recent(c, question)
+        return start, question.content, messages.recent(c, reader, question)
 
     def _start(self, start: Start, task: Task, finish: _Finish, *, watched: bool) -> Broadcast:
         broadcast = self._broadcasts.open(start.message_id, task.stop)
@@ -264,6 +264,11 @@ class Chat:
         if after < ELSEWHERE:
             return broadcast.events(after, ping, telling)
         return again(after, broadcast.events(0, ping, telling))
+
+    def shown(self, message_id: str) -> set[str]:
+        """Ids of the documents that an answer of this process shows something of, so far."""
+        broadcast = self._broadcasts.find(message_id)
+        return broadcast.shown() if broadcast else set()
 
     def stop(self, reader: Reader, message_id: str) -> None:
         """Stop an answer; what is written stays. NotFound unless it is the reader's."""

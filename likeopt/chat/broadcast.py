@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
-from likeopt.chat.events import Delta, Done, Event, Failed, Numbered
+from likeopt.chat.events import Delta, Done, Event, Failed, Numbered, Sources
 from likeopt.clock import Clock
 from likeopt.llm.stream import TextStream
 
@@ -79,6 +79,11 @@ class Broadcast:
         with self._changed:
             self._log.append(event)
             self._changed.notify_all()
+
+    def shown(self) -> set[str]:
+        """Ids of the documents that the events so far have something of."""
+        told = [one for one in self._log if isinstance(one, Sources)]
+        return {cited.document_id for one in told for cited in one.citations if cited.available}
 
     def wake(self) -> None:
         """Have every reader get a None, so that it can look whether it may go on."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from likeopt.chat.broadcast import Telling
 from likeopt.chat.events import Delta, Done, Event, Failed, Numbered, Sources, Start
 from likeopt.clock import Clock
-from likeopt.errors import ModelUnavailable, NotFound
+from likeopt.errors import Forbidden, ModelUnavailable, NotFound
 from likeopt.storage import conversations, messages
 from likeopt.storage.conversations import Conversation
 from likeopt.storage.db import Database
@@ -95,7 +95,10 @@ def _replay(conversation: Conversation, answer: Message, sent: str) -> list[Even
     events.append(Sources(answer.query or "", answer.citations))
     if rest := _beyond(sent, answer.content):
         events.append(Delta(rest))
-    if answer.state == "failed":
+    if answer.error_code == "access_revoked":
+        gone = "You no longer have access to what this answer is made of."
+        events.append(Failed.of(Forbidden(gone, code=answer.error_code), answer))
+    elif answer.state == "failed":
         error = ModelUnavailable(
             "Writing this answer was interrupted. Ask again.", code=answer.error_code
         )

@@ -111,6 +111,7 @@ def list_(
         said = sa.exists().where(
             messages.c.conversation_id == conversations.c.id,
             contains(c, messages.c.content, needle),
+            ~messages_.out_of_reach(reader, messages.c.id),
         )
         statement = statement.where(contains(c, conversations.c.title, needle) | said)
     rows = c.execute(statement).mappings().all()

@@ -48,6 +48,10 @@ class Message(msgspec.Struct, frozen=True):
     `parent_id` is the question that an answer answers. `kind`, `model`, `query` (what was
     searched, if it differs from the question), `stages` (milliseconds) and `error_code` belong to
     answers. Times are ms since the epoch.
+
+    An answer that cites what its reader may no longer read is shown as failed with the code
+    `access_revoked` and without its text, which may repeat it word for word. Nothing of that is
+    stored: who may read it again has the answer back.
     """
 
     id: str
@@ -99,8 +103,8 @@ def get(c: sa.Connection, reader: Reader, message_id: str) -> Message:
     ).one_or_none()
     if row is None:
         raise NotFound("There is no such message.")
-    cited = _citations(c, reader, citations.c.message_id == message_id)
-    return _message(row, cited.get(message_id, []))
+    cited, withheld = _citations(c, reader, citations.c.message_id == message_id)
+    return _shown(_message(row, cited.get(message_id, [])), withheld)
 
 
 def of_conversation(c: sa.Connection, reader: Reader, conversation_id: str) -> list[Message]:
@@ -114,8 +118,8 @@ def of_conversation(c: sa.Connection, reader: Reader, conversation_id: str) -> l
         .order_by(messages.c.created_at)
     ).all()
     here = sa.select(messages.c.id).where(messages.c.conversation_id == conversation_id)
-    cited = _citations(c, reader, citations.c.message_id.in_(here))
-    found = [_message(row, cited.get(row.id, [])) for row in rows]
+    cited, withheld = _citations(c, reader, citations.c.message_id.in_(here))
+    found = [_shown(_message(row, cited.get(row.id, [])), withheld) for row in rows]
     answers: dict[str | None, list[Message]] = {}
     for message in found:
         if message.role == "assistant":
@@ -127,10 +131,22 @@ def of_conversation(c: sa.Connection, reader: Reader, conversation_id: str) -> l
     return ordered
 
 
-def recent(c: sa.Connection, question: Message, *, limit: int = 3) -> list[Exchange]:
+def out_of_reach(reader: Reader, message_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Whether the message cites a document of a collection that the reader may not read."""
+    return sa.exists().where(
+        citations.c.message_id == message_id,
+        documents.c.id == citations.c.document_id,
+        documents.c.collection_id.not_in(reader.collections),
+    )
+
+
+def recent(
+    c: sa.Connection, reader: Reader, question: Message, *, limit: int = 3
+) -> list[Exchange]:
     """The last `limit` exchanges before `question` in its conversation, oldest first.
 
-    Of several answers to one question the newest counts; questions without one are left out.
+    Of several answers to one question the newest counts; questions without one that the reader may
+    read are left out.
     """
     asked = messages.alias("asked")
     answered = messages.alias("answered")
@@ -143,6 +159,7 @@ def recent(c: sa.Connection, question: Message, *, limit: int = 3) -> list[Excha
             asked.c.created_at < question.created_at,
             answered.c.content != "",
             answered.c.state != "streaming",
+            ~out_of_reach(reader, answered.c.id),
         )
         .order_by(asked.c.created_at.desc(), answered.c.created_at.desc())
         # A question rarely has more than a few answers.
@@ -291,6 +308,15 @@ def _message(row: sa.Row[Any], cited: list[Citation]) -> Message:
     return Message(**fields, citations=cited)
 
 
+def _shown(message: Message, withheld: set[str]) -> Message:
+    # What was not found is not in the text either.
+    if message.id not in withheld or message.kind == "not_found":
+        return message
+    return msgspec.structs.replace(
+        message, content="", query=None, state="failed", error_code="access_revoked"
+    )
+
+
 def _touch(c: sa.Connection, conversation_id: str, now: int) -> bool:
     done = c.execute(
         conversations.update().where(conversations.c.id == conversation_id).values(updated_at=now)
@@ -300,8 +326,9 @@ def _touch(c: sa.Connection, conversation_id: str, now: int) -> bool:
 
 def _citations(
     c: sa.Connection, reader: Reader, which: sa.ColumnElement[bool]
-) -> dict[str, list[Citation]]:
-    """Citations by message; what they cite is only shown as far as the reader may read it now."""
+) -> tuple[dict[str, list[Citation]], set[str]]:
+    """Citations by message, and the ids of messages that cite what is out of the reader's reach;
+    what they cite is only shown as far as the reader may read it now."""
     rows = c.execute(
         sa.select(
             citations,
@@ -314,8 +341,12 @@ def _citations(
         .order_by(citations.c.message_id, citations.c.number)
     )
     found: dict[str, list[Citation]] = {}
+    withheld: set[str] = set()
     for row in rows:
-        available = row.deleted == 0 and row.collection_id in reader.collections
+        readable = row.collection_id in reader.collections
+        available = row.deleted == 0 and readable
+        if row.collection_id is not None and not readable:
+            withheld.add(row.message_id)
         found.setdefault(row.message_id, []).append(
             Citation(
                 number=row.number,
@@ -330,4 +361,4 @@ def _citations(
                 available=available,
             )
         )
-    return found
+    return found, withheld

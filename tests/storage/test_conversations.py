@@ -2,6 +2,7 @@
 
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -279,12 +280,12 @@ def test_recent_exchanges_are_the_newest_answers_before_a_question(
     me.exchange("four", "4", id_)
     _, last = me.ask("five", id_)
     me.exchange("six", "6", id_)
-    found = me.db.read(lambda c: messages.recent(c, last, limit=2))
+    found = me.db.read(lambda c: messages.recent(c, me.reader, last, limit=2))
     assert [(one.question, one.answer, one.query) for one in found] == [
         ("two", "2 better", "two of these"),
         ("four", "4", "four"),
     ]
-    everything = me.db.read(lambda c: messages.recent(c, last, limit=10))
+    everything = me.db.read(lambda c: messages.recent(c, me.reader, last, limit=10))
     assert [one.question for one in everything] == ["one", "two", "four"]
 
 
@@ -321,16 +322,23 @@ def test_a_citation_of_a_deleted_document_shows_nothing_of_it(me: Steps) -> None
 def test_a_citation_out_of_reach_shows_nothing_of_it(me: Steps) -> None:
     document = library.add(me.db, me.reader, me.clock, "secret.pdf")
     conversation, question = me.ask("one")
-    me.finish(me.start(question), "x [1]", citations=[citation(document)])
+    me.finish(me.start(question), "Repeated [1]", citations=[citation(document)])
     blind = Reader(me.reader.user_id, is_admin=True, collections=frozenset())
     transcript = me.db.read(lambda c: conversations.get(c, blind, conversation.id))
-    (shown,) = transcript.messages[1].citations
+    answer = transcript.messages[1]
+    (shown,) = answer.citations
+    # The text may be the passage, word for word: neither it nor its words can be had.
+    assert (answer.content, answer.state, answer.error_code) == ("", "failed", "access_revoked")
+    _, later = me.ask("two", conversation.id)
+    for reader, found in ((blind, 0), (me.reader, 1)):
+        listed = me.db.read(partial(conversations.list_, reader=reader, query="repeated"))
+        assert len(listed.items) == found
+        assert len(me.db.read(partial(messages.recent, reader=reader, question=later))) == found
     assert (shown.available, shown.document_name, shown.quote) == (False, "", "")
     again = me.db.read(access.local_reader)
-    (shown,) = (
-        me.db.read(lambda c: conversations.get(c, again, conversation.id)).messages[1].citations
-    )
-    assert shown.available
+    answer = me.db.read(lambda c: conversations.get(c, again, conversation.id)).messages[1]
+    assert answer.content == "Repeated [1]"
+    assert answer.citations[0].available
 
 
 # -- titles --------------------------------------------------------------------------------------

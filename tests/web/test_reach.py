@@ -207,7 +207,15 @@ def test_citation_of_what_was_taken_away_shows_nothing_of_it(world: World) -> No
     conversation = f"/api/v1/conversations/{answer['conversation_id']}"
     (_, message) = as_member(world, "GET", conversation).json()["messages"]
     assert [one["available"] for one in message["citations"]] == [False]
-    assert as_member(world, "GET", f"{conversation}/export").status == 200
+    assert (message["content"], message["error_code"]) == ("", "access_revoked")
+    assert "It has one" not in as_member(world, "GET", f"{conversation}/export").data.decode()
+    # Nor by going on with the stream, after the event that told the sources.
+    followed = f"/api/v1/chat/{message['id']}/stream"
+    for number in ("0", "2", "1000000"):
+        last = world.member | {"Last-Event-ID": number}
+        stream = server.request("GET", followed, headers=last).data.decode()
+        assert "access_revoked" in stream
+        assert "It has one" not in stream
     as_member(world, "GET", "/api/v1/conversations?q=merger")
 
 

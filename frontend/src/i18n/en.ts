@@ -274,8 +274,7 @@ export const en = {
     account_disabled: "This account is disabled. Ask an administrator.",
     guest_refused:
       "Without signing in, this server can be used only at the machine that it runs on.",
-    access_revoked:
-      "Your access changed while the answer was being written, so it was taken off the page.",
+    access_revoked: "You may no longer read what this answer is made of, so it is not shown.",
   } as Record<string, string>,
 };
 

@@ -108,7 +108,9 @@ def follow(message_id: str) -> Response:
     asking = services().db.read(reader)
     telling = services().access_watch.telling
     events = services().chat.resume(asking, message_id, after, telling=telling)
-    return sse.respond(_frames(permitted(events, Lease())))
+    # The event that names the sources may be one that the client has seen before.
+    lease = Lease(services().chat.shown(message_id))
+    return sse.respond(_frames(permitted(events, lease)))
 
 
 @chat.operation(
