@@ -4,6 +4,7 @@ Every pytest-xdist worker starts its own: a second PostgreSQL costs 1.5 s and no
 """
 
 import ctypes
+import json
 import os
 import pwd
 import shutil
@@ -205,6 +206,18 @@ def openid_provider() -> Iterator[str]:
         environ={"AUTHLIB_INSECURE_TRANSPORT": "1", "PYTHONWARNINGS": "ignore"},
     ):
         yield issuer
+
+
+def known_to_provider(issuer: str, sub: str, **claims: object) -> None:
+    """Tell an `openid_provider` about somebody."""
+    request = urllib.request.Request(
+        f"{issuer}/users/{sub}",
+        data=json.dumps(claims).encode(),
+        headers={"Content-Type": "application/json"},
+        method="PUT",
+    )
+    with urllib.request.urlopen(request, timeout=20) as response:
+        assert response.status == 204
 
 
 def chromium() -> str:

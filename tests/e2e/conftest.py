@@ -133,6 +133,7 @@ def open_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Open
             viewport={"width": width, "height": height},
             has_touch=size == "phone",
             is_mobile=size == "phone",
+            ignore_https_errors=url.startswith("https:"),
         )
         context.set_default_timeout(PATIENCE_MS)
         visits.append(Visit(context.new_page(), url, name, language))

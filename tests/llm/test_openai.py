@@ -13,6 +13,7 @@ from likeopt.errors import Busy, LikeOptError, ModelUnavailable
 from likeopt.llm.openai import OpenAIChat
 from likeopt.llm.stream import _trusted
 from likeopt.llm.types import Completion, Turn
+from tests import tls
 from tests.servers import free_port
 from tests.stub_openai import StubOpenAI
 
@@ -217,13 +218,7 @@ def test_a_stream_that_was_closed_first_asks_nothing(stub: StubOpenAI) -> None:
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A certificate for 127.0.0.1 that nobody trusts, and its key."""
-    pem = tmp_path / "loopback.pem"
-    options = "-x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=loopback"
-    command = ["openssl", "req", *options.split(), "-addext", "subjectAltName=IP:127.0.0.1"]
-    command += ["-keyout", str(pem), "-out", str(tmp_path / "cert.pem")]
-    subprocess.run(command, check=True, capture_output=True)
-    pem.write_bytes(pem.read_bytes() + (tmp_path / "cert.pem").read_bytes())
-    return pem
+    return tls.certificate(tmp_path)
 
 
 def test_over_tls(

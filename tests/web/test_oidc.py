@@ -21,7 +21,7 @@ from likeopt.config import Config
 from likeopt.services import Services
 from likeopt.storage import audit, links, people
 from likeopt.web.app import create_app
-from tests.servers import free_port, openid_provider
+from tests.servers import free_port, known_to_provider, openid_provider
 from tests.web.conftest import PASSWORD, Client, let_in, serving
 
 ANN = "ann@example.org"
@@ -57,12 +57,6 @@ def browser(services: Services, config: Config) -> Client:
     return create_app(config, services, write=lambda _: None).test_client()
 
 
-def known(issuer: str, sub: str, **claims: Any) -> None:
-    """Tell the provider about somebody."""
-    done = HTTP.request("PUT", f"{issuer}/users/{sub}", json=claims)
-    assert done.status == 204
-
-
 def agree(address: str, sub: str, **changed: str) -> str:
     """Say at the provider who one is; the address that it sends the browser back to."""
     parts = urlsplit(address)
@@ -95,7 +89,7 @@ def test_a_member_signs_in_with_the_address_that_the_provider_verified(
     client: Client, services: Services, issuer: str
 ) -> None:
     member = let_in(services, ANN).user
-    known(issuer, "ann", email=ANN.upper(), email_verified=True, name="Ann")
+    known_to_provider(issuer, "ann", email=ANN.upper(), email_verified=True, name="Ann")
     assert client.get(STATE).json["oidc"] == "Acme"
     assert sign_in(client, "ann") == "/"
     state = client.get(STATE).json
@@ -104,7 +98,7 @@ def test_a_member_signs_in_with_the_address_that_the_provider_verified(
     assert noted(services, "session.create")[0].detail == {"how": "oidc"}
     assert noted(services, "user.link")[0].object_id == member.id
     # From now on the provider's own id counts: addresses change.
-    known(issuer, "ann", email="ann.new@example.org", email_verified=True)
+    known_to_provider(issuer, "ann", email="ann.new@example.org", email_verified=True)
     assert sign_in(client, "ann") == "/"
     assert client.get(STATE).json["user"]["id"] == member.id
     assert len(noted(services, "user.link")) == 1
@@ -115,7 +109,9 @@ def test_an_invitation_is_used(client: Client, services: Services, issuer: str) 
     services.db.write(
         lambda c: links.create(c, clock, "invite", email="eve@example.org", role="admin")
     )
-    known(issuer, "eve", email="eve@example.org", email_verified=True, name=" Eve\n \x07Doe ")
+    known_to_provider(
+        issuer, "eve", email="eve@example.org", email_verified=True, name=" Eve\n \x07Doe "
+    )
     assert sign_in(client, "eve") == "/"
     user = client.get(STATE).json["user"]
     assert (user["name"], user["role"], user["has_password"]) == ("Eve Doe", "admin", False)
@@ -132,7 +128,7 @@ def test_an_address_that_is_not_verified_is_nobodys(
         lambda c: links.create(c, services.clock, "invite", email="new@example.org", role="member")
     )
     for email in (ANN, "new@example.org"):
-        known(issuer, "liar", email=email, email_verified=verified)
+        known_to_provider(issuer, "liar", email=email, email_verified=verified)
         assert sign_in(client, "liar") == "/sign-in#email_unverified"
     assert client.get(STATE).json["user"] is None
     assert len(services.db.read(lambda c: links.invitations(c, services.clock))) == 1
@@ -162,7 +158,7 @@ def test_who_types_the_address_of_a_colleague_does_not_get_them(
     app: Flask, client: Client, services: Services, issuer: str
 ) -> None:
     mallory = invited_as(client, services, ANN)
-    known(issuer, "ann", email=ANN, email_verified=True)
+    known_to_provider(issuer, "ann", email=ANN, email_verified=True)
     colleague: Client = app.test_client()
     # The colleague does not land in the account of somebody who knows its password.
     assert sign_in(colleague, "ann") == "/sign-in#email_unconfirmed"
@@ -188,11 +184,11 @@ def test_whoever_has_a_typed_address_at_the_provider_does_not_get_the_account(
 ) -> None:
     """The reverse: a mistyped address may be somebody else's, who must not get in by it."""
     typed = invited_as(client, services, "ann@exmaple.org")
-    known(issuer, "other", email="ann@exmaple.org", email_verified=True)
+    known_to_provider(issuer, "other", email="ann@exmaple.org", email_verified=True)
     other: Client = app.test_client()
     assert sign_in(other, "other") == "/sign-in#email_unconfirmed"
     # Nor does somebody who is signed in with a password get linked by passing through.
-    known(issuer, "ann", email=ANN, email_verified=True)
+    known_to_provider(issuer, "ann", email=ANN, email_verified=True)
     assert sign_in(client, "ann") == "/sign-in#invitation_needed"
     assert noted(services, "user.link") == []
     assert client.get(STATE).json["user"]["id"] == typed
@@ -202,7 +198,7 @@ def test_an_address_that_an_administrator_confirms_links(
     app: Flask, client: Client, services: Services, issuer: str
 ) -> None:
     typed = invited_as(client, services, ANN)
-    known(issuer, "ann", email=ANN, email_verified=True)
+    known_to_provider(issuer, "ann", email=ANN, email_verified=True)
     boss, csrf = administrator(app, services)
     confirmed = boss.patch(f"/api/v1/users/{typed}", json={"email": ANN}, headers=csrf).json
     assert confirmed["email_confirmed"] is True
@@ -224,11 +220,11 @@ def test_nobody_confirms_their_own_address(client: Client, services: Services) -
 def test_strangers_the_disabled_and_heirs_of_an_address_are_refused(
     client: Client, services: Services, issuer: str
 ) -> None:
-    known(issuer, "nobody", email="nobody@example.org", email_verified=True)
+    known_to_provider(issuer, "nobody", email="nobody@example.org", email_verified=True)
     assert sign_in(client, "nobody") == "/sign-in#invitation_needed"
     member = let_in(services, ANN).user
-    known(issuer, "first", email=ANN, email_verified=True)
-    known(issuer, "heir", email=ANN, email_verified=True)
+    known_to_provider(issuer, "first", email=ANN, email_verified=True)
+    known_to_provider(issuer, "heir", email=ANN, email_verified=True)
     assert sign_in(client, "first") == "/"
     assert sign_in(client, "heir") == "/sign-in#oidc_other"
     services.db.write(lambda c: people.update(c, member.id, disabled=True))
@@ -241,7 +237,7 @@ def test_a_sign_in_belongs_to_the_browser_that_began_it(
     app: Flask, client: Client, services: Services, issuer: str
 ) -> None:
     let_in(services, ANN)
-    known(issuer, "ann", email=ANN, email_verified=True)
+    known_to_provider(issuer, "ann", email=ANN, email_verified=True)
     other: Client = app.test_client()
     begin(other)
     back = agree(begin(client), "ann")
@@ -265,7 +261,7 @@ def test_what_the_provider_was_asked_is_what_it_must_answer(
     client: Client, services: Services, issuer: str
 ) -> None:
     let_in(services, ANN)
-    known(issuer, "ann", email=ANN, email_verified=True)
+    known_to_provider(issuer, "ann", email=ANN, email_verified=True)
     address = begin(client)
     asked = parse_qs(urlsplit(address).query)
     assert asked["code_challenge_method"] == ["S256"]
@@ -302,7 +298,7 @@ def test_other_sites_do_not_begin_a_sign_in(client: Client) -> None:
 
 def test_nobody_is_sent_to_another_host(client: Client, services: Services, issuer: str) -> None:
     let_in(services, ANN)
-    known(issuer, "ann", email=ANN, email_verified=True)
+    known_to_provider(issuer, "ann", email=ANN, email_verified=True)
     there = "https://evil.example.org"
     asked = "&".join(f"{name}={there}" for name in ("next", "redirect_uri", "return_to"))
     started = client.get(f"{START}?{asked}").headers["Location"]
@@ -325,7 +321,7 @@ def test_a_provider_that_is_down(config: Config, services: Services) -> None:
 
 
 def test_a_whole_server(config: Config, issuer: str) -> None:
-    known(issuer, "nobody", email="nobody@example.org", email_verified=True)
+    known_to_provider(issuer, "nobody", email="nobody@example.org", email_verified=True)
     with serving(config) as server:
         first = server.request("GET", START, redirect=False)
         cookie = first.headers["Set-Cookie"].partition(";")[0]

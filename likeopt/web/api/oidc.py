@@ -89,7 +89,9 @@ def start() -> Response:
 def callback(query: ProviderAnswer) -> Response:
     provider = _provider()
     try:
-        _require_asked(query.state)
+        if not query.error:
+            # Some providers leave `state` out when somebody declines, and that lets nobody in.
+            _require_asked(query.state)
         if query.error or not query.code or (query.iss and not provider.is_issuer(query.iss)):
             raise Unauthorized("The provider did not confirm who you are.", code="oidc_refused")
         proved = provider.identity(query.code, _back(), query.state)

@@ -1,0 +1,262 @@
+"""From the button on the sign-in page to the OpenID Connect provider and back."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+import redis
+from playwright.sync_api import Cookie, Page, expect
+
+from likeopt.clock import Clock
+from likeopt.config import Config
+from likeopt.storage import links, people
+from likeopt.storage.db import Database
+from tests import tls
+from tests.e2e.conftest import Open, Visit
+from tests.servers import known_to_provider, openid_provider, wait_until
+from tests.web.conftest import PASSWORD, PASSWORD_HASH, Server
+from tests.web.conftest import serving as serving_config
+
+EACH_ONCE = [("ko", "desktop"), ("en", "phone")]
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[str]:
+    """Of another site than the app, as providers are: cookies must survive that."""
+    with openid_provider() as url:
+        yield url.replace("127.0.0.1", "localhost")
+
+
+@contextmanager
+def serving(issuer: str, **settings: Any) -> Iterator[Server]:
+    """A server that people sign in to with the provider."""
+    with tempfile.TemporaryDirectory(prefix="lo-e2e-", ignore_cleanup_errors=True) as home:
+        config = Config(
+            data_dir=Path(home),
+            port=0,
+            workers=1,
+            sample_library=False,
+            oidc_issuer=issuer,
+            oidc_client_id="like-opt",
+            oidc_client_secret="hidden",
+            oidc_name="Acme",
+        )
+        with serving_config(msgspec.structs.replace(config, **settings)) as server:
+            wait_until(lambda: server.request("GET", "/ready").status == 200, "the engine")
+            yield server
+
+
+@pytest.fixture(scope="module")
+def server(issuer: str) -> Iterator[Server]:
+    with serving(issuer) as server:
+        yield server
+
+
+def written(server: Server, change: Any) -> Any:
+    """What `change` makes of the server's database."""
+    database = Database(server.config.database)
+    try:
+        return database.write(change)
+    finally:
+        database.close()
+
+
+def invite(server: Server, email: str | None) -> str:
+    """The token of an invitation to `email`, or to whoever has it."""
+    made: tuple[object, str] = written(
+        server, lambda c: links.create(c, Clock(), "invite", email=email, role="member")
+    )
+    return made[1]
+
+
+def press(visit: Visit) -> None:
+    """The button on the sign-in page."""
+    visit.page.get_by_role("link", name=re.compile("Acme")).click()
+    expect(visit.page.locator("input[name=sub]")).to_be_visible()
+    # The provider's page asks for a style sheet from elsewhere.
+    visit.allow("Failed to load resource")
+
+
+def agree(visit: Visit, sub: str) -> None:
+    """Say at the provider who one is."""
+    visit.page.locator("input[name=sub]").fill(sub)
+    visit.page.get_by_role("button", name="Authorize", exact=True).click()
+
+
+def opened(open_page: Open, url: str, language: str, size: str) -> Visit:
+    """A visit that reaches this machine only."""
+    visit = open_page(url, language, size)
+
+    def only_here(route: Any) -> None:
+        here = urlsplit(route.request.url).hostname in ("127.0.0.1", "localhost")
+        route.continue_() if here else route.abort()
+
+    visit.page.context.route("**/*", only_here)
+    return visit
+
+
+def user(page: Page, url: str) -> Any:
+    """Who the server says is signed in."""
+    return page.request.get(f"{url}/api/v1/session").json()["user"]
+
+
+@pytest.mark.parametrize(("language", "size"), EACH_ONCE)
+def test_a_member_comes_back_to_where_they_were(
+    open_page: Open, server: Server, issuer: str, language: str, size: str
+) -> None:
+    email = f"ann-{language}@example.org"
+    invite(server, email)
+    known_to_provider(issuer, f"ann-{language}", email=email, email_verified=True, name="안나")
+    visit = opened(open_page, server.url, language, size)
+    page = visit.page
+    visit.go("/library")
+    expect(page.get_by_role("link", name=re.compile("Acme"))).to_be_visible()
+    visit.picture("sign-in")
+    press(visit)
+    assert urlsplit(page.url).netloc == urlsplit(issuer).netloc
+    agree(visit, f"ann-{language}")
+    expect(page).to_have_url(f"{server.url}/library")
+    assert user(page, server.url)["name"] == "안나"
+    visit.go("/account")
+    expect(page.locator("main")).to_contain_text(
+        visit.say("로그인 서비스로 로그인하므로", "You sign in with the sign-in service")
+    )
+    visit.picture("account")
+
+
+@pytest.mark.parametrize(("language", "size"), EACH_ONCE)
+def test_who_is_refused_is_told_why(
+    open_page: Open, server: Server, issuer: str, language: str, size: str
+) -> None:
+    known_to_provider(issuer, "nobody", email="nobody@example.org", email_verified=True)
+    known_to_provider(issuer, "shy", email="shy@example.org", email_verified=False)
+    visit = opened(open_page, server.url, language, size)
+    page = visit.page
+    alert = page.get_by_role("alert")
+    visit.go("/sign-in")
+    press(visit)
+    page.get_by_role("button", name="Deny").click()
+    expect(alert).to_contain_text(visit.say("본인 확인", "did not confirm who you are"))
+    visit.picture("denied")
+    for sub, korean, english in (
+        ("nobody", "아직 계정이 없습니다", "You have no account here yet"),
+        ("shy", "주소가 확인되지 않았습니다", "is verified"),
+    ):
+        press(visit)
+        agree(visit, sub)
+        expect(alert).to_contain_text(visit.say(korean, english))
+        # A reload, or a page that is handed on, does not repeat it.
+        assert page.url == f"{server.url}/sign-in"
+        visit.picture(sub)
+    assert user(page, server.url) is None
+
+
+@pytest.mark.parametrize(("language", "size"), EACH_ONCE)
+def test_an_administrator_confirms_an_address_that_was_typed(
+    open_page: Open, server: Server, issuer: str, language: str, size: str
+) -> None:
+    email, boss = f"typed-{language}@example.org", f"boss-{language}@example.org"
+
+    def add(c: Any) -> None:
+        made = people.create(c, Clock(), name="Boss", email=boss, role="admin")
+        people.set_password(c, Clock(), made.id, PASSWORD_HASH)
+
+    written(server, add)
+    accepted = {"token": invite(server, None), "password": PASSWORD, "email": email}
+    server.json("POST", "/api/v1/link/accept", json=accepted | {"name": f"Typed {language}"})
+    known_to_provider(issuer, f"typed-{language}", email=email, email_verified=True)
+    visit = opened(open_page, server.url, language, size)
+    visit.go("/sign-in")
+    press(visit)
+    agree(visit, f"typed-{language}")
+    expect(visit.page.get_by_role("alert")).to_contain_text(
+        visit.say("본인의 것인지 확인되지 않았습니다", "nobody has confirmed that it is yours")
+    )
+    visit.picture("unconfirmed")
+
+    admin = opened(open_page, server.url, language, size)
+    page = admin.page
+    admin.go("/people")
+    page.locator("input[name=email]").fill(boss)
+    page.locator("input[name=password]").fill(PASSWORD)
+    admin.button(admin.say("로그인", "Sign in")).click()
+    line = page.get_by_role("listitem").filter(has_text=email)
+    mark = line.locator(".tag.warn")
+    expect(mark).to_have_text(admin.say("확인되지 않은 주소", "Address not confirmed"))
+    admin.picture("people")
+    line.get_by_role("button").click()
+    page.get_by_role("menuitem", name=admin.say("이메일 주소 확인", "Confirm e-mail")).click()
+    expect(page.get_by_role("dialog")).to_contain_text(email)
+    admin.picture("confirm")
+    page.get_by_role("dialog").get_by_role(
+        "button", name=admin.say("이메일 주소 확인", "Confirm e-mail address")
+    ).click()
+    expect(mark).to_have_count(0)
+
+    press(visit)
+    agree(visit, f"typed-{language}")
+    expect(visit.page).to_have_url(f"{server.url}/")
+    assert user(visit.page, server.url)["email"] == email
+
+
+def named(page: Page, name: str) -> Cookie | None:
+    """A cookie that the browser keeps."""
+    return next((one for one in page.context.cookies() if one["name"] == name), None)
+
+
+@pytest.fixture
+def behind_tls(
+    issuer: str, postgres_url: str, redis_url: str, tmp_path: Path
+) -> Iterator[tuple[Server, str]]:
+    """A server with PostgreSQL and Redis, and its address at a proxy."""
+    settings = {"database_url": postgres_url, "redis_url": redis_url, "trusted_proxies": 1}
+    with (
+        serving(issuer, **settings) as server,
+        tls.proxy(server.url, tls.certificate(tmp_path)) as url,
+    ):
+        yield server, url
+
+
+def test_behind_tls_with_postgresql_and_redis(
+    behind_tls: tuple[Server, str], open_page: Open, issuer: str
+) -> None:
+    server, url = behind_tls
+    known_to_provider(issuer, "tess", email="tess@example.org", email_verified=True)
+    store = redis.Redis.from_url(server.config.redis_url)
+    invite(server, "tess@example.org")
+    visit = opened(open_page, url, "en", "desktop")
+    page = visit.page
+    visit.go("/library")
+    press(visit)
+    begun = named(page, "__Host-likeopt_oidc")
+    assert begun is not None
+    assert (begun["secure"], begun["httpOnly"], begun["sameSite"]) == (True, True, "Lax")
+    before = store.dbsize()
+    agree(visit, "tess")
+    expect(page).to_have_url(f"{url}/library")
+    assert user(page, url)["email"] == "tess@example.org"
+    kept = named(page, "__Host-likeopt_session")
+    assert kept is not None
+    assert (kept["secure"], kept["httpOnly"], kept["sameSite"]) == (True, True, "Lax")
+    assert named(page, "__Host-likeopt_oidc") is None
+    assert store.dbsize() > before
+    database = Database(server.config.database)
+    tess = database.read(lambda c: people.by_oidc(c, f"{issuer} tess"))
+    database.close()
+    assert tess is not None
+    assert tess.email == "tess@example.org"
+    # Without TLS, the server's own address knows neither cookie.
+    plain = f"__Host-likeopt_session={kept['value']}"
+    state = server.json("GET", "/api/v1/session", headers={"Cookie": plain})
+    assert state["user"] is None
+    page.get_by_role("button").filter(has_text="tess@example.org").click()
+    page.get_by_role("menuitem", name="Sign out").click()
+    expect(page).to_have_url(f"{url}/sign-in")
+    assert store.dbsize() <= before
+    store.close()
