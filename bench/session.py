@@ -59,7 +59,7 @@ def _measure(name: str, config: Config) -> list[dict[str, Any]]:
         asking = _cookie(here, made)
         remembered: auth.Auth = app.extensions["likeopt-auth"]
         assert _status(app, asking) == 200
-        while here.access_watch.value() is None:
+        while here.watch.stamp("access") is None:
             time.sleep(0.01)
 
         def looked_up() -> None:

@@ -18,11 +18,12 @@ from likeopt.retrieval.ingest import Ingest
 from likeopt.retrieval.rerank import Reranker, open_reranker
 from likeopt.retrieval.search import EngineClient, search
 from likeopt.storage import access, bootstrap, revisions, schema, secret_key
+from likeopt.storage.board import Board, board_file
 from likeopt.storage.db import Database, Runner, migrate, run_here
 from likeopt.storage.files import FileStore
 from likeopt.storage.reader import DEFAULT_COLLECTION
 from likeopt.storage.sessions import SessionStore, SqlSessions
-from likeopt.storage.watch import AccessWatch
+from likeopt.storage.watch import Watch
 
 _PACKAGE = Path(__file__).parent
 
@@ -40,7 +41,12 @@ class Services:
     @cached_property
     def db(self) -> Database:
         """The database; its schema is brought up to date by `prepare`."""
-        return Database(self.config.database, runner=self.run)
+        return Database(self.config.database, runner=self.run, spread=self.board.mark)
+
+    @cached_property
+    def board(self) -> Board:
+        """What the processes of this machine have changed."""
+        return Board(board_file(self.config.data_dir))
 
     @cached_property
     def files(self) -> FileStore:
@@ -88,9 +94,9 @@ class Services:
         return Accounts(self.db, self.sessions, self.clock, passwords)
 
     @cached_property
-    def access_watch(self) -> AccessWatch:
-        """Whether who may do what has changed in any process."""
-        return AccessWatch(self.db, self.clock)
+    def watch(self) -> Watch:
+        """What has changed in any process."""
+        return Watch(self.db, self.clock, self.board)
 
     @cached_property
     def secret_key(self) -> bytes:
@@ -144,7 +150,7 @@ class Services:
 
     def close(self) -> None:
         """Close what was opened."""
-        for name in ("access_watch", "db", "engine"):
+        for name in ("watch", "db", "engine"):
             if name in self.__dict__:
                 getattr(self, name).close()
 

@@ -8,7 +8,7 @@ measured; see docs/architecture.md). psycopg 3 waits on sockets and so yields by
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,9 +18,13 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from likeopt.errors import StorageFull, StorageUnavailable
+from likeopt.storage.revisions import RAISED
 
 T = TypeVar("T")
 Runner = Callable[[Callable[[], Any]], Any]
+
+# Tells others which counters a committed transaction has raised.
+Spread = Callable[[Collection[str]], None]
 
 BUSY_TIMEOUT_MS = 10_000
 # SQLite connections that are kept for later: gevent has 10 native threads to use them.
@@ -32,13 +36,21 @@ def run_here(work: Callable[[], Any]) -> Any:
     return work()
 
 
+def tell_nobody(_names: Collection[str]) -> None:
+    """The `spread` of a database that no other process remembers anything of."""
+
+
 class Database:
     """Runs units of work; holds the connection pool.
 
-    `runner` decides where a SQLite unit of work runs (see the module's docstring).
+    `runner` decides where a SQLite unit of work runs (see the module's docstring); `spread` is
+    called with the counters that a transaction raised, between its commit and `write`'s return.
     """
 
-    def __init__(self, url: str, *, runner: Runner = run_here) -> None:
+    def __init__(
+        self, url: str, *, runner: Runner = run_here, spread: Spread = tell_nobody
+    ) -> None:
+        self._spread = spread
         # `hide_parameters`: an error's message, which is logged, would hold questions and hashes.
         self.is_sqlite = url.startswith("sqlite")
         self._run = runner if self.is_sqlite else run_here
@@ -73,13 +85,18 @@ class Database:
         def unit() -> T:
             with self.engine.connect() as connection:
                 connection.execution_options(likeopt_immediate=immediate)
+                connection.info.pop(RAISED, None)
                 if not immediate and not self.is_sqlite:
                     connection.execution_options(isolation_level="REPEATABLE READ")
                 with connection.begin() as transaction:
                     result = work(connection)
                     if not immediate:
                         transaction.rollback()
-                    return result
+                # Of a transaction that failed, the next one on this connection forgets it.
+                raised = connection.info.pop(RAISED, ())
+                if immediate and raised:
+                    self._spread(raised)
+                return result
 
         try:
             return self._run(unit)  # type: ignore[no-any-return]

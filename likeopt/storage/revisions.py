@@ -1,8 +1,46 @@
-"""Counters that order changes: `library` (documents) and `embeddings` (vectors)."""
+"""Counters that order changes and announce them.
 
+`library` (documents), `embeddings` (vectors) and `access` (who may do what) are there from the
+start; others, such as one a person's conversations, begin when they are first raised. A counter is
+raised in the transaction of the change it announces, so whoever has read its value has read
+everything before it.
+"""
+
+import msgspec
 import sqlalchemy as sa
 
 from likeopt.storage.tables import counters
+
+# Where a connection keeps the names that its transaction has raised, for `Database`.
+RAISED = "likeopt.raised"
+
+# A transaction's place in the order in which they began: PostgreSQL numbers them; on SQLite, where
+# one writes at a time, a serial number does.
+_PLACE_POSTGRES = "pg_current_xact_id()::text::bigint"
+_PLACE_SQLITE = "(SELECT max(changed) + 1 FROM counters)"
+_RAISE = (
+    "INSERT INTO counters (name, value, changed) VALUES (:name, 1, {place})"
+    " ON CONFLICT (name) DO UPDATE SET value = counters.value + 1, changed = excluded.changed"
+    " RETURNING value"
+)
+_RAISES = {
+    "postgresql": sa.text(_RAISE.format(place=_PLACE_POSTGRES)),
+    "sqlite": sa.text(_RAISE.format(place=_PLACE_SQLITE)),
+}
+# From where on the next look has to begin, so that it sees each change that this one does not:
+# on PostgreSQL, that of a transaction that began earlier and commits later, too.
+_EDGES = {
+    "postgresql": sa.text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"),
+    "sqlite": sa.text("SELECT max(changed) + 1 FROM counters"),
+}
+
+
+class News(msgspec.Struct, frozen=True):
+    """Names of counters raised since the last look, a few of them perhaps before it, and where
+    the next look begins."""
+
+    names: list[str]
+    edge: int
 
 
 def raise_(c: sa.Connection, name: str) -> int:
@@ -11,13 +49,8 @@ def raise_(c: sa.Connection, name: str) -> int:
     The row stays locked until commit. Writers of the library do this first, which makes them one
     after the other on PostgreSQL as they are on SQLite, and gives all the same order of locks.
     """
-    query = (
-        sa.update(counters)
-        .where(counters.c.name == name)
-        .values(value=counters.c.value + 1)
-        .returning(counters.c.value)
-    )
-    return int(c.execute(query).scalar_one())
+    c.info.setdefault(RAISED, set()).add(name)
+    return int(c.execute(_RAISES[c.dialect.name], {"name": name}).scalar_one())
 
 
 def lock(c: sa.Connection, name: str) -> None:
@@ -28,3 +61,12 @@ def lock(c: sa.Connection, name: str) -> None:
 def current(c: sa.Connection, name: str) -> int:
     """The counter's value in this transaction's snapshot."""
     return int(c.execute(sa.select(counters.c.value).where(counters.c.name == name)).scalar_one())
+
+
+def news(c: sa.Connection, edge: int | None) -> News:
+    """What was raised from `edge` on, which is a former look's; without one, only an edge."""
+    names: list[str] = []
+    if edge is not None:
+        raised = sa.select(counters.c.name).where(counters.c.changed >= edge)
+        names = list(c.execute(raised).scalars())
+    return News(names, int(c.execute(_EDGES[c.dialect.name]).scalar_one()))

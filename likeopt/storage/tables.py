@@ -49,6 +49,9 @@ counters = Table(
     metadata,
     Column("name", String(64), primary_key=True),
     Column("value", BigInteger, nullable=False),
+    # Of the transaction that raised it last: see `revisions`.
+    Column("changed", BigInteger, nullable=False, server_default="0"),
+    Index(None, "changed"),
 )
 
 # Small facts about this database: its identity, the embedding model in force.

@@ -1,4 +1,9 @@
-"""Noticing within 100 ms, in every process, that who may do what has changed in any of them."""
+"""Noticing what was changed, in every process, whoever changed it: what caches stand on.
+
+Of a change by a process of this machine, the `Board` tells before it is acknowledged; of any
+other, the database, which is looked at 20 times a second. So what somebody remembers with a stamp
+is never older than 100 ms, and never older than a change that this machine has acknowledged.
+"""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -7,6 +12,7 @@ from contextlib import contextmanager
 from likeopt.clock import Clock
 from likeopt.errors import LikeOptError
 from likeopt.storage import revisions
+from likeopt.storage.board import Board
 from likeopt.storage.db import Database
 
 # Half of what a change may take to be noticed. A look costs 0.3 ms of CPU.
@@ -15,38 +21,56 @@ POLL_SECONDS = 0.05
 FRESH_SECONDS = 0.1
 # Without anybody who asks, the watch ends after this long.
 IDLE_SECONDS = 10.0
+# Names remembered as changed; with more, everything counts as changed once.
+MOST_NAMES = 20_000
+
+# Equal to an earlier one as long as nothing has changed between the two.
+Stamp = tuple[object, ...]
 
 
-class AccessWatch:
-    """Looks at the counter `access` in a thread of its own while somebody cares. Thread-safe."""
+class Watch:
+    """Looks for changes in a thread of its own while somebody cares. Thread-safe."""
 
-    def __init__(self, db: Database, clock: Clock) -> None:
+    def __init__(self, db: Database, clock: Clock, board: Board) -> None:
         self._db = db
         self._clock = clock
+        self._board = board
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._seen: tuple[int, float] | None = None
+        self._edge: int | None = None
+        # When the last look began; None before the first.
+        self._seen_at: float | None = None
+        # Raised when it is not known what changed, and so everything may have.
+        self._epoch = 0
+        # By name, the look that found it changed.
+        self._changed: dict[str, int] = {}
+        self._looks = 0
         self._asked = 0.0
         self._listeners: list[Callable[[], None]] = []
 
-    def value(self) -> int | None:
-        """The counter's value, if it still was that within the last 100 ms; None if unknown.
+    def stamp(self, *names: str) -> Stamp | None:
+        """What stands for the counters of these names at this moment; None if that is not sure.
 
-        What was read from the database after it had this value, and while it still has, is as it
-        was read.
+        What is read from the database afterwards is as it was read for as long as the stamp of
+        the same names stays equal. With None, ask the database each time.
         """
         now = self._clock.monotonic()
         self._asked = now
-        seen = self._seen
-        if seen is not None and now - seen[1] <= FRESH_SECONDS:
-            return seen[0]
-        self._begin()
-        return None
+        seen_at = self._seen_at
+        if seen_at is None or now - seen_at > FRESH_SECONDS:
+            self._begin()
+            return None
+        return (
+            self._epoch,
+            *(self._changed.get(name, 0) for name in names),
+            *(self._board.read(name) for name in names),
+        )
 
     @contextmanager
     def telling(self, changed: Callable[[], None]) -> Iterator[None]:
-        """While the block runs, call `changed` after each change, and often without one."""
+        """While the block runs, call `changed` after each change of `access`, and often without
+        one."""
         with self._lock:
             self._listeners.append(changed)
         try:
@@ -65,6 +89,8 @@ class AccessWatch:
     def _begin(self) -> None:
         with self._lock:
             if self._thread is None and not self._stop.is_set():
+                # What changed while nobody looked is not known.
+                self._edge = None
                 self._thread = threading.Thread(target=self._watch, daemon=True)
                 self._thread.start()
 
@@ -83,14 +109,20 @@ class AccessWatch:
             return bool(self._listeners) or idle <= IDLE_SECONDS
 
     def _look(self) -> None:
-        before, started = self._seen, self._clock.monotonic()
+        edge, started = self._edge, self._clock.monotonic()
         try:
-            value = self._db.read(lambda c: revisions.current(c, "access"))
+            news = self._db.read(lambda c: revisions.news(c, edge))
         except LikeOptError:
             # What was seen grows old, and everybody asks the database themselves.
             return
-        self._seen = (value, started)
-        if before is None or before[0] != value:
+        self._looks += 1
+        if edge is None or len(self._changed) > MOST_NAMES:
+            self._changed = {}
+            self._epoch += 1
+        # On PostgreSQL a name may come again while some transaction lasts: a miss, nothing worse.
+        self._changed.update(dict.fromkeys(news.names, self._looks))
+        self._edge, self._seen_at = news.edge, started
+        if edge is None or "access" in news.names:
             with self._lock:
                 listeners = list(self._listeners)
             for changed in listeners:

@@ -1,7 +1,7 @@
 """Who is asking: a key, a session's cookie, or, where that is allowed, whoever sits here.
 
 What a request proves is looked up once and remembered in the worker; the copy counts only while
-`AccessWatch` says that nothing has changed since. So most signed-in requests cost no look-up, and
+`Watch` says that nothing has changed since. So most signed-in requests cost no look-up, and
 what is revoked anywhere is refused everywhere within 100 ms.
 """
 
@@ -18,6 +18,7 @@ from likeopt.errors import Forbidden, Unauthorized
 from likeopt.services import Services
 from likeopt.storage import api_keys, people
 from likeopt.storage.reader import LOCAL_USER
+from likeopt.storage.watch import Stamp
 from likeopt.web import context, cookies, limits
 from likeopt.web.context import Identity
 
@@ -36,8 +37,8 @@ _EXTENSION = "likeopt-auth"
 
 class _Copy(msgspec.Struct, frozen=True):
     identity: Identity
-    # Of the counter `access`, before the identity was looked up.
-    value: int
+    # Of the counter `access`, from before the identity was looked up.
+    stamp: Stamp
 
 
 class Auth:
@@ -80,15 +81,15 @@ class Auth:
 
     def of(self, credential: str) -> Identity | None:
         """Whose this is: a key's token, a cookie's id, or nothing for the guest."""
-        value = self._services.access_watch.value()
+        stamp = self._services.watch.stamp("access")
         copy = self._copies.get(credential)
-        if copy is not None and copy.value == value and self._lasts(copy.identity):
+        if copy is not None and copy.stamp == stamp and self._lasts(copy.identity):
             return copy.identity
         found = self._find(credential)
         if found is None:
             self._copies.pop(credential, None)
-        elif value is not None:
-            self._remember(credential, _Copy(found, value))
+        elif stamp is not None:
+            self._remember(credential, _Copy(found, stamp))
         return found
 
     def forget(self) -> None:
@@ -145,7 +146,7 @@ class Auth:
             used = msgspec.structs.replace(who, key=noted)
         copy = self._copies.get(credential)
         if used is not who and copy is not None:
-            self._remember(credential, _Copy(used, copy.value))
+            self._remember(credential, _Copy(used, copy.stamp))
         return used
 
     def _note_use(self, c: Any, who: Identity, key: api_keys.ApiKey) -> None:

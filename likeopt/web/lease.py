@@ -8,7 +8,8 @@ from flask import g
 
 from likeopt.chat.events import Failed, Numbered, Sources
 from likeopt.errors import Forbidden, LikeOptError, Unauthorized
-from likeopt.storage import access, documents, revisions
+from likeopt.storage import access, documents
+from likeopt.storage.watch import Stamp
 from likeopt.web import auth
 from likeopt.web.context import identity, services
 
@@ -25,8 +26,8 @@ class Lease:
         self._credential: str = g.credential
         self._user_id = identity().user.id
         self._shown = set(shown)
-        # Of the counter `access`, when all was last found well.
-        self._well_at: int | None = None
+        # Of the counter `access`, from before all was last found well.
+        self._well_at: Stamp | None = None
 
     def show(self, document_ids: Iterable[str]) -> None:
         """What follows has something of these documents, too."""
@@ -38,13 +39,15 @@ class Lease:
 
         Costs nothing while the watch says that nothing has changed.
         """
-        if self._well_at is not None and self._services.access_watch.value() == self._well_at:
+        stamp = self._services.watch.stamp("access")
+        if stamp is not None and stamp == self._well_at:
             return None
         try:
             who = self._auth.of(self._credential)
             if who is None or (self._admin and who.user.role != "admin"):
                 return _revoked()
-            self._well_at = self._services.db.read(self._look)
+            self._services.db.read(self._look)
+            self._well_at = stamp
         except Unauthorized:
             return _revoked()
         except LikeOptError as error:
@@ -59,11 +62,10 @@ class Lease:
         if self.lost() is not None:
             raise ConnectionResetError(errno.ECONNRESET, "access to this was revoked")
 
-    def _look(self, c: Any) -> int:
+    def _look(self, c: Any) -> None:
         reader = access.reader_for(c, self._user_id)
         if documents.any_unreadable(c, reader, self._shown):
             raise _revoked()
-        return revisions.current(c, "access")
 
 
 def permitted(events: Iterator[Numbered | None], lease: Lease) -> Iterator[Numbered | None]:

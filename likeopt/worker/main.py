@@ -27,6 +27,7 @@ from likeopt.errors import LikeOptError, StorageFull
 from likeopt.retrieval.embed import Embedder, likely_model, open_embedder
 from likeopt.retrieval.parse.sandbox import Sandbox
 from likeopt.storage import indexing, jobs, messages
+from likeopt.storage.board import Board, board_file
 from likeopt.storage.db import Database
 from likeopt.storage.files import FileStore
 from likeopt.storage.wake import wake_socket
@@ -140,7 +141,7 @@ class Worker:
         self._seen: tuple[int, int] | None = None
         self._troubled: LikeOptError | None = None
         self._rested = False
-        self._db = Database(config.database)
+        self._db = Database(config.database, spread=Board(board_file(config.data_dir)).mark)
         self._sandbox = Sandbox(config)
         store = FileStore(config.data_dir / "files")
         self.follower = Follower(self._db, clock, config, self._vectors())

@@ -18,10 +18,10 @@ from likeopt.cli.supervisor import die_with_parent
 from likeopt.config import Config
 from likeopt.retrieval.ingest import Ingest
 from likeopt.services import Services
-from likeopt.storage import access, api_keys, audit, collections, people, revisions
+from likeopt.storage import access, api_keys, audit, collections, people
 from likeopt.storage.reader import LOCAL_USER
 from likeopt.storage.tables import documents
-from likeopt.storage.watch import AccessWatch
+from likeopt.storage.watch import Watch
 from likeopt.web import cookies
 from likeopt.web.app import create_app
 from tests.fakes import FakeClock
@@ -152,7 +152,7 @@ def test_signed_in_request_is_looked_up_once(client: Client, services: Services)
 
     services.sessions.find = counted  # type: ignore[method-assign, assignment]
     # A copy is made once the watch has looked.
-    wait_until(lambda: services.access_watch.value() is not None, "the watch")
+    wait_until(lambda: services.watch.stamp("access") is not None, "the watch")
     for _ in range(5):
         response = client.get("/api/v1/info")
         assert response.status_code == 200
@@ -183,14 +183,14 @@ def client_of() -> Any:
 
 def test_what_was_seen_counts_for_a_tenth_of_a_second(services: Services) -> None:
     clock = FakeClock()
-    watch = AccessWatch(services.db, clock)
+    watch = Watch(services.db, clock, services.board)
     try:
-        wait_until(lambda: watch.value() is not None, "the watch")
+        wait_until(lambda: watch.stamp("access") is not None, "the watch")
         watch.close()
         clock.advance(0.1)
-        assert watch.value() is not None
+        assert watch.stamp("access") is not None
         clock.advance(0.01)
-        assert watch.value() is None
+        assert watch.stamp("access") is None
     finally:
         watch.close()
 
@@ -509,8 +509,6 @@ def test_export_of_the_log_ends_with_the_administrator(client: Client, services:
     sent = iter(client.get("/api/v1/audit/export").response)
     assert b"audit.export" in next(sent)
     services.db.write(lambda c: people.update(c, made.user.id, role="member"))
-    now = services.db.read(lambda c: revisions.current(c, "access"))
-    wait_until(lambda: services.access_watch.value() in (None, now), "the change is noticed")
     with pytest.raises(ConnectionResetError):
         next(sent)
 

@@ -83,7 +83,7 @@ def begin(services: Services, lease: Lease) -> tuple[Broadcast, Iterator[Event]]
     """An answer being written, and its events as the reader gets them."""
     broadcast = Broadcast("m", Stop())
     broadcast.publish(Start("c", "q", "m", "T"))
-    events = broadcast.events(ping=PING, telling=services.access_watch.telling)
+    events = broadcast.events(ping=PING, telling=services.watch.telling)
     return broadcast, said(permitted(events, lease))
 
 

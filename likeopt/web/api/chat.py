@@ -106,7 +106,7 @@ def ask(body: Question) -> Answer | Response:
 def follow(message_id: str) -> Response:
     after = sse.last_event_id()
     asking = services().db.read(reader)
-    telling = services().access_watch.telling
+    telling = services().watch.telling
     events = services().chat.resume(asking, message_id, after, telling=telling)
     # The event that names the sources may be one that the client has seen before.
     lease = Lease(services().chat.shown(message_id))
@@ -146,7 +146,7 @@ def _begin(body: Question, *, whole: bool) -> Broadcast:
 
 
 def _events(broadcast: Broadcast) -> Iterator[Numbered | None]:
-    events = broadcast.events(telling=services().access_watch.telling)
+    events = broadcast.events(telling=services().watch.telling)
     return permitted(events, Lease())
 
 

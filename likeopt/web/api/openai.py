@@ -152,7 +152,7 @@ def complete(body: ChatCompletionRequest) -> ChatCompletion | Response:
         "created": found.clock.now_ms() // 1000,
         "model": body.model or _model_name(),
     }
-    events = permitted(broadcast.events(telling=found.access_watch.telling), Lease())
+    events = permitted(broadcast.events(telling=found.watch.telling), Lease())
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
         return sse.respond(_chunks(broadcast, events, head, body.messages if usage else None))

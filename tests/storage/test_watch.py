@@ -1,0 +1,117 @@
+"""Changes are noticed, by whoever they were made."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from likeopt.clock import Clock
+from likeopt.config import Config
+from likeopt.storage import revisions
+from likeopt.storage.board import Board
+from likeopt.storage.db import Database, migrate
+from likeopt.storage.watch import Watch
+from tests.fakes import FakeClock
+from tests.servers import wait_until
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Board:
+    return Board(tmp_path / "run" / "board")
+
+
+@pytest.fixture
+def watch(database: Database, board: Board) -> Iterator[Watch]:
+    made = Watch(database, Clock(), board)
+    wait_until(lambda: made.stamp("library") is not None, "the watch")
+    yield made
+    made.close()
+
+
+def raise_one(database: Database, name: str) -> None:
+    database.write(lambda c: revisions.raise_(c, name))
+
+
+def test_stamp_stays_until_something_changes(database: Database, watch: Watch) -> None:
+    stamp = watch.stamp("library", "conversations:me")
+    raise_one(database, "conversations:somebody")
+    raise_one(database, "access")
+    wait_until(lambda: watch.stamp("access") != stamp, "the next look")
+    assert watch.stamp("library", "conversations:me") == stamp
+
+
+@pytest.mark.parametrize("name", ["library", "conversations:new"])
+def test_other_machines_change_is_noticed(database: Database, watch: Watch, name: str) -> None:
+    before = watch.stamp(name)
+    raise_one(database, name)
+    wait_until(lambda: watch.stamp(name) not in (before, None), "the change to be noticed")
+
+
+def test_change_on_this_machine_is_noticed_before_it_is_acknowledged(
+    database_config: Config, database: Database, board: Board
+) -> None:
+    watch = Watch(database, FakeClock(), board)
+    watch._look()
+    before = watch.stamp("library")
+    elsewhere = Board(board._path)
+    assert watch.stamp("library") == before is not None
+    writer = Database(database_config.database, spread=elsewhere.mark)
+    raise_one(writer, "library")
+    assert watch.stamp("library") != before
+    assert watch.stamp("access") is not None
+    writer.close()
+
+
+def test_change_that_failed_is_no_news(
+    database_config: Config, database: Database, board: Board
+) -> None:
+    watch = Watch(database, FakeClock(), board)
+    watch._look()
+    before = watch.stamp("library")
+    writer = Database(database_config.database, spread=board.mark)
+    with pytest.raises(ZeroDivisionError):
+        writer.write(lambda c: revisions.raise_(c, "library") / 0)
+    raise_one(writer, "access")
+    watch._look()
+    assert watch.stamp("library") == before
+    writer.close()
+
+
+def test_nothing_is_sure_once_the_database_is_silent(database: Database, board: Board) -> None:
+    clock = FakeClock()
+    watch = Watch(database, clock, board)
+    watch._look()
+    clock.advance(0.1)
+    assert watch.stamp("library") is not None
+    clock.advance(0.01)
+    assert watch.stamp("library") is None
+    watch.close()
+
+
+def test_what_changed_while_nobody_looked_counts_as_changed(
+    database: Database, board: Board
+) -> None:
+    watch = Watch(database, FakeClock(), board)
+    watch._look()
+    before = watch.stamp("library")
+    watch._edge = None
+    watch._look()
+    assert watch.stamp("library") != before
+
+
+def test_what_commits_late_is_not_missed(postgres_url: str, board: Board) -> None:
+    """A transaction that began before the last look and ends after it."""
+    database = Database(Config(database_url=postgres_url).database)
+    migrate(database)
+    watch = Watch(database, FakeClock(), board)
+    with database.engine.connect() as slow, slow.begin():
+        revisions.raise_(slow, "conversations:slow")
+        raise_one(database, "conversations:quick")
+        watch._look()
+        raise_one(database, "conversations:quick")
+        watch._look()
+        before = watch.stamp("conversations:slow")
+    watch._look()
+    assert watch.stamp("conversations:slow") != before
+    watch.close()
+    database.close()
