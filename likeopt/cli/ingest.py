@@ -1,11 +1,14 @@
 """`likeopt ingest`: add files and folders, and watch them become searchable."""
 
+import getpass
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,8 +17,10 @@ from likeopt.cli.settings import Environment
 from likeopt.errors import EngineUnavailable
 
 if TYPE_CHECKING:
-    from likeopt.retrieval.ingest import FileResult
+    from likeopt.retrieval.ingest import FileResult, Outcome
     from likeopt.services import Services
+    from likeopt.storage.collections import Collection
+    from likeopt.storage.documents import Document
     from likeopt.storage.jobs import Summary
     from likeopt.storage.reader import Reader
 
@@ -57,8 +62,9 @@ def ingest(
         reader = services.db.read(access.local_reader)
         collection_id, reader = _collection(services, reader, collection)
         results: list[FileResult] = []
+        audited = services.ingest.noting(partial(_audit_document, services))
         for path in paths:
-            adding = services.ingest.folder(
+            adding = audited.folder(
                 reader, collection_id, path, tags=list(tags) or None, prune=prune
             )
             for result in adding:
@@ -87,9 +93,48 @@ def _collection(services: "Services", reader: "Reader", name: str | None) -> tup
     for collection in known:
         if name in (collection.name, collection.id):
             return collection.id, reader
-    made = services.db.write(lambda c: collections.create(c, reader, services.clock, name))
+
+    def make(c: Any) -> "Collection":
+        made = collections.create(c, reader, services.clock, name)
+        _audit(services, c, "collection.create", made)
+        return made
+
+    made = services.db.write(make)
     note(f"Made the collection {made.name!r}.")
     return made.id, services.db.read(access.local_reader)
+
+
+def _audit_document(services: "Services", c: Any, outcome: "Outcome", document: "Document") -> None:
+    from likeopt.retrieval.ingest import ACTIONS
+
+    if action := ACTIONS.get(outcome):
+        _audit(services, c, action, document)
+
+
+def _audit(services: "Services", c: Any, action: str, done_to: "Collection | Document") -> None:
+    """Who runs this command could read and write the database itself; only their account on this
+    machine is known of them."""
+    from likeopt.storage import audit
+    from likeopt.storage.reader import LOCAL_USER
+
+    entry = audit.Entry(
+        action=action,
+        via="cli",
+        actor_id=LOCAL_USER,
+        actor_name=_login(),
+        object_kind=action.partition(".")[0],
+        object_id=done_to.id,
+        object_name=done_to.name,
+    )
+    audit.write(c, services.clock, entry)
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a number that has no name.
+        return str(os.getuid())
 
 
 def _wait(

@@ -8,7 +8,7 @@ import copy
 import io
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, Literal
 
@@ -44,11 +44,19 @@ SPOOL_BYTES = 1 << 20
 BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def _note_nothing(_c: Any, _added: Sequence[Added]) -> None:
+Outcome = Literal["added", "changed", "unchanged", "removed"]
+# What the audit log calls them.
+ACTIONS: dict[Outcome, str] = {
+    "added": "document.create",
+    "changed": "document.replace",
+    "removed": "document.delete",
+}
+# Told what became of a document, with the connection of its transaction.
+Note = Callable[[Any, Outcome, Document], None]
+
+
+def _note_nothing(_c: Any, _outcome: Outcome, _document: Document) -> None:
     """Nobody keeps account of this."""
-
-
-Note = Callable[[Any, Sequence[Added]], None]
 
 
 class FileResult(msgspec.Struct, frozen=True):
@@ -105,7 +113,7 @@ class Ingest:
         self._note: Note = _note_nothing
 
     def noting(self, note: Note) -> "Ingest":
-        """The same, telling `note` of what is added, in its transaction, with its connection."""
+        """The same, telling `note` what became of each document, in its transaction."""
         noting = copy.copy(self)
         noting._note = note  # noqa: SLF001  (a copy of this object)
         return noting
@@ -172,7 +180,8 @@ class Ingest:
     def _add(self, task: _Task, new: list[NewDocument]) -> list[Added]:
         def add(c: Any) -> list[Added]:
             added = documents.add_all(c, task.reader, self._clock, new)
-            self._note(c, added)
+            for one in added:
+                self._note(c, one.outcome, one.document)
             return added
 
         added = self._db.write(add)
@@ -320,9 +329,14 @@ class Ingest:
                 yield FileResult(uri.removeprefix(prefix), "removed")
 
     def _remove(self, reader: Reader, document_id: str) -> None:
+        def remove(c: Any) -> None:
+            former = documents.get(c, reader, document_id)
+            documents.delete(c, reader, self._clock, document_id)
+            self._note(c, "removed", former)
+
         # Somebody else may have deleted it meanwhile.
         with contextlib.suppress(NotFound):
-            self._db.write(lambda c: documents.delete(c, reader, self._clock, document_id))
+            self._db.write(remove)
 
 
 def clean_name(name: str) -> str:

@@ -1,6 +1,7 @@
 """`ingest`, `search` and `ask` on a real library, with nothing running and beside a server."""
 
 import contextlib
+import getpass
 import io
 import json
 import os
@@ -184,6 +185,28 @@ def test_ingest_into_a_collection_of_its_own(served: Served) -> None:
         "unchanged": 1
     }
     assert served.json("ingest", "nowhere", code=2)["error"]["message"].startswith("There is no")
+
+
+def test_what_ingest_does_is_in_the_audit_log(served: Served, url: str) -> None:
+    folder = served.home / "audited"
+    folder.mkdir()
+    (folder / "kept.txt").write_text("One version.")
+    (folder / "gone.txt").write_text("Not for long.")
+    served.run("ingest", "audited", "--collection", "Audited")
+    (folder / "kept.txt").write_text("Another version.")
+    (folder / "gone.txt").unlink()
+    served.run("ingest", "audited", "--collection", "Audited", "--prune")
+    served.run("ingest", "audited", "--collection", "Audited")  # nothing has changed
+    with urllib.request.urlopen(f"{url}/api/v1/audit?limit=5") as answer:
+        events = json.load(answer)["items"]
+    assert [(event["action"], event["object_name"]) for event in reversed(events)] == [
+        ("collection.create", "Audited"),
+        ("document.create", "gone.txt"),
+        ("document.create", "kept.txt"),
+        ("document.replace", "kept.txt"),
+        ("document.delete", "gone.txt"),
+    ]
+    assert {(event["via"], event["actor_name"]) for event in events} == {("cli", getpass.getuser())}
 
 
 def test_search_for_people_and_for_programs(served: Served) -> None:

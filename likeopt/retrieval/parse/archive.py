@@ -13,7 +13,7 @@ _MAX_TOTAL = 2 << 30
 _MAX_ENTRY = 512 << 20
 _MAX_RATIO = 200
 # The list of entries: what 20,000 of them take with long names. `zipfile` reads it at once.
-_MAX_DIRECTORY = 4 << 20
+MAX_DIRECTORY = 4 << 20
 _ENTRY_MAGIC = b"PK\x01\x02"
 # Below this a high ratio harms nobody.
 _SMALL = 32 << 20
@@ -78,7 +78,7 @@ class _Bounded(io.BufferedReader):
 
     def __init__(self, path: Path) -> None:
         super().__init__(io.FileIO(path))
-        self.limit: int | None = _MAX_DIRECTORY
+        self.limit: int | None = MAX_DIRECTORY
 
     def read(self, size: int | None = -1, /) -> bytes:
         """As every file; raises Unreadable (archive_bomb) while there is a limit."""

@@ -53,12 +53,12 @@ _DAMAGE = (
 
 
 def examine(path: Path, media_type: str, name: str) -> bool:
-    """Whether the file is known to open, from what can be told without parsing it (see `door`).
+    """Whether the file is known to open, from a quick look without parsing it (see `door`).
 
     Raises as `parse` does.
     """
     with _named(name):
-        return door.check(path, media_type)
+        return door.check(path, media_type, quick=True)
 
 
 def open_only(path: Path, media_type: str, name: str) -> None:

@@ -1,6 +1,5 @@
 """Documents: adding, reading, changing, deleting."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +17,7 @@ from likeopt.errors import (
     UnreadableFile,
     UnsupportedType,
 )
+from likeopt.retrieval.ingest import ACTIONS, Outcome
 from likeopt.shapes import Document, DocumentList
 from likeopt.storage import access, passages
 from likeopt.storage import documents as stored
@@ -208,7 +208,7 @@ def _add_upload(collection: str, tags: list[str] | None, upload: uploads.Upload)
         if upload.problem is not None:
             raise upload.problem
         asking = found.db.read(reader)
-        ingest = found.ingest.noting(_note_added)
+        ingest = found.ingest.noting(_note)
         added = ingest.file(asking, collection, upload.name, upload.content, tags=tags)
     except LikeOptError as error:
         return AddedFile(upload.name, problem=_problem(error))
@@ -228,7 +228,7 @@ def _add_upload(collection: str, tags: list[str] | None, upload: uploads.Upload)
 def add_url(body: UrlToAdd) -> Document:
     found = services()
     asking = found.db.read(reader)
-    ingest = found.ingest.noting(_note_added)
+    ingest = found.ingest.noting(_note)
     added = ingest.url(asking, body.collection, body.url, tags=body.tags)
     return Document.of(added.document)
 
@@ -251,7 +251,7 @@ def add_folder(body: FolderToAdd) -> AddedFolder:
     folder: Path = found.ingest.server_folder(body.path)
     counts = {"added": 0, "changed": 0, "unchanged": 0}
     failed = []
-    ingest = found.ingest.noting(_note_added)
+    ingest = found.ingest.noting(_note)
     for result in ingest.folder(asking, body.collection, folder, tags=body.tags):
         if result.problem is not None:
             failed.append(FailedFile(result.name, _problem(result.problem)))
@@ -392,15 +392,12 @@ def text(document_id: str, query: TextQuery) -> TextPage:
     )
 
 
-def _note_added(c: Any, added: Sequence[stored.Added]) -> None:
+def _note(c: Any, outcome: Outcome, document: stored.Document) -> None:
     # Fetching and checking a file takes seconds to minutes, in which who adds it may have lost the
     # right to: then nothing of this transaction counts.
-    asking = reader(c)
-    for one in added:
-        access.require_writable(c, asking, one.document.collection_id)
-        if one.outcome != "unchanged":
-            action = "document.create" if one.outcome == "added" else "document.replace"
-            note(c, action, kind="document", id_=one.document.id, name=one.document.name)
+    access.require_writable(c, reader(c), document.collection_id)
+    if action := ACTIONS.get(outcome):
+        note(c, action, kind="document", id_=document.id, name=document.name)
 
 
 def _problem(error: LikeOptError) -> dict[str, Any]:

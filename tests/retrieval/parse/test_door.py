@@ -1,6 +1,8 @@
 """What is refused before anything is parsed, and what is let through."""
 
+import io
 import struct
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,19 @@ def test_an_updated_pdf_with_a_table_in_sections_is_let_through(tmp_path: Path) 
     table = b"xref\n0 1\n0000000000 65535 f \n3 1\n0000000015 00000 n \n"
     trailer = b"trailer\n<</Size 9/Root 7 0 R>>\nstartxref\n%d\n%%%%EOF" % start
     assert look(tmp_path, "a.pdf", PDF + table + trailer)
+
+
+def test_long_list_of_entries_is_left_to_the_parser(tmp_path: Path) -> None:
+    # Reading it would hold up everybody whom a web worker serves.
+    data = io.BytesIO(FILES["a.docx"])
+    with zipfile.ZipFile(data, "a") as archive:
+        for i in range(3000):
+            archive.writestr(f"word/media/{i}.png", b"")
+    assert not look(tmp_path, "a.docx", data.getvalue())
+    opens(Config(), tmp_path / "original", MEDIA_TYPES[".docx"], "a.docx", run=run_here)
+    with pytest.raises(LikeOptError, match="Word") as refused:
+        opens(Config(), tmp_path / "original", MEDIA_TYPES[".xlsx"], "a.xlsx", run=run_here)
+    assert refused.value.instance_code == "unsupported_type"
 
 
 def test_an_archive_with_an_endless_list_is_refused_unread(tmp_path: Path) -> None:
