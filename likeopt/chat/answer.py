@@ -40,7 +40,7 @@ from likeopt.storage import conversations, jobs, messages
 from likeopt.storage.conversations import Conversation
 from likeopt.storage.db import Database
 from likeopt.storage.ids import new_id
-from likeopt.storage.messages import Exchange, Message, Outcome
+from likeopt.storage.messages import Citation, Exchange, Message, Outcome
 from likeopt.storage.reader import Reader
 
 # How often the text so far is saved.
@@ -222,12 +222,16 @@ class Chat:
     def _watch(self, broadcast: Broadcast, frames: Frames, done: threading.Event) -> None:
         id_ = broadcast.message_id
         saved = self._clock.monotonic()
+        bound = False
         while not done.wait(POLL_SECONDS):
             try:
                 wanted = not self._db.read(lambda c: messages.stop_requested(c, id_))
                 if wanted and self._clock.monotonic() - saved >= SAVE_SECONDS:
                     saved = self._clock.monotonic()
-                    wanted = self._save(id_, frames.text)
+                    text = frames.text
+                    sources = [] if bound else broadcast.sources()
+                    wanted = self._save(id_, text, sources)
+                    bound = bound or bool(sources)
             except LikeOptError:
                 # The database is away for a moment; the answer goes on, and its end will tell.
                 continue
@@ -235,8 +239,10 @@ class Chat:
                 broadcast.stop.request()
                 return
 
-    def _save(self, message_id: str, text: str) -> bool:
-        return self._db.write(lambda c: messages.keep_alive(c, self._clock, message_id, text))
+    def _save(self, message_id: str, text: str, sources: list[Citation]) -> bool:
+        return self._db.write(
+            lambda c: messages.keep_alive(c, self._clock, message_id, text, sources)
+        )
 
     # -- reading ---------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from likeopt.chat.events import Delta, Done, Event, Failed, Numbered, Sources
 from likeopt.clock import Clock
 from likeopt.llm.stream import TextStream
+from likeopt.storage.messages import Citation
 
 # A finished answer stays this long, for those who lost their connection just before its end.
 KEEP_SECONDS = 60.0
@@ -80,10 +81,14 @@ class Broadcast:
             self._log.append(event)
             self._changed.notify_all()
 
+    def sources(self) -> list[Citation]:
+        """The passages that the answer is made of, as far as they were told."""
+        told = [one for one in self._log if isinstance(one, Sources)]
+        return [cited for one in told for cited in one.citations]
+
     def shown(self) -> set[str]:
         """Ids of the documents that the events so far have something of."""
-        told = [one for one in self._log if isinstance(one, Sources)]
-        return {cited.document_id for one in told for cited in one.citations if cited.available}
+        return {cited.document_id for cited in self.sources() if cited.available}
 
     def wake(self) -> None:
         """Have every reader get a None, so that it can look whether it may go on."""

@@ -5,7 +5,7 @@ is the SSE event's name and the body its data. The text of all deltas together i
 `done` carries it, but for Unicode normalisation (NFC) and white space around it.
 
 A reader that comes back to another process than it left may get a second `start`, which begins
-anew; `sources` then come at the end.
+anew; `sources` then come with the first text that was saved, or at the end.
 """
 
 from typing import Literal

@@ -36,7 +36,7 @@ def follow(
     `Broadcast.events`. One that is being written is told from `start`."""
     id_ = message.id
     number = _elsewhere(after) if message.state == "streaming" else 0
-    sent = ""
+    sent, bound = "", False
     heard = clock.monotonic()
     woken = threading.Event()
     try:
@@ -46,6 +46,10 @@ def follow(
             yield Numbered(number, _start(conversation, message))
         with telling(woken.set):
             while message.state == "streaming":
+                if message.citations and not bound:
+                    # Before any text of it: they are what its reader's right to it hangs on.
+                    number, bound = number + 1, True
+                    yield Numbered(number, Sources("", message.citations))
                 if grown := _beyond(sent, message.content):
                     number += 1
                     yield Numbered(number, Delta(grown))
@@ -62,7 +66,7 @@ def follow(
         return
     rest = _replay(conversation, message, sent)
     if number:
-        rest = rest[1:]
+        rest = rest[2:] if bound else rest[1:]
     elif after:
         # The last event holds the whole answer.
         number, rest = after, rest[-1:]

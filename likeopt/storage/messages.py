@@ -51,7 +51,8 @@ class Message(msgspec.Struct, frozen=True):
 
     An answer that cites what its reader may no longer read is shown as failed with the code
     `access_revoked` and without its text, which may repeat it word for word. Nothing of that is
-    stored: who may read it again has the answer back.
+    stored: who may read it again has the answer back. While it is written, it cites whatever it
+    may be made of.
     """
 
     id: str
@@ -223,14 +224,25 @@ def start_answer(
     )
 
 
-def keep_alive(c: sa.Connection, clock: Clock, message_id: str, content: str) -> bool:
+def keep_alive(
+    c: sa.Connection,
+    clock: Clock,
+    message_id: str,
+    content: str,
+    sources: list[Citation] | None = None,
+) -> bool:
     """Save what is written so far, so that a killed process loses little; false when the answer
-    is no longer being written (deleted, or given up by `abandon_stale`) and should stop."""
+    is no longer being written (deleted, or given up by `abandon_stale`) and should stop.
+
+    `sources`, what it may be made of, come with the first text; later ones leave them as they are.
+    """
     done = c.execute(
         messages.update()
         .where(messages.c.id == message_id, messages.c.state == "streaming")
         .values(content=content, updated_at=clock.now_ms())
     )
+    if done.rowcount == 1 and sources:
+        _cite(c, message_id, sources)
     return done.rowcount == 1
 
 
@@ -255,15 +267,7 @@ def finish_answer(c: sa.Connection, clock: Clock, message_id: str, outcome: Outc
         raise NotFound("The answer no longer exists.")
     if written.rowcount == 0:
         raise Conflict("The answer is already finished.")
-    if outcome.citations:
-        fields = [name for name in Citation.__struct_fields__ if name != "available"]
-        c.execute(
-            citations.insert(),
-            [
-                {"message_id": message_id} | {name: getattr(item, name) for name in fields}
-                for item in outcome.citations
-            ],
-        )
+    _cite(c, message_id, outcome.citations)
     _touch(c, done.conversation_id, now)
     return _message(done, sorted(outcome.citations, key=lambda item: item.number))
 
@@ -276,8 +280,9 @@ def request_stop(c: sa.Connection, reader: Reader, message_id: str) -> Message:
     found = get(c, reader, message_id)
     if found.role != "assistant":
         raise NotFound("There is no such answer.")
-    if found.state == "streaming":
-        c.execute(messages.update().where(messages.c.id == message_id).values(stop_requested=1))
+    # Not by what is found: an answer that is withheld is shown as failed, and may still be written.
+    running = sa.and_(messages.c.id == message_id, messages.c.state == "streaming")
+    c.execute(messages.update().where(running).values(stop_requested=1))
     return found
 
 
@@ -314,6 +319,21 @@ def _shown(message: Message, withheld: set[str]) -> Message:
         return message
     return msgspec.structs.replace(
         message, content="", query=None, state="failed", error_code="access_revoked"
+    )
+
+
+def _cite(c: sa.Connection, message_id: str, cited: list[Citation]) -> None:
+    """Make these the citations of a message."""
+    c.execute(citations.delete().where(citations.c.message_id == message_id))
+    if not cited:
+        return
+    fields = [name for name in Citation.__struct_fields__ if name != "available"]
+    c.execute(
+        citations.insert(),
+        [
+            {"message_id": message_id} | {name: getattr(item, name) for name in fields}
+            for item in cited
+        ],
     )
 
 

@@ -91,8 +91,11 @@ def test_another_process_sees_the_text_grow(
     answer = here.ask(reader, "How many days of annual leave?")
     # It had an event from here when its connection broke, and is told all from the beginning.
     far = (one for one in there.resume(reader, answer.message_id, after=4, ping=0.01) if one)
-    first, second = next(far), next(far)
+    first, told_of, second = next(far), next(far), next(far)
     assert isinstance(first.event, Start)
+    # Before any text, for a reader's right to it hangs on them.
+    assert isinstance(told_of.event, Sources)
+    assert [one.document_name for one in told_of.event.citations][:1] == ["handbook.pdf"]
     assert isinstance(second.event, Delta)
     assert second.event.text.startswith("You get")
     # There it breaks again: back here, the numbers from there do not hide what is new.
@@ -100,7 +103,8 @@ def test_another_process_sees_the_text_grow(
     back = [one for one in here.resume(reader, answer.message_id, second.sequence) if one]
     rest = list(far)
     assert isinstance(rest[-1].event, Done)
-    told = [first, second, *rest]
+    told = [first, told_of, second, *rest]
+    assert only(Sources, [one.event for one in told]) == told_of.event
     assert text_of([one.event for one in told]) == "You get 15 days [1]."
     numbers = [one.sequence for one in told]
     assert numbers[0] > 4

@@ -341,6 +341,33 @@ def test_a_citation_out_of_reach_shows_nothing_of_it(me: Steps) -> None:
     assert answer.citations[0].available
 
 
+def test_an_answer_being_written_is_withheld_like_a_finished_one(
+    me: Steps, clock: FakeClock
+) -> None:
+    document = library.add(me.db, me.reader, me.clock, "secret.pdf")
+    conversation, question = me.ask("one")
+    answer = me.start(question)
+    cited = [citation(document), citation(document, 2)]
+    for text in ("Repeat", "Repeated"):
+        assert me.db.write(partial(messages.keep_alive, clock=clock, message_id=answer.id,
+                                   content=text, sources=cited))  # fmt: skip
+        cited = []
+    blind = Reader(me.reader.user_id, is_admin=True, collections=frozenset())
+    shown = me.db.read(lambda c: messages.get(c, blind, answer.id))
+    assert (shown.content, shown.state, shown.error_code) == ("", "failed", "access_revoked")
+    assert me.db.read(lambda c: conversations.get(c, blind, conversation.id)).messages[1] == shown
+    assert not me.db.read(lambda c: conversations.list_(c, blind, query="repeated")).items
+    mine = me.get(conversation.id).messages[1]
+    assert (mine.content, mine.state) == ("Repeated", "streaming")
+    assert [one.number for one in mine.citations] == [1, 2]
+    # Whoever does not see it may still stop it.
+    me.db.write(lambda c: messages.request_stop(c, blind, answer.id))
+    assert me.db.read(lambda c: messages.stop_requested(c, answer.id))
+    # In the end it cites what it really uses, and no less is withheld if its process dies first.
+    done = me.finish(answer, "Repeated [2]", citations=[citation(document, 2)])
+    assert me.get(conversation.id).messages[1] == done
+
+
 # -- titles --------------------------------------------------------------------------------------
 
 

@@ -1,10 +1,12 @@
 """The whole server: an answer being streamed ends for who may no longer read its sources."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from likeopt.chat.follow import ELSEWHERE
 from likeopt.config import Config
 from tests.servers import wait_until
 from tests.stub_openai import StubOpenAI
@@ -22,6 +24,18 @@ def accept(server: Server, token: str, name: str) -> dict[str, str]:
 def found(server: Server, headers: dict[str, str]) -> Any:
     response = server.request("GET", "/api/v1/search?q=quokka&mode=lexical", headers=headers)
     return response.status == 200 and response.json()["hits"]
+
+
+def elsewhere(server: Server, headers: dict[str, str], path: str) -> Iterator[str] | None:
+    """The lines of an answer's stream from the worker that does not write it, if it is there that
+    the connection ended up."""
+    stream = server.request("GET", path, headers=headers, preload_content=False)
+    lines = (line.decode() for line in stream)
+    number = int(next(x for x in lines if x.startswith("id:"))[3:])
+    if number > ELSEWHERE:
+        return lines
+    stream.close()
+    return None
 
 
 def test_stream_ends_when_the_collection_is_no_longer_shared(config: Config) -> None:
@@ -54,13 +68,25 @@ def test_stream_ends_when_the_collection_is_no_longer_shared(config: Config) -> 
                 preload_content=False,
             )
             lines = (line.decode() for line in stream)
+            begun = json.loads(next(x for x in lines if x.startswith("data:"))[5:])
             assert any(line.startswith("event: delta") for line in lines)
-            # The model says nothing more: only the change itself can end the stream.
+            path = f"/api/v1/chat/{begun['message_id']}/stream"
+            # Which worker a connection ends up at is chance.
+            far = next(one for _ in range(200) if (one := elsewhere(server, member, path)))
+            assert any(line.startswith("event: delta") for line in far)
+            # The model says nothing more: only the change itself can end the streams.
             server.json("PUT", readers, json=shared | {"users": []}, headers=owner)
-            rest = list(lines)
+            for rest in (list(lines), list(far)):
+                assert "event: error\n" in rest
+                problem = json.loads(next(x for x in rest if "problem" in x).removeprefix("data: "))
+                assert problem["problem"]["code"] == "access_revoked"
+                assert "quokka" not in str(rest)
+            # Nor is what was written so far shown to who asks for it, from whichever worker.
+            conversation = f"/api/v1/conversations/{begun['conversation_id']}"
+            for asked in (conversation, f"{conversation}/export", path, path, path):
+                response = server.request("GET", asked, headers=member).data.decode()
+                assert "access_revoked" in response or asked.endswith("/export")
+                assert "It " not in response
+            assert not server.json("GET", "/api/v1/conversations?q=It", headers=member)["items"]
             answer.release()
-            assert "event: error\n" in rest
-            problem = json.loads(next(x for x in rest if "problem" in x).removeprefix("data: "))
-            assert problem["problem"]["code"] == "access_revoked"
-            assert "quokka" not in str(rest)
             assert not found(server, member)
