@@ -54,6 +54,27 @@ def _reader(c: sa.Connection, user_id: str, role: str) -> Reader:
     return Reader(user_id=user_id, is_admin=role == "admin", collections=frozenset(readable))
 
 
+def people_reading(collection_id: str) -> sa.Select[tuple[str]]:
+    """Ids of everyone who may read a collection now."""
+    here = sa.select(collections).where(collections.c.id == collection_id).subquery()
+    named = sa.select(collection_users.c.user_id).where(
+        collection_users.c.collection_id == collection_id
+    )
+    in_groups = (
+        sa.select(group_members.c.user_id)
+        .join(collection_groups, collection_groups.c.group_id == group_members.c.group_id)
+        .where(collection_groups.c.collection_id == collection_id)
+    )
+    return sa.select(users.c.id).where(
+        sa.or_(
+            users.c.id.in_(sa.select(here.c.owner_id)),
+            sa.exists().where(here.c.everyone == 1),
+            users.c.id.in_(named),
+            users.c.id.in_(in_groups),
+        )
+    )
+
+
 def require_writable(c: sa.Connection, reader: Reader, collection_id: str) -> None:
     """Raise NotFound if the reader may not read the collection, Forbidden if only that."""
     owner = None

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 
 from likeopt.clock import Clock
 from likeopt.errors import BadInput, Conflict, NotFound
-from likeopt.storage import access, revisions
+from likeopt.storage import access, messages, revisions
 from likeopt.storage import documents as library
 from likeopt.storage.ids import new_id
 from likeopt.storage.reader import DEFAULT_COLLECTION, Reader
@@ -92,7 +92,8 @@ def delete(c: sa.Connection, reader: Reader, clock: Clock, collection_id: str) -
     """Delete the collection with all its documents; Conflict for the default one.
 
     The documents' tombstones move to the default collection: followers of changes still need
-    them, and a tombstone holds nothing that could be read there.
+    them, and a tombstone holds nothing that could be read there. Answers made of them stay with
+    those who could read the collection to its end, as with any deleted document; others lose them.
     """
     revision = revisions.raise_(c, "library")
     revisions.raise_(c, "access")
@@ -100,6 +101,7 @@ def delete(c: sa.Connection, reader: Reader, clock: Clock, collection_id: str) -
     if collection_id == DEFAULT_COLLECTION:
         raise Conflict("The default collection cannot be deleted; delete its documents instead.")
     inside = sa.select(documents.c.id).where(documents.c.collection_id == collection_id)
+    messages.withhold_for_good(c, inside, access.people_reading(collection_id))
     library.bury(c, clock, inside, revision)
     c.execute(
         sa.update(documents)

@@ -51,8 +51,8 @@ class Message(msgspec.Struct, frozen=True):
 
     An answer that cites what its reader may no longer read is shown as failed with the code
     `access_revoked` and without its text, which may repeat it word for word. Nothing of that is
-    stored: who may read it again has the answer back. While it is written, it cites whatever it
-    may be made of.
+    stored before the collection is deleted: who may read it again has the answer back. While it is
+    written, it cites whatever it may be made of.
     """
 
     id: str
@@ -298,6 +298,32 @@ def abandon_stale(c: sa.Connection, clock: Clock) -> int:
         .values(state="failed", error_code="interrupted", updated_at=now)
     )
     return int(done.rowcount)
+
+
+def withhold_for_good(
+    c: sa.Connection, cited: sa.Select[tuple[str]], readers: sa.Select[tuple[str]]
+) -> None:
+    """Empty what cites the documents `cited` in conversations of everyone but `readers`.
+
+    For documents whose collection goes: with it goes the only way to tell who may not see what was
+    made of them, and any way to get the right to it back.
+    """
+    theirs = (
+        sa.select(messages.c.id)
+        .join(conversations, conversations.c.id == messages.c.conversation_id)
+        .join(citations, citations.c.message_id == messages.c.id)
+        .where(citations.c.document_id.in_(cited), conversations.c.owner_id.not_in(readers))
+    )
+    c.execute(
+        messages.update()
+        .where(messages.c.id.in_(theirs), messages.c.kind.is_distinct_from("not_found"))
+        .values(content="", query=None, state="failed", error_code="access_revoked")
+    )
+    c.execute(
+        citations.update()
+        .where(citations.c.message_id.in_(theirs))
+        .values(document_name="", quote="")
+    )
 
 
 # -- rows ----------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from likeopt.errors import BadInput, Conflict, NotFound
-from likeopt.storage import access, conversations, documents, messages
+from likeopt.storage import access, collections, conversations, documents, groups, messages
 from likeopt.storage.conversations import Conversation, derive_title
 from likeopt.storage.db import Database
 from likeopt.storage.messages import Citation, Message, Outcome
@@ -366,6 +366,51 @@ def test_an_answer_being_written_is_withheld_like_a_finished_one(
     # In the end it cites what it really uses, and no less is withheld if its process dies first.
     done = me.finish(answer, "Repeated [2]", citations=[citation(document, 2)])
     assert me.get(conversation.id).messages[1] == done
+
+
+@pytest.mark.parametrize("way", ["person", "group", "everyone", "nobody"])
+def test_answers_withheld_stay_so_when_the_collection_goes(
+    database: Database, clock: FakeClock, way: str
+) -> None:
+    """Somebody else's answers: with the right to the end they stay, without it they are gone."""
+    owner = library.prepared(database, clock)
+    made = database.write(lambda c: collections.create(c, owner, clock, "Plans"))
+    owner = database.read(access.local_reader)
+    document = library.add(database, owner, clock, "plan.pdf", collection_id=made.id)
+    other = library.member(database, clock, "other")
+    library.member(database, clock, "third")
+    team = database.write(lambda c: groups.create(c, clock, "Team"))
+    database.write(lambda c: groups.set_members(c, team.id, ["other"]))
+    shared = collections.Readers(
+        everyone=way == "everyone",
+        users=["third", "other"] if way == "person" else ["third"],
+        groups=[team.id] if way == "group" else [],
+    )
+    database.write(lambda c: collections.set_readers(c, owner, made.id, shared))
+    theirs = Steps(database, other, clock)
+    conversation, question = theirs.ask("one")
+    quoted = [citation(document, quote="Merge in May")]
+    theirs.finish(theirs.start(question), "They merge in May [1]", citations=quoted)
+    theirs.finish(theirs.start(question), "Not found", kind="not_found", citations=quoted)
+    running = theirs.start(question)
+    database.write(lambda c: messages.keep_alive(c, clock, running.id, "They merge", quoted))
+    theirs.exchange("two", "Of something else", conversation.id)
+
+    database.write(lambda c: collections.delete(c, owner, clock, made.id))
+    theirs.reader = database.read(lambda c: access.reader_for(c, "other"))
+    _, answer, none, half, _, another = theirs.get(conversation.id).messages
+    assert (none.content, another.content) == ("Not found", "Of something else")
+    assert not any(one.available or one.quote for one in answer.citations)
+    if way == "nobody":
+        for one in (answer, half):
+            assert (one.content, one.state, one.error_code) == ("", "failed", "access_revoked")
+        assert theirs.titles("merge") == []
+        with pytest.raises(Conflict):
+            theirs.finish(running, "They merge in May [1]", citations=quoted)
+    else:
+        assert (answer.content, answer.state) == ("They merge in May [1]", "complete")
+        assert (half.content, half.state) == ("They merge", "streaming")
+        assert theirs.titles("merge") == ["one"]
 
 
 # -- titles --------------------------------------------------------------------------------------
