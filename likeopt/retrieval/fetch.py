@@ -7,27 +7,31 @@ passes the same checks.
 
 import ipaddress
 import socket
+import threading
+from contextlib import suppress
 from email.message import Message
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, Self
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import msgspec
 import urllib3
 
-from likeopt.clock import Clock
 from likeopt.errors import BadInput, TooLarge, UnreadableFile, UnsupportedType
 
 MAX_REDIRECTS = 5
 URL_LIMIT = 2000
 BLOCK = 1 << 16
 TIMEOUT = urllib3.Timeout(connect=10, read=30)
-# Slow servers may not hold a request for ever by sending a byte now and then.
-TOTAL_SECONDS = 120
+# Slow servers may not hold a request for ever by sending a byte now and then, be it of the TLS
+# handshake, of the headers or of the page; what is above begins anew with each byte.
+TOTAL_SECONDS = 120.0
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # All that is routed in the public internet. Outside it lie forms of IPv4 addresses that a router
 # may translate (`::127.0.0.1`, RFC 8215's 64:ff9b:1::/48) and what `ipaddress` takes for global.
 GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+
+_too_long = f"it took longer than {TOTAL_SECONDS:g} s"
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -39,11 +43,60 @@ class Fetched(msgspec.Struct, frozen=True):
     media_type: str
 
 
+class _Alarm:
+    """Hangs up when the time for a fetch is over, whatever its connection is waiting for."""
+
+    def __init__(self, seconds: float) -> None:
+        self.rang = False
+        self._held: socket.socket | None = None
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(seconds, self._ring)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._hold(None)
+
+    def watch(self, pool: urllib3.HTTPConnectionPool) -> None:
+        """Have the pool's connection hung up on, from its first byte on."""
+        alarm = self
+
+        class Watched(pool.ConnectionCls):  # type: ignore[name-defined,misc]
+            def _new_conn(self) -> socket.socket:
+                made: socket.socket = super()._new_conn()
+                # Another handle of the connection: TLS takes this one over.
+                alarm._hold(made.dup())
+                return made
+
+        pool.ConnectionCls = Watched
+
+    def _hold(self, connection: socket.socket | None) -> None:
+        with self._lock:
+            if self._held is not None:
+                self._held.close()
+            self._held = connection
+            if self.rang:
+                self._hang_up()
+
+    def _ring(self) -> None:
+        with self._lock:
+            self.rang = True
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._held is not None:
+            with suppress(OSError):  # the other side was quicker
+                self._held.shutdown(socket.SHUT_RDWR)
+
+
 class Fetcher:
     """`allow_private` lets loopback and private addresses through; `limit` is in bytes."""
 
-    def __init__(self, clock: Clock, *, allow_private: bool, limit: int) -> None:
-        self._clock = clock
+    def __init__(self, *, allow_private: bool, limit: int) -> None:
         self._allow_private = allow_private
         self._limit = limit
 
@@ -53,26 +106,36 @@ class Fetcher:
         Raises BadInput for a URL that may not be fetched, UnreadableFile if the server does not
         give the page, TooLarge over the limit.
         """
-        deadline = self._clock.monotonic() + TOTAL_SECONDS
-        for _ in range(MAX_REDIRECTS + 1):
-            parts = check_url(url)
-            pool = self._pool(parts)
-            try:
-                response = self._get(pool, parts)
+        with _Alarm(TOTAL_SECONDS) as alarm:
+            for _ in range(MAX_REDIRECTS + 1):
+                parts = check_url(url)
+                pool = self._pool(parts)
+                alarm.watch(pool)
                 try:
-                    location = response.get_redirect_location()
-                    if not location:
-                        return self._save(response, parts, out, deadline)
-                    url = urljoin(url, location)
+                    fetched = self._step(pool, parts, out)
+                except urllib3.exceptions.HTTPError as error:
+                    raise _unreachable(parts, _too_long if alarm.rang else str(error)) from error
                 finally:
-                    response.close()
-            except urllib3.exceptions.HTTPError as error:
-                raise _unreachable(parts, str(error)) from error
-            finally:
-                pool.close()
+                    pool.close()
+                if alarm.rang:
+                    # A page of no stated length ends where the connection does.
+                    raise _unreachable(parts, _too_long)
+                if isinstance(fetched, Fetched):
+                    return fetched
+                url = urljoin(url, fetched)
         raise UnreadableFile(
             f"The address redirects more than {MAX_REDIRECTS} times.", code="url_unreachable"
         )
+
+    def _step(
+        self, pool: urllib3.HTTPConnectionPool, parts: SplitResult, out: BinaryIO
+    ) -> Fetched | str:
+        """The page, or where it redirects to."""
+        response = self._get(pool, parts)
+        try:
+            return response.get_redirect_location() or self._save(response, parts, out)
+        finally:
+            response.close()
 
     def _pool(self, parts: SplitResult) -> urllib3.HTTPConnectionPool:
         host = parts.hostname or ""
@@ -124,11 +187,7 @@ class Fetcher:
         return response
 
     def _save(
-        self,
-        response: urllib3.BaseHTTPResponse,
-        parts: SplitResult,
-        out: BinaryIO,
-        deadline: float,
+        self, response: urllib3.BaseHTTPResponse, parts: SplitResult, out: BinaryIO
     ) -> Fetched:
         size = 0
         # The limit is on the unpacked size, so a compressed bomb stops at it as well.
@@ -138,8 +197,6 @@ class Fetcher:
                 raise TooLarge(
                     f"The page is larger than the limit of {self._limit / (1 << 20):.3g} MiB."
                 )
-            if self._clock.monotonic() > deadline:
-                raise _unreachable(parts, f"it took longer than {TOTAL_SECONDS} s")
             out.write(block)
         headers = Message()
         headers["content-type"] = response.headers.get("content-type", "")

@@ -153,7 +153,7 @@ class Ingest:
         from likeopt.retrieval.fetch import Fetcher, check_url, suffix_for  # noqa: PLC0415
 
         url = check_url(url)._replace(fragment="").geturl()
-        fetcher = Fetcher(self._clock, allow_private=self._allow_private, limit=self._limit)
+        fetcher = Fetcher(allow_private=self._allow_private, limit=self._limit)
         with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
             stream: Any = spool
             fetched = fetcher.fetch(url, stream)

@@ -3,10 +3,11 @@
 import http.server
 import io
 import os
+import socketserver
 import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,7 +24,7 @@ from likeopt.errors import (
     UnreadableFile,
     UnsupportedType,
 )
-from likeopt.retrieval import folders
+from likeopt.retrieval import fetch, folders
 from likeopt.retrieval.fetch import check_url, may_reach
 from likeopt.retrieval.ingest import FileResult, Ingest
 from likeopt.storage import access, bootstrap, documents
@@ -468,6 +469,37 @@ def test_private_addresses_are_refused_before_anything_is_sent(library: Library,
             library.fetch(f"http://{host}:{port}/page")
         assert caught.value.instance_code == "url_private"
     assert len(Site.seen) == before
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_server_that_drips_is_hung_up_on(
+    intranet: Library, monkeypatch: pytest.MonkeyPatch, scheme: str, start: bytes
+) -> None:
+    """In the TLS handshake, before or within its headers, or within a page without a length."""
+    monkeypatch.setattr(fetch, "TOTAL_SECONDS", 0.3)
+    hung_up = threading.Event()
+
+    class Dripping(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                # A record of the handshake that promises 16 KB, then a byte at a time.
+                self.request.sendall(start if scheme == "http" else b"\x16\x03\x03\x40\x00")
+                self.request.settimeout(0.01)
+                while True:
+                    with suppress(TimeoutError):
+                        if not self.request.recv(1000):
+                            break
+                    self.request.sendall(b"x")
+            hung_up.set()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripping) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        with pytest.raises(UnreadableFile, match="took longer"):
+            intranet.fetch(f"{scheme}://127.0.0.1:{server.server_address[1]}/")
+        assert hung_up.wait(10)
+        server.shutdown()
+    assert (intranet.all(), intranet.originals()) == ([], 0)
 
 
 def test_an_unknown_host(intranet: Library) -> None:
