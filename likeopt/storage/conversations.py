@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from likeopt.clock import Clock
 from likeopt.errors import NotFound
-from likeopt.storage import cursors
+from likeopt.storage import cursors, revisions
 from likeopt.storage import messages as messages_
 from likeopt.storage.ids import new_id
 from likeopt.storage.messages import Citation, Message
@@ -78,6 +78,7 @@ def create(c: sa.Connection, reader: Reader, clock: Clock, title: str) -> Conver
             updated_at=now,
         )
     )
+    _announce(c, reader)
     return made
 
 
@@ -139,6 +140,7 @@ def rename(c: sa.Connection, reader: Reader, conversation_id: str, title: str) -
         .where(conversations.c.id == conversation_id)
         .values(title=after.title)
     )
+    _announce(c, reader)
     return after
 
 
@@ -149,6 +151,7 @@ def delete(c: sa.Connection, reader: Reader, conversation_id: str) -> None:
     """
     _own(c, reader, conversation_id)
     c.execute(conversations.delete().where(conversations.c.id == conversation_id))
+    _announce(c, reader)
 
 
 def add_question(
@@ -192,6 +195,10 @@ def derive_title(text: str) -> str:
 
 def _columns() -> list[sa.Column[Any]]:
     return [conversations.c[name] for name in Conversation.__struct_fields__]
+
+
+def _announce(c: sa.Connection, reader: Reader) -> None:
+    revisions.announce(c, revisions.of_conversations(reader.user_id))
 
 
 def _own(c: sa.Connection, reader: Reader, conversation_id: str) -> Conversation:

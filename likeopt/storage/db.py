@@ -18,7 +18,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from likeopt.errors import StorageFull, StorageUnavailable
-from likeopt.storage.revisions import RAISED
+from likeopt.storage import revisions
+from likeopt.storage.revisions import ANNOUNCED, RAISED
 
 T = TypeVar("T")
 Runner = Callable[[Callable[[], Any]], Any]
@@ -85,14 +86,18 @@ class Database:
         def unit() -> T:
             with self.engine.connect() as connection:
                 connection.execution_options(likeopt_immediate=immediate)
-                connection.info.pop(RAISED, None)
+                # Of a transaction that failed.
+                for left in (RAISED, ANNOUNCED):
+                    connection.info.pop(left, None)
                 if not immediate and not self.is_sqlite:
                     connection.execution_options(isolation_level="REPEATABLE READ")
                 with connection.begin() as transaction:
                     result = work(connection)
                     if not immediate:
                         transaction.rollback()
-                # Of a transaction that failed, the next one on this connection forgets it.
+                    # In one order, so that no two transactions wait for each other.
+                    for name in sorted(connection.info.pop(ANNOUNCED, ())):
+                        revisions.raise_(connection, name)
                 raised = connection.info.pop(RAISED, ())
                 if immediate and raised:
                     self._spread(raised)

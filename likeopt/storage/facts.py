@@ -32,6 +32,7 @@ def put_words_applied(c: sa.Connection, revision: int) -> None:
     """Have everybody know what can be found by words."""
     if words_applied(c) != revision:
         put(c, WORDS_APPLIED, str(revision))
+        revisions.announce(c, "jobs")
 
 
 def put(c: sa.Connection, name: str, value: str) -> None:

@@ -78,6 +78,7 @@ def enqueue(c: sa.Connection, clock: Clock, kind: Kind, document_ids: Collection
     if not document_ids:
         return
     now = clock.now_ms()
+    announce(c)
     _cancel(c, now, sa.and_(jobs.c.kind == kind, jobs.c.document_id.in_(document_ids)))
     rows = [_row(kind, now, now, document_id) for document_id in document_ids]
     c.execute(sa.insert(jobs), rows)
@@ -98,6 +99,11 @@ def cancel_of(
     return _cancel(c, clock.now_ms(), jobs.c.document_id.in_(document_ids))
 
 
+def announce(c: sa.Connection) -> None:
+    """What is shown of indexing has changed."""
+    revisions.announce(c, "jobs")
+
+
 def _row(kind: Kind, now: int, run_after: int, document_id: str | None) -> dict[str, Any]:
     return {
         "kind": kind,
@@ -112,7 +118,15 @@ def _row(kind: Kind, now: int, run_after: int, document_id: str | None) -> dict[
 
 def _cancel(c: sa.Connection, now: int, which: sa.ColumnElement[bool]) -> int:
     query = sa.update(jobs).where(which, jobs.c.state.in_(ACTIVE))
-    return c.execute(query.values(state="cancelled", updated_at=now)).rowcount
+    return _counted(c, query.values(state="cancelled", updated_at=now))
+
+
+def _counted(c: sa.Connection, change: sa.Update) -> int:
+    """How many jobs were changed, which is announced if there are any."""
+    count = c.execute(change).rowcount
+    if count:
+        announce(c)
+    return count
 
 
 # -- for workers -----------------------------------------------------------------------------------
@@ -166,6 +180,7 @@ def claim(
     if rows and rows[0].attempts > 0:
         rows = rows[:1]
     rows = [row for row in rows if row.attempts == rows[0].attempts]
+    announce(c)
     c.execute(
         sa.update(jobs)
         .where(jobs.c.id.in_([row.id for row in rows]))
@@ -230,15 +245,16 @@ def release(c: sa.Connection, clock: Clock, machine: str, *, alive: str = "") ->
         jobs.c.lease_owner.startswith(f"{machine}:", autoescape=True),
         jobs.c.lease_owner != alive,
     )
-    return c.execute(
+    return _counted(
+        c,
         query.values(
             state="queued",
             run_after=again,
             lease_owner=None,
             lease_until=None,
             updated_at=now,
-        )
-    ).rowcount
+        ),
+    )
 
 
 def put_back(
@@ -255,7 +271,8 @@ def put_back(
     nothing to do with the jobs.
     """
     now = clock.now_ms()
-    c.execute(
+    _counted(
+        c,
         sa.update(jobs)
         .where(jobs.c.state == "running", jobs.c.lease_owner == owner)
         .values(
@@ -267,12 +284,13 @@ def put_back(
             error_code=error[0],
             error_message=error[1],
             updated_at=now,
-        )
+        ),
     )
 
 
 def progress(c: sa.Connection, clock: Clock, job_id: int, step: str, done: int, total: int) -> None:
     """Say what a job is doing."""
+    announce(c)
     c.execute(
         sa.update(jobs)
         .where(jobs.c.id == job_id)
@@ -282,6 +300,7 @@ def progress(c: sa.Connection, clock: Clock, job_id: int, step: str, done: int, 
 
 def finish(c: sa.Connection, clock: Clock, ids: Collection[int]) -> None:
     """The jobs' results are in this transaction."""
+    announce(c)
     c.execute(
         sa.update(jobs)
         .where(jobs.c.id.in_(ids))
@@ -294,6 +313,7 @@ def fail(c: sa.Connection, clock: Clock, job: Job, code: str, message: str, *, f
 
     Returns whether the job has failed for good: if `final`, or at the fifth try.
     """
+    announce(c)
     final = final or job.attempts >= MAX_TRIES
     now = clock.now_ms()
     c.execute(

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from likeopt.clock import Clock
 from likeopt.errors import Conflict, NotFound
+from likeopt.storage import revisions
 from likeopt.storage.ids import new_id
 from likeopt.storage.reader import Reader
 from likeopt.storage.tables import citations, conversations, documents, messages
@@ -292,12 +293,17 @@ def abandon_stale(c: sa.Connection, clock: Clock) -> int:
     Returns how many. Their questions can be asked again.
     """
     now = clock.now_ms()
-    done = c.execute(
+    given_up = c.execute(
         messages.update()
         .where(messages.c.state == "streaming", messages.c.updated_at < now - STALE_MS)
         .values(state="failed", error_code="interrupted", updated_at=now)
-    )
-    return int(done.rowcount)
+        .returning(messages.c.conversation_id)
+    ).scalars()
+    ids = list(given_up)
+    owners = sa.select(conversations.c.owner_id).where(conversations.c.id.in_(ids)).distinct()
+    for owner in c.execute(owners).scalars() if ids else ():
+        revisions.announce(c, revisions.of_conversations(owner))
+    return len(ids)
 
 
 def withhold_for_good(
@@ -364,10 +370,15 @@ def _cite(c: sa.Connection, message_id: str, cited: list[Citation]) -> None:
 
 
 def _touch(c: sa.Connection, conversation_id: str, now: int) -> bool:
-    done = c.execute(
-        conversations.update().where(conversations.c.id == conversation_id).values(updated_at=now)
-    )
-    return done.rowcount == 1
+    owner = c.execute(
+        conversations.update()
+        .where(conversations.c.id == conversation_id)
+        .values(updated_at=now)
+        .returning(conversations.c.owner_id)
+    ).scalar_one_or_none()
+    if owner is not None:
+        revisions.announce(c, revisions.of_conversations(owner))
+    return owner is not None
 
 
 def _citations(

@@ -1,9 +1,9 @@
 """Counters that order changes and announce them.
 
 `library` (documents), `embeddings` (vectors) and `access` (who may do what) are there from the
-start; others, such as one a person's conversations, begin when they are first raised. A counter is
-raised in the transaction of the change it announces, so whoever has read its value has read
-everything before it.
+start; `jobs` (indexing) and one for each person's conversations begin when they are first raised.
+A counter is raised in the transaction of the change it announces, so whoever has read its value
+has read everything before it.
 """
 
 import msgspec
@@ -11,8 +11,10 @@ import sqlalchemy as sa
 
 from likeopt.storage.tables import counters
 
-# Where a connection keeps the names that its transaction has raised, for `Database`.
+# Where a connection keeps the names that its transaction has raised, and those that it will raise
+# at its end, for `Database`.
 RAISED = "likeopt.raised"
+ANNOUNCED = "likeopt.announced"
 
 # A transaction's place in the order in which they began: PostgreSQL numbers them; on SQLite, where
 # one writes at a time, a serial number does.
@@ -51,6 +53,17 @@ def raise_(c: sa.Connection, name: str) -> int:
     """
     c.info.setdefault(RAISED, set()).add(name)
     return int(c.execute(_RAISES[c.dialect.name], {"name": name}).scalar_one())
+
+
+def announce(c: sa.Connection, name: str) -> None:
+    """Have a counter raised at the end of the transaction, whose change nobody has to follow in
+    order: so its row is locked for the commit only, and no two writers wait for each other."""
+    c.info.setdefault(ANNOUNCED, set()).add(name)
+
+
+def of_conversations(user_id: str) -> str:
+    """The counter of a person's conversations and what is in them."""
+    return f"conversations:{user_id}"
 
 
 def lock(c: sa.Connection, name: str) -> None:

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.storage import revisions
 from likeopt.storage.board import Board
 from likeopt.storage.db import Database, migrate
+from likeopt.storage.tables import counters
 from likeopt.storage.watch import Watch
 from tests.fakes import FakeClock
 from tests.servers import wait_until
@@ -115,3 +117,30 @@ def test_what_commits_late_is_not_missed(postgres_url: str, board: Board) -> Non
     assert watch.stamp("conversations:slow") != before
     watch.close()
     database.close()
+
+
+def test_what_is_announced_is_raised_with_the_commit_only(
+    database_config: Config, database: Database, board: Board
+) -> None:
+    watch = Watch(database, FakeClock(), board)
+    writer = Database(database_config.database, spread=board.mark)
+
+    def work(c: sa.Connection) -> sa.Row[tuple[int]] | None:
+        revisions.announce(c, "jobs")
+        revisions.announce(c, "jobs")
+        return c.execute(of_jobs).one_or_none()
+
+    def fails(c: sa.Connection) -> None:
+        work(c)
+        raise ZeroDivisionError
+
+    of_jobs = sa.select(counters.c.value).where(counters.c.name == "jobs")
+    watch._look()
+    before = watch.stamp("jobs")
+    with pytest.raises(ZeroDivisionError):
+        writer.write(fails)
+    assert watch.stamp("jobs") == before
+    assert writer.write(work) is None
+    assert watch.stamp("jobs") != before
+    assert database.read(lambda c: c.execute(of_jobs).scalar_one()) == 1
+    writer.close()
