@@ -9,6 +9,7 @@ import pypdfium2.raw as pdfium_c
 
 from likeopt.retrieval.parse.builder import Builder, real_title
 from likeopt.retrieval.parse.failures import MAX_TEXT, Unreadable
+from likeopt.retrieval.parse.pdf_fonts import use_own_fonts
 from likeopt.retrieval.parse.pdf_lines import (
     Fonts,
     Line,
@@ -46,6 +47,7 @@ def read(path: Path, _media_type: str) -> Parsed:
 
 def opened(path: Path) -> pdfium.PdfDocument:
     """The document, to be closed. Raises Unreadable (encrypted_file, damaged_file)."""
+    use_own_fonts()
     try:
         return pdfium.PdfDocument(path)
     except pdfium.PdfiumError as error:
