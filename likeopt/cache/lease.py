@@ -1,0 +1,163 @@
+"""Locks among machines: a key in Redis that expires unless its holder renews it.
+
+A lease can be lost without its holder noticing (a paused process, a clock that stands still), so
+holding one is no proof. Every lease has a number greater than all before it, its fence, and what
+its holder computed is stored by a script, in the same step in which it looks whether a later lease
+was given for that key (M. Kleppmann, "How to do distributed locking", 2016).
+
+Keys: `<prefix>lease:<key>` is held now; `<prefix>last:<key>` who held it last, kept longer, so that
+a holder that was slow and that nobody followed can still store; `<prefix>fence` the counter.
+"""
+
+import os
+import secrets
+import threading
+import time
+from typing import Any
+
+from likeopt.clock import Clock
+
+LEASE_SECONDS = 5.0
+# Of a lease's life, how often it is renewed: two renewals may be lost.
+_RENEWALS = 3
+# A holder that was paused for longer than this many leases can no longer store.
+_REMEMBERED = 12
+# After Redis failed, it is left alone for this long.
+AWAY_SECONDS = 2.0
+
+_TAKE = """
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+local fence = redis.call('INCR', KEYS[3])
+local holder = fence .. ':' .. ARGV[1]
+redis.call('SET', KEYS[1], holder, 'NX', 'PX', ARGV[2])
+redis.call('SET', KEYS[2], holder, 'PX', ARGV[3])
+return fence
+"""
+_RENEW = """
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])
+return 1
+"""
+_RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
+"""
+_STORE = """
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[3])
+return 1
+"""
+
+
+class RedisAway(Exception):
+    """Redis does not answer, or was found not to a moment ago."""
+
+
+class Lease:
+    """The right to compute and store a key, while nobody has a later one."""
+
+    def __init__(self, leases: "Leases", key: str, fence: int, token: str) -> None:
+        self.fence = fence
+        self.holder = f"{fence}:{token}"
+        self.keys = leases.keys(key)
+        self._leases = leases
+
+    def store(self, name: str, value: bytes, ttl_ms: int) -> bool:
+        """Set `name` in Redis to `value` for `ttl_ms`, unless a later lease was given: then False.
+
+        RedisAway if it does not answer.
+        """
+        arguments = [self.holder, value, max(1, ttl_ms)]
+        return bool(self._leases.run("store", [*self.keys, name], arguments))
+
+    def release(self) -> None:
+        """Let others take it at once; without Redis it expires."""
+        self._leases.release(self)
+
+
+class Leases:
+    """The leases of one process, renewed by a thread that lives as long as one is held."""
+
+    def __init__(
+        self, client: Any, prefix: str, clock: Clock, *, lease_seconds: float = LEASE_SECONDS
+    ) -> None:
+        """`client` is a `redis.Redis` with short timeouts; `prefix` starts every key."""
+        import redis  # noqa: PLC0415  (an extra: who gives a client has it)
+
+        self._failures = redis.RedisError
+        self._prefix = prefix
+        self._clock = clock
+        self._lease_ms = round(lease_seconds * 1000)
+        self._scripts = {
+            "take": client.register_script(_TAKE),
+            "renew": client.register_script(_RENEW),
+            "release": client.register_script(_RELEASE),
+            "store": client.register_script(_STORE),
+        }
+        self._away_until = 0.0
+        self._lock = threading.Lock()
+        self._held: set[Lease] = set()
+        # The process whose thread renews: a forked child has none, and holds nothing.
+        self._renewing = 0
+
+    def take(self, key: str) -> Lease | None:
+        """A lease, or None while somebody holds one; RedisAway if Redis does not answer."""
+        token = secrets.token_hex(8)
+        names = [*self.keys(key), f"{self._prefix}fence"]
+        fence = self.run("take", names, [token, *self._lives()])
+        if not fence:
+            return None
+        lease = Lease(self, key, fence, token)
+        process = os.getpid()
+        with self._lock:
+            start = self._renewing != process
+            if start:
+                self._held.clear()
+            self._held.add(lease)
+            self._renewing = process
+        if start:
+            threading.Thread(target=self._renew, name="cache-leases", daemon=True).start()
+        return lease
+
+    def release(self, lease: Lease) -> None:
+        """See `Lease`."""
+        with self._lock:
+            self._held.discard(lease)
+        try:
+            self.run("release", lease.keys, [lease.holder])
+        except RedisAway:
+            return
+
+    def keys(self, key: str) -> list[str]:
+        """Names in Redis: who holds it, and who held it last."""
+        return [f"{self._prefix}lease:{key}", f"{self._prefix}last:{key}"]
+
+    def run(self, script: str, keys: list[str], arguments: list[Any]) -> Any:
+        """What a script answers; RedisAway at once for a while after Redis failed."""
+        if self._clock.monotonic() < self._away_until:
+            raise RedisAway
+        try:
+            return self._scripts[script](keys=keys, args=arguments)
+        except self._failures as error:
+            self._away_until = self._clock.monotonic() + AWAY_SECONDS
+            raise RedisAway(type(error).__name__) from None
+
+    def _lives(self) -> list[int]:
+        return [self._lease_ms, self._lease_ms * _REMEMBERED]
+
+    def _renew(self) -> None:
+        while True:
+            time.sleep(self._lease_ms / 1000 / _RENEWALS)
+            with self._lock:
+                held = list(self._held)
+                if not held:
+                    # Only here, and not when the last one is released: under load that would be
+                    # a new thread for every key.
+                    self._renewing = 0
+                    return
+            for lease in held:
+                try:
+                    self.run("renew", lease.keys, [lease.holder, *self._lives()])
+                except RedisAway:
+                    break
