@@ -15,8 +15,11 @@ from playwright.sync_api import Cookie, Page, expect
 
 from likeopt.clock import Clock
 from likeopt.config import Config
-from likeopt.storage import links, people
+from likeopt.storage import links, people, secret_key
 from likeopt.storage.db import Database
+from likeopt.storage.sessions import SqlSessions
+from likeopt.web import cookies
+from likeopt.web.auth import FRESH_MS
 from tests import tls
 from tests.e2e.conftest import Open, Visit
 from tests.servers import known_to_provider, openid_provider, wait_until
@@ -203,6 +206,109 @@ def test_an_administrator_confirms_an_address_that_was_typed(
     agree(visit, f"typed-{language}")
     expect(visit.page).to_have_url(f"{server.url}/")
     assert user(visit.page, server.url)["email"] == email
+
+
+class Earlier(Clock):
+    """Shows the time of a little more than ten minutes ago."""
+
+    def now_ms(self) -> int:
+        return super().now_ms() - FRESH_MS - 1000
+
+
+def signed_in_long_ago(visit: Visit, server: Server, email: str) -> None:
+    """Have the browser keep a session of more than ten minutes ago, beside one elsewhere."""
+    database = Database(server.config.database)
+    who = database.read(lambda c: people.by_email(c, email))
+    assert who is not None
+    sessions = SqlSessions(database, Earlier())
+    sessions.create(who.id, address="127.0.0.1", agent="elsewhere")
+    _, id_ = sessions.create(who.id, address="127.0.0.1", agent="tests")
+    database.close()
+    key = secret_key.read_or_make(server.config.data_dir).encode()
+    value = f"{id_}.{cookies.sign(key, 'session', id_)}"
+    visit.page.context.add_cookies([{"name": cookies.NAME, "value": value, "url": server.url}])
+
+
+def end_the_others(visit: Visit) -> None:
+    """What needs a sign-in of the last ten minutes."""
+    visit.button(visit.say("다른 곳에서 모두 로그아웃", "Sign out everywhere else")).click()
+
+
+@pytest.mark.parametrize(("language", "size"), EACH_ONCE)
+def test_who_has_no_password_confirms_at_the_provider(
+    open_page: Open, server: Server, issuer: str, language: str, size: str
+) -> None:
+    email = f"again-{language}@example.org"
+    invite(server, email)
+    known_to_provider(issuer, f"again-{language}", email=email, email_verified=True)
+    visit = opened(open_page, server.url, language, size)
+    page = visit.page
+    visit.go("/sign-in")
+    press(visit)
+    agree(visit, f"again-{language}")
+    expect(page).to_have_url(f"{server.url}/")
+    signed_in_long_ago(visit, server, email)
+    visit.go("/account")
+    lines = page.get_by_role("listitem").filter(has_text=visit.say("현재", "This one"))
+    expect(lines).to_have_count(1)
+    end_the_others(visit)
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(visit.say("돌아오니", "come back to this page"))
+    visit.allow("403")
+    visit.picture("dialog")
+    dialog.get_by_role("button", name=visit.say("취소", "Cancel")).click()
+    expect(dialog).to_have_count(0)
+    end_the_others(visit)
+    visit.allow("403")
+    dialog.get_by_role("button", name=re.compile("Acme")).click()
+    # Who is not let in there is told so, and may try again.
+    page.get_by_role("button", name="Deny").click()
+    visit.allow("403|Failed to load resource")
+    expect(page.get_by_role("alert")).to_contain_text(
+        visit.say("본인 확인", "did not confirm who you are")
+    )
+    visit.go("/account")
+    end_the_others(visit)
+    dialog.get_by_role("button", name=re.compile("Acme")).click()
+    agree(visit, f"again-{language}")
+    visit.allow("403|Failed to load resource")
+    expect(page).to_have_url(f"{server.url}/account")
+    end_the_others(visit)
+    expect(page.locator(".toasts")).to_contain_text(visit.say("로그아웃했습니다", "Signed out in"))
+    assert len(page.request.get(f"{server.url}/api/v1/me/sessions").json()["items"]) == 1
+
+
+@pytest.mark.parametrize(("language", "size"), EACH_ONCE)
+def test_who_has_a_password_types_it_once_more(
+    open_page: Open, server: Server, language: str, size: str
+) -> None:
+    email = f"typist-{language}@example.org"
+    accepted = {"token": invite(server, email), "password": PASSWORD, "name": "Typist"}
+    server.json("POST", "/api/v1/link/accept", json=accepted)
+    visit = opened(open_page, server.url, language, size)
+    page = visit.page
+    signed_in_long_ago(visit, server, email)
+    visit.go("/account")
+    end_the_others(visit)
+    dialog = page.get_by_role("dialog")
+    field = dialog.locator("input[type=password]")
+    expect(field).to_be_focused()
+    visit.picture("dialog")
+    # Escape leaves all as it is, and a wrong password is not taken.
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    end_the_others(visit)
+    field.fill("not the one at all")
+    page.keyboard.press("Enter")
+    expect(page.locator(".toasts")).to_contain_text(visit.say("올바르지 않습니다", "is wrong"))
+    assert len(page.request.get(f"{server.url}/api/v1/me/sessions").json()["items"]) == 3
+    end_the_others(visit)
+    field.fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(dialog).to_have_count(0)
+    expect(page.locator(".toasts")).to_contain_text(visit.say("로그아웃했습니다", "Signed out in"))
+    assert len(page.request.get(f"{server.url}/api/v1/me/sessions").json()["items"]) == 1
+    visit.allow("40[13]|Failed to load resource")
 
 
 def named(page: Page, name: str) -> Cookie | None:

@@ -1,10 +1,10 @@
 import { computed, effect, signal } from "@preact/signals";
 import { proof, readSession, session } from "../api/client";
-import { signOut as endSession, signIn } from "../api/session";
+import { signOut as endSession, PROVIDER_ADDRESS, signIn } from "../api/session";
 import type { SessionState } from "../api/types";
 import { t } from "../i18n";
 import { Resource } from "../lib/resource";
-import { askText } from "../ui/dialog";
+import { askText, confirm } from "../ui/dialog";
 import { toastError } from "../ui/toast";
 import { match, navigate, route } from "./router";
 
@@ -64,9 +64,11 @@ export function enter(place: string): void {
   location.replace(place);
 }
 
-/** Asks for the password once more; who has none signs out and in again by the provider. */
+/** Has a person sign in once more: with the password, or, who has none, at the provider. */
 proof.ask = async () => {
   const me = user.peek();
+  const provider = session.peek()?.oidc;
+  if (me && !me.has_password && provider) return askProvider(provider);
   if (!me?.email || !me.has_password) return false;
   const password = await askText({
     title: t.peek().signInAgain,
@@ -78,6 +80,16 @@ proof.ask = async () => {
   await signIn(me.email, password, new AbortController().signal);
   return true;
 };
+
+async function askProvider(name: string): Promise<boolean> {
+  const action = t.peek().signInWith(name);
+  const body = `${t.peek().errors.sign_in_again} ${t.peek().comeBack}`;
+  if (!(await confirm({ title: t.peek().signInAgain, body, action }))) return false;
+  rememberPlace(location.pathname + location.search);
+  location.assign(PROVIDER_ADDRESS);
+  // This page ends here; what was asked for is asked for anew on the next one.
+  return new Promise(() => {});
+}
 
 export async function signOut(): Promise<void> {
   try {

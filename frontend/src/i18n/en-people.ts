@@ -33,6 +33,7 @@ export const enPeople = {
   yourName: "Your name",
   newPassword: "New password",
   signInAgain: "Confirm that it is you",
+  comeBack: "You then come back to this page and can do it.",
   passwordHelp: "At least 10 characters. A few words that do not belong together are good.",
   closedTitle: "This page is not for you",
   closedBody: "Only administrators see it.",

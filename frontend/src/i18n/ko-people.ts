@@ -30,6 +30,7 @@ export const koPeople: typeof enPeople = {
   yourName: "이름",
   newPassword: "새 비밀번호",
   signInAgain: "본인 확인",
+  comeBack: "로그인하면 이 페이지로 돌아오니, 하던 작업을 다시 실행하세요.",
   passwordHelp: "10자 이상이어야 합니다. 서로 관계없는 낱말 몇 개를 이어 쓰면 좋습니다.",
   closedTitle: "볼 수 없는 페이지입니다",
   closedBody: "관리자만 볼 수 있습니다.",

@@ -19,7 +19,8 @@ export default function SignInPage(): JSX.Element {
   }, []);
   const inside = !!user.value;
   useEffect(() => {
-    if (inside) enter(place);
+    // Whoever is signed in and was refused at the provider, asked to confirm who they are, is told.
+    if (inside && !refused.value) enter(place);
   }, [inside]);
   return (
     <Gate title={t.value.signIn}>
