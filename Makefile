@@ -71,7 +71,7 @@ UV = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-
 .PHONY: lock
 lock: .venv/.dev ## Rewrite the lock files (UPGRADE=--upgrade takes the newest versions)
 	$(SAY) 'Locking Python packages'
-	@$(UV) pyproject.toml --extra postgres --extra redis --extra oidc --group build -o requirements.lock
+	@$(UV) pyproject.toml --extra postgres --extra redis --extra memcached --extra oidc --group build -o requirements.lock
 	@$(UV) pyproject.toml --extra local -c requirements.lock -o requirements-local.lock
 	@$(UV) pyproject.toml --all-extras --group dev -c requirements.lock -o requirements-dev.lock
 	@echo 'chromadb==1.5.9' | $(UV) - -o requirements-chroma.lock

@@ -9,6 +9,8 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from likeopt.accounts import Accounts
+from likeopt.cache.layered import Cache
+from likeopt.cache.opening import open_cache
 from likeopt.chat.answer import Chat, open_chat
 from likeopt.clock import Clock
 from likeopt.config import Config
@@ -17,12 +19,13 @@ from likeopt.passwords import Passwords
 from likeopt.retrieval.ingest import Ingest
 from likeopt.retrieval.rerank import Reranker, open_reranker
 from likeopt.retrieval.search import EngineClient, search
-from likeopt.storage import access, bootstrap, revisions, schema, secret_key
+from likeopt.storage import access, bootstrap, facts, revisions, schema, secret_key
 from likeopt.storage.board import Board, board_file
 from likeopt.storage.db import Database, Runner, migrate, run_here
 from likeopt.storage.files import FileStore
 from likeopt.storage.reader import DEFAULT_COLLECTION
 from likeopt.storage.sessions import SessionStore, SqlSessions
+from likeopt.storage.tag_versions import TagVersions
 from likeopt.storage.watch import Watch
 
 _PACKAGE = Path(__file__).parent
@@ -99,6 +102,13 @@ class Services:
         return Watch(self.db, self.clock, self.board)
 
     @cached_property
+    def cache(self) -> Cache:
+        """What takes long to make, as long as it holds; `tags` are names of counters."""
+        tenant = self.db.read(lambda c: facts.get(c, facts.DATABASE_ID)) or "new"
+        tags = TagVersions(self.db, self.watch)
+        return open_cache(self.config, tenant=tenant, clock=self.clock, tags=tags, run=self.run)
+
+    @cached_property
     def secret_key(self) -> bytes:
         """Signs what browsers bring back."""
         return (self.config.secret_key or secret_key.read_or_make(self.config.data_dir)).encode()
@@ -150,7 +160,7 @@ class Services:
 
     def close(self) -> None:
         """Close what was opened."""
-        for name in ("watch", "db", "engine"):
+        for name in ("watch", "cache", "db", "engine"):
             if name in self.__dict__:
                 getattr(self, name).close()
 

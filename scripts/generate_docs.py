@@ -70,7 +70,7 @@ def configuration() -> str:
     lines = [
         "# Settings",
         "",
-        GENERATED.format(source="likeopt/config.py"),
+        GENERATED.format(source="likeopt/config/table.py"),
         "",
         "Every setting is an environment variable; `.env` in the folder where `likeopt` starts is",
         "read too, and the environment wins. Unknown names and values that make no sense are",

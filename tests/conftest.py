@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import psycopg
 import pytest
 import redis
 from psycopg import sql
+from pymemcache import PooledClient
 
 from likeopt.config import PREFIX, Config
 from likeopt.storage.db import Database, migrate
@@ -234,3 +235,16 @@ def redis_url(_redis_server: str) -> str:
     with redis.Redis.from_url(_redis_server) as client:
         client.flushall()
     return _redis_server
+
+
+@pytest.fixture(scope="session")
+def _memcached_server() -> Iterator[str]:
+    yield from _start(servers.memcached_server())
+
+
+@pytest.fixture
+def memcached(_memcached_server: str) -> str:
+    """`host:port` of a real, empty Memcached."""
+    with closing(PooledClient(_memcached_server)) as client:
+        client.flush_all(noreply=False)
+    return _memcached_server

@@ -167,25 +167,54 @@ def chroma() -> Iterator[str]:
 @contextmanager
 def redis_server() -> Iterator[str]:
     """A Redis that keeps nothing on disk; yields `redis://127.0.0.1:PORT/0`."""
+    with redis_process(free_port()) as (_, url):
+        yield url
+
+
+@contextmanager
+def redis_process(port: int) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A Redis on `port`, for tests that kill it."""
     program = shutil.which("redis-server")
     if program is None:
         raise MissingServer("Redis is not installed: `make test` installs it with apt")
-    port = free_port()
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-
-    def ready() -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(16).startswith(b"+PONG")
-        except OSError:
-            return False
 
     with (
         tempfile.TemporaryDirectory(prefix="likeopt-redis-") as folder,
-        running([program, *options], ready, cwd=Path(folder)),
+        running(
+            [program, *options], lambda: _says(port, b"PING", b"+PONG"), cwd=Path(folder)
+        ) as process,
     ):
-        yield f"redis://127.0.0.1:{port}/0"
+        yield process, f"redis://127.0.0.1:{port}/0"
+
+
+@contextmanager
+def memcached_server() -> Iterator[str]:
+    """A Memcached; yields `127.0.0.1:PORT`."""
+    with memcached_process(free_port()) as (_, server):
+        yield server
+
+
+@contextmanager
+def memcached_process(port: int) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A Memcached on `port`, for tests that kill it."""
+    program = shutil.which("memcached")
+    if program is None:
+        raise MissingServer("Memcached is not installed: `make test` installs it with apt")
+    # It refuses to run as root without a name.
+    user = ["-u", "root"] if os.geteuid() == 0 else []
+    command = [program, "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-m", "64", *user]
+    with running(command, lambda: _says(port, b"version", b"VERSION")) as process:
+        yield process, f"127.0.0.1:{port}"
+
+
+def _says(port: int, question: bytes, answer: bytes) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+            connection.sendall(question + b"\r\n")
+            return connection.recv(64).startswith(answer)
+    except OSError:
+        return False
 
 
 @contextmanager

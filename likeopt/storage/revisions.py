@@ -6,6 +6,8 @@ A counter is raised in the transaction of the change it announces, so whoever ha
 has read everything before it.
 """
 
+from collections.abc import Collection
+
 import msgspec
 import sqlalchemy as sa
 
@@ -74,6 +76,12 @@ def lock(c: sa.Connection, name: str) -> None:
 def current(c: sa.Connection, name: str) -> int:
     """The counter's value in this transaction's snapshot."""
     return int(c.execute(sa.select(counters.c.value).where(counters.c.name == name)).scalar_one())
+
+
+def values(c: sa.Connection, names: Collection[str]) -> dict[str, int]:
+    """The counters of these names in this transaction's snapshot; 0 for one never raised."""
+    rows = c.execute(sa.select(counters.c.name, counters.c.value).where(counters.c.name.in_(names)))
+    return dict.fromkeys(names, 0) | dict(rows.tuples().all())
 
 
 def news(c: sa.Connection, edge: int | None) -> News:

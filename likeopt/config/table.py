@@ -2,26 +2,15 @@
 
 A setting's name, type, bounds, default and help are stated once, here; the environment
 variable is `LIKEOPT_` + the upper-cased name. `docs/configuration.md` and `.env.example` are
-generated from this table (`make docs`). Nothing is read at import.
+generated from this table (`make docs`).
 """
 
-import difflib
-import ipaddress
-import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
-
-from likeopt.errors import ConfigError
-
-PREFIX = "LIKEOPT_"
-SECRET_KEY_CHARS = 32
-# As browsers write an origin: no path, no slash at the end, lower case.
-_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 
 def _help(text: str, **limits: Any) -> Meta:
@@ -90,8 +79,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     redis_url: Annotated[
         str,
         _help(
-            "Redis for sessions, such as `redis://:password@host:6379/0`; needs the extra `redis`."
-            " Empty: they are kept in the database.",
+            "Redis for sessions and for the layer `redis` of the cache, such as"
+            " `redis://:password@host:6379/0`; needs the extra `redis`. Empty: sessions are kept in"
+            " the database.",
             extra={"secret": True},
         ),
     ] = ""
@@ -152,6 +142,28 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], _help("Least severe log line written.")
     ] = "info"
+
+    # -- cache ---------------------------------------------------------------------------------
+    cache: Annotated[
+        str,
+        _help(
+            "Layers of the cache, the quickest first, separated by commas: `memory`, `redis`,"
+            " `memcached`, `disk`. Empty: nothing is cached."
+        ),
+    ] = "memory,disk"
+    cache_memory_mb: Annotated[
+        int, _help("Most that the memory layer of one process holds, MiB.", ge=1, le=65_536)
+    ] = 32
+    cache_disk_mb: Annotated[
+        int, _help("Most that the disk layer of this machine holds, MiB.", ge=1, le=1_048_576)
+    ] = 256
+    memcached_servers: Annotated[
+        str,
+        _help(
+            "Memcached servers, separated by commas, such as `10.0.0.5:11211` or"
+            " `/run/memcached.sock`; needs the extra `memcached`."
+        ),
+    ] = ""
 
     # -- indexing ------------------------------------------------------------------------------
     sample_library: Annotated[
@@ -271,141 +283,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def origins(self) -> frozenset[str]:
         """The origins in `cors_origins`."""
-        return frozenset(filter(None, map(str.strip, self.cors_origins.split(","))))
+        return frozenset(_listed(self.cors_origins))
+
+    @property
+    def cache_layers(self) -> list[str]:
+        """The layers in `cache`."""
+        return _listed(self.cache)
+
+    @property
+    def memcached(self) -> list[str]:
+        """The servers in `memcached_servers`."""
+        return _listed(self.memcached_servers)
 
 
-def settings() -> list[tuple[str, Any, Meta]]:
-    """(name, default, metadata) of every setting in table order."""
-    hints = get_type_hints(Config, include_extras=True)
-    rows = []
-    for field in msgspec.structs.fields(Config):
-        meta = next(m for m in get_args(hints[field.name]) if isinstance(m, Meta))
-        rows.append((field.name, field.default, meta))
-    return rows
-
-
-def is_secret(meta: Meta) -> bool:
-    """Whether a setting's value must not be shown; such a setting also has a `..._FILE` form."""
-    return bool((meta.extra or {}).get("secret"))
-
-
-def load(environ: Mapping[str, str], **overrides: Any) -> Config:
-    """Build the settings from environment variables, then `overrides` (command-line flags).
-
-    Raises ConfigError for an unknown `LIKEOPT_` name, a value out of bounds, or a secret's file
-    that cannot be read.
-    """
-    known = {PREFIX + name.upper(): (name, meta) for name, _, meta in settings()}
-    values: dict[str, Any] = {}
-    for variable, value in environ.items():
-        if not variable.startswith(PREFIX):
-            continue
-        if variable in known:
-            values[known[variable][0]] = value
-            continue
-        base = variable.removesuffix("_FILE")
-        if base in known and is_secret(known[base][1]):
-            values[known[base][0]] = _read_secret(variable, value)
-            continue
-        close = difflib.get_close_matches(variable, known, n=1)
-        meant = f" Did you mean {close[0]}?" if close else ""
-        raise ConfigError(f"{variable} is not a setting of Like-Opt.{meant}")
-    values |= {name: value for name, value in overrides.items() if value is not None}
-    try:
-        config = msgspec.convert(values, Config, strict=False, dec_hook=_decode)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"Setting refused: {error}") from None
-    _check_together(config)
-    return config
-
-
-def _decode(kind: type, value: object) -> Path:
-    if kind is Path and isinstance(value, (str, Path)) and str(value):
-        return Path(value)
-    raise NotImplementedError(kind)
-
-
-def _read_secret(variable: str, path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise ConfigError(f"{variable} names a file that cannot be read: {error}") from None
-
-
-def _check_together(config: Config) -> None:
-    _check_models(config)
-    _check_people(config)
-    _check_provider(config)
-
-
-def _check_people(config: Config) -> None:
-    if config.guest and not is_loopback(config.host):
-        raise ConfigError(
-            f"LIKEOPT_GUEST=true needs LIKEOPT_HOST=127.0.0.1, not {config.host!r}: it lets"
-            " everyone in who reaches that address"
-        )
-    if config.guest and config.trusted_proxies:
-        raise ConfigError("LIKEOPT_GUEST=true and LIKEOPT_TRUSTED_PROXIES exclude each other")
-    if config.secret_key and len(config.secret_key) < SECRET_KEY_CHARS:
-        raise ConfigError(f"LIKEOPT_SECRET_KEY needs {SECRET_KEY_CHARS} characters or more")
-    if config.redis_url and not re.match(r"(rediss?|unix)://.", config.redis_url):
-        raise ConfigError("LIKEOPT_REDIS_URL must begin with redis://, rediss:// or unix://")
-    if config.public_url and not _ORIGIN.fullmatch(config.public_url):
-        raise ConfigError(
-            "LIKEOPT_PUBLIC_URL must be like https://chat.example.org, without a path or a slash"
-            f" at its end, not {config.public_url!r}"
-        )
-    for origin in config.origins:
-        if not _ORIGIN.fullmatch(origin):
-            raise ConfigError(
-                "LIKEOPT_CORS_ORIGINS must list origins like https://intranet.example.org, not"
-                f" {origin!r}"
-            )
-
-
-def _check_provider(config: Config) -> None:
-    given = [config.oidc_issuer, config.oidc_client_id, config.oidc_client_secret]
-    if any(given) and not all(given):
-        raise ConfigError(
-            "LIKEOPT_OIDC_ISSUER, LIKEOPT_OIDC_CLIENT_ID and LIKEOPT_OIDC_CLIENT_SECRET need each"
-            " other"
-        )
-    try:
-        url = urlsplit(config.oidc_issuer)
-        known = url.scheme == "https" and url.hostname
-        # What is said to a provider on this machine passes nobody's wire.
-        near = url.scheme == "http" and url.hostname and is_loopback(url.hostname)
-    except ValueError:
-        known = near = None
-    if config.oidc_issuer and (not (known or near) or url.query or url.fragment):
-        raise ConfigError(
-            "LIKEOPT_OIDC_ISSUER must be like https://id.example.org/realms/main, not"
-            f" {config.oidc_issuer!r}"
-        )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a server that listens on `host`."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _check_models(config: Config) -> None:
-    if config.llm not in ("extractive", "local", "local-small", "openai") and not (
-        config.llm.startswith("gguf:") and len(config.llm) > len("gguf:")
-    ):
-        raise ConfigError(
-            "LIKEOPT_LLM must be extractive, local, local-small, openai or"
-            f" gguf:/path/to/model.gguf, not {config.llm!r}"
-        )
-    if config.llm == "openai" and not (config.llm_url and config.llm_model):
-        raise ConfigError("LIKEOPT_LLM=openai needs LIKEOPT_LLM_URL and LIKEOPT_LLM_MODEL")
-    if config.embedder == "openai" and not (config.embed_url and config.embed_model):
-        raise ConfigError("LIKEOPT_EMBEDDER=openai needs LIKEOPT_EMBED_URL and LIKEOPT_EMBED_MODEL")
-    if config.chunk_overlap * 2 > config.chunk_chars:
-        raise ConfigError("LIKEOPT_CHUNK_OVERLAP must be at most half of LIKEOPT_CHUNK_CHARS")
-
-
-__all__ = ["PREFIX", "SECRET_KEY_CHARS", "Config", "is_loopback", "is_secret", "load", "settings"]
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

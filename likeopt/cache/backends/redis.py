@@ -1,0 +1,107 @@
+"""A layer that all machines share: Redis, or anything that speaks its protocol.
+
+Redis bounds itself: `maxmemory` with `volatile-ttl`, under which what expires first goes first, and
+sessions, which last for weeks, stay (docs/caching.md).
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from likeopt.cache.backends.layer import LayerFailed, Size
+from likeopt.cache.keys import prefix, use_of
+
+# Ten times what a busy Redis on the same network takes; whoever waits is a person.
+TIMEOUT_SECONDS = 0.25
+# Keys looked at in one step of a scan: less than a millisecond of Redis, which serves nobody else
+# meanwhile.
+_STEP = 1000
+
+
+class RedisLayer:
+    """See `Layer`. The client's pool is thread-safe and notices a fork by itself."""
+
+    name = "redis"
+
+    def __init__(self, url: str, tenant: str) -> None:
+        self._tenant = tenant
+        # Nothing connects before the first command, and none is sent twice: a miss is cheaper.
+        self._redis: Any = redis.Redis.from_url(
+            url,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+
+    def get(self, key: str) -> bytes | None:
+        """See `Layer`."""
+        with _failing():
+            data: bytes | None = self._redis.get(key)
+            return data
+
+    def get_many(self, keys: list[str]) -> dict[str, bytes]:
+        """See `Layer`."""
+        with _failing():
+            found = self._redis.mget(keys) if keys else []
+        return {key: data for key, data in zip(keys, found, strict=True) if data is not None}
+
+    def set(self, key: str, data: bytes, ttl: float) -> None:
+        """See `Layer`."""
+        with _failing():
+            self._redis.set(key, data, px=max(1, round(ttl * 1000)))
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """See `Layer`."""
+        with _failing():
+            self._redis.unlink(*keys)
+
+    def clear(self, use: str | None) -> Size:
+        """See `Layer`."""
+        gone = Size()
+        with _failing():
+            for keys, sizes in self._scan(use):
+                self._redis.unlink(*keys)
+                gone += Size(len(keys), sum(sizes))
+        return gone
+
+    def sizes(self) -> dict[str, Size]:
+        """See `Layer`; looks at every key."""
+        held: dict[str, Size] = {}
+        with _failing():
+            for keys, sizes in self._scan(None):
+                for key, size in zip(keys, sizes, strict=True):
+                    use = use_of(key.decode())
+                    held[use] = held.get(use, Size()) + Size(1, size)
+            evicted = int(self._redis.info("stats")["evicted_keys"])
+        # Of the whole server.
+        return held | {"": Size(evictions=evicted)}
+
+    def close(self) -> None:
+        """See `Layer`."""
+        self._redis.close()
+
+    def _scan(self, use: str | None) -> Iterator[tuple[list[bytes], list[int]]]:
+        """Keys, a few at a time, and the bytes kept under each."""
+        pattern, cursor = prefix(self._tenant, use) + "*", 0
+        while True:
+            cursor, keys = self._redis.scan(cursor, match=pattern, count=_STEP)
+            if keys:
+                with self._redis.pipeline(transaction=False) as together:
+                    for key in keys:
+                        together.strlen(key)
+                    yield keys, together.execute()
+            if cursor == 0:
+                return
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    try:
+        yield
+    except redis.RedisError as error:
+        # Not the message: it can hold the address with its password.
+        raise LayerFailed(type(error).__name__) from None

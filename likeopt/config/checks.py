@@ -1,0 +1,110 @@
+"""What settings may not say, beyond what the table can tell of each alone."""
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+from likeopt.config.table import Config
+from likeopt.errors import ConfigError
+
+SECRET_KEY_CHARS = 32
+# As browsers write an origin: no path, no slash at the end, lower case.
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+_LAYERS = ("memory", "redis", "memcached", "disk")
+_SERVER = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}|/.+")
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError for settings that exclude each other, or have a wrong form."""
+    _check_models(config)
+    _check_people(config)
+    _check_provider(config)
+    _check_cache(config)
+
+
+def _check_people(config: Config) -> None:
+    if config.guest and not is_loopback(config.host):
+        raise ConfigError(
+            f"LIKEOPT_GUEST=true needs LIKEOPT_HOST=127.0.0.1, not {config.host!r}: it lets"
+            " everyone in who reaches that address"
+        )
+    if config.guest and config.trusted_proxies:
+        raise ConfigError("LIKEOPT_GUEST=true and LIKEOPT_TRUSTED_PROXIES exclude each other")
+    if config.secret_key and len(config.secret_key) < SECRET_KEY_CHARS:
+        raise ConfigError(f"LIKEOPT_SECRET_KEY needs {SECRET_KEY_CHARS} characters or more")
+    if config.redis_url and not re.match(r"(rediss?|unix)://.", config.redis_url):
+        raise ConfigError("LIKEOPT_REDIS_URL must begin with redis://, rediss:// or unix://")
+    if config.public_url and not _ORIGIN.fullmatch(config.public_url):
+        raise ConfigError(
+            "LIKEOPT_PUBLIC_URL must be like https://chat.example.org, without a path or a slash"
+            f" at its end, not {config.public_url!r}"
+        )
+    for origin in config.origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ConfigError(
+                "LIKEOPT_CORS_ORIGINS must list origins like https://intranet.example.org, not"
+                f" {origin!r}"
+            )
+
+
+def _check_provider(config: Config) -> None:
+    given = [config.oidc_issuer, config.oidc_client_id, config.oidc_client_secret]
+    if any(given) and not all(given):
+        raise ConfigError(
+            "LIKEOPT_OIDC_ISSUER, LIKEOPT_OIDC_CLIENT_ID and LIKEOPT_OIDC_CLIENT_SECRET need each"
+            " other"
+        )
+    try:
+        url = urlsplit(config.oidc_issuer)
+        known = url.scheme == "https" and url.hostname
+        # What is said to a provider on this machine passes nobody's wire.
+        near = url.scheme == "http" and url.hostname and is_loopback(url.hostname)
+    except ValueError:
+        known = near = None
+    if config.oidc_issuer and (not (known or near) or url.query or url.fragment):
+        raise ConfigError(
+            "LIKEOPT_OIDC_ISSUER must be like https://id.example.org/realms/main, not"
+            f" {config.oidc_issuer!r}"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server that listens on `host`."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check_models(config: Config) -> None:
+    if config.llm not in ("extractive", "local", "local-small", "openai") and not (
+        config.llm.startswith("gguf:") and len(config.llm) > len("gguf:")
+    ):
+        raise ConfigError(
+            "LIKEOPT_LLM must be extractive, local, local-small, openai or"
+            f" gguf:/path/to/model.gguf, not {config.llm!r}"
+        )
+    if config.llm == "openai" and not (config.llm_url and config.llm_model):
+        raise ConfigError("LIKEOPT_LLM=openai needs LIKEOPT_LLM_URL and LIKEOPT_LLM_MODEL")
+    if config.embedder == "openai" and not (config.embed_url and config.embed_model):
+        raise ConfigError("LIKEOPT_EMBEDDER=openai needs LIKEOPT_EMBED_URL and LIKEOPT_EMBED_MODEL")
+    if config.chunk_overlap * 2 > config.chunk_chars:
+        raise ConfigError("LIKEOPT_CHUNK_OVERLAP must be at most half of LIKEOPT_CHUNK_CHARS")
+
+
+def _check_cache(config: Config) -> None:
+    layers = config.cache_layers
+    if len(set(layers)) < len(layers) or not set(layers) <= set(_LAYERS):
+        raise ConfigError(
+            f"LIKEOPT_CACHE must list some of {', '.join(_LAYERS)}, each once, not {config.cache!r}"
+        )
+    if "redis" in layers and not config.redis_url:
+        raise ConfigError("LIKEOPT_CACHE with redis needs LIKEOPT_REDIS_URL")
+    if "memcached" in layers and not config.memcached:
+        raise ConfigError("LIKEOPT_CACHE with memcached needs LIKEOPT_MEMCACHED_SERVERS")
+    for server in config.memcached:
+        if not _SERVER.fullmatch(server):
+            raise ConfigError(
+                "LIKEOPT_MEMCACHED_SERVERS must list servers like 10.0.0.5:11211 or"
+                f" /run/memcached.sock, not {server!r}"
+            )
