@@ -49,8 +49,10 @@ class Semantic(msgspec.Struct):
 
     `background` is the mean of some of the library's vectors, None while there are none: a
     question's cosine with it is what any passage has. It was taken when there were `sampled`.
+    `number` tells it from others of the same model that were opened before.
     """
 
+    number: int
     embeddings: QueryEmbeddings
     vectors: VectorIndex
     background: Vector | None = None
@@ -63,9 +65,12 @@ class Semantic(msgspec.Struct):
 
 class View(msgspec.Struct):
     """The library at one moment. `lexical` and `semantic` are None where they cannot be used;
-    `degraded` says why, unless there is nothing to search yet."""
+    `degraded` says why, unless there is nothing to search yet. `library` and `embeddings` are
+    counters of the database; `era` changes when there is another database, or an older copy."""
 
+    era: int
     library: int
+    embeddings: int
     applied: int
     lexical: LexicalSnapshot | None
     semantic: Semantic | None
@@ -91,6 +96,8 @@ class Library:
         self._seen: Revisions | None = None
         self._opener = ThreadPoolExecutor(1, "open")
         self._opening: tuple[tuple[str, str | None], Future[Semantic]] | None = None
+        self._opened = 0
+        self._era = 0
         self._broken: tuple[float, Degraded] | None = None
 
     def view(self, deadline: float) -> View:
@@ -104,11 +111,12 @@ class Library:
             raise EngineUnavailable("The library is being opened.", retry_after=1.0)
         try:
             now, lexical, degraded = self._catch_up()
+            era = self._era
         finally:
             self._lock.release()
         applied = lexical.applied if lexical else now.library
         semantic = self._meaning(now, deadline, degraded)
-        return View(now.library, applied, lexical, semantic, degraded)
+        return View(era, now.library, now.embeddings, applied, lexical, semantic, degraded)
 
     def broke(self, part: str, reason: str) -> Degraded:
         """Search by meaning failed: it is left alone for a moment, and searches go without."""
@@ -214,14 +222,16 @@ class Library:
             if key == wanted and not (opening.done() and opening.exception()):
                 return opening
             self._close_semantic()
-        opening = self._opener.submit(self._open, database_id, model)
+        self._opened += 1
+        opening = self._opener.submit(self._open, self._opened, database_id, model)
         self._opening = wanted, opening
         return opening
 
-    def _open(self, database_id: str, model: str | None) -> Semantic:
+    def _open(self, number: int, database_id: str, model: str | None) -> Semantic:
         embedder = self._open_embedder(model)
         threads = EMBED_REMOTE if self._config.embedder == "openai" else EMBED_LOCAL
         return Semantic(
+            number,
             QueryEmbeddings(embedder, self._clock, threads=threads),
             self._vectors(database_id, embedder),
         )
@@ -272,6 +282,7 @@ class Library:
         )
 
     def _forget(self) -> None:
+        self._era += 1
         self.catalogue = Catalogue()
         self._lexical = LexicalReader(self._indexes / "lexical", self.analyser)
         self._seen = None

@@ -1,8 +1,9 @@
 """The engine: one process a machine that computes, so that web workers only wait.
 
 Serves `likeopt.retrieval.search.EngineClient` on `data_dir/run/engine.sock`. A connection has a
-thread that reads and writes; requests are computed on a few others, first come first served, so
-that the number of connections decides nothing but who waits.
+thread that reads and writes, and answers what is remembered; what is not is computed on a few
+others, first come first served, so that the number of connections decides nothing but who waits.
+Who asks what somebody else is waiting for already takes none of them.
 """
 
 import logging
@@ -11,8 +12,10 @@ import signal
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -46,6 +49,10 @@ _TICK = 1.0
 _LAST_ANSWERS = 5.0
 # A client that does not read its answer for so many seconds is given up.
 _SEND = 5
+
+_TOO_MUCH = "The search engine has too much to do."
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 _TIMEVAL = struct.Struct("ll")
@@ -136,20 +143,13 @@ class Server:
                 connection.close()
 
     def _converse(self, connection: socket.socket) -> None:
-        """Read one connection's requests until it closes. Whoever computes an answer sends it,
-        which spares a change of threads; the next request is read after that."""
+        """Read one connection's requests until it closes; the next one after an answer."""
         try:
             while True:
                 request = _requests.decode(receive(connection, MAX_REQUEST))
                 if self._stopped.is_set():
                     return
-                if not self._room.acquire(blocking=False):
-                    busy = Failure("busy", "The search engine has too much to do.", retry_after=1.0)
-                    _send(connection, busy)
-                    continue
-                self._pool.submit(
-                    self._answer, request, self._deadline(request), connection
-                ).result()
+                _send(connection, self._answer(request, self._deadline(request)))
         except (EOFError, OSError, CancelledError):
             pass  # The client is gone, or the engine stops: nobody waits for an answer.
         except ValueError as error:
@@ -165,26 +165,41 @@ class Server:
         milliseconds = 1000 if isinstance(request, StatusRequest) else request.deadline_ms
         return self._clock.monotonic() + milliseconds / 1000
 
-    def _answer(self, request: Request, deadline: float, connection: socket.socket) -> None:
+    def _answer(self, request: Request, deadline: float) -> Response:
         try:
-            answer = self._compute(request, deadline)
+            return self._compute(request, deadline)
         except LikeOptError as error:
-            answer = Failure(error.instance_code, error.message, error.retry_after)
+            return Failure(error.instance_code, error.message, error.retry_after)
+        except CancelledError:
+            raise
         except BaseException:  # noqa: BLE001  (outermost handler: a panic in Rust is no Exception)
             _log.exception("request failed")
-            answer = Failure("internal_error", "The search failed; the engine's log says why.")
-        finally:
-            self._room.release()
-        _send(connection, answer)
+            return Failure("internal_error", "The search failed; the engine's log says why.")
 
     def _compute(self, request: Request, deadline: float) -> Response:
-        if self._clock.monotonic() > deadline:
-            raise Busy("The search engine has too much to do.", retry_after=1.0)
+        def run(work: Callable[[], T]) -> T:
+            return self._in_pool(work, deadline)
+
         if isinstance(request, SearchRequest):
-            return self._searcher.search(request, deadline)
+            return self._searcher.search(request, deadline, run)
         if isinstance(request, EmbedRequest):
-            return self._searcher.embed(request, deadline)
+            return run(lambda: self._searcher.embed(request, deadline))
         return self._searcher.status(deadline)
+
+    def _in_pool(self, work: Callable[[], T], deadline: float) -> T:
+        """Do work on one of the few threads; Busy if too much waits, or when it came too late."""
+        if not self._room.acquire(blocking=False):
+            raise Busy(_TOO_MUCH, retry_after=1.0)
+
+        def in_time() -> T:
+            try:
+                if self._clock.monotonic() > deadline:
+                    raise Busy(_TOO_MUCH, retry_after=1.0)
+                return work()
+            finally:
+                self._room.release()
+
+        return self._pool.submit(in_time).result()
 
 
 def main(config: Config) -> None:

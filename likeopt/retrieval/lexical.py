@@ -242,7 +242,10 @@ class FoundWords(msgspec.Struct, frozen=True):
 class LexicalSnapshot:
     """The index as of one commit; stays valid while newer ones are made. Thread-safe."""
 
-    def __init__(self, schema: tantivy.Schema, searcher: tantivy.Searcher) -> None:
+    def __init__(self, schema: tantivy.Schema, searcher: tantivy.Searcher, number: int) -> None:
+        """`number` tells it from the reader's other ones: a commit that only merges, or a new
+        index of the same revision, ranks a little differently."""
+        self.number = number
         self._schema = schema
         self._searcher = searcher
         self.applied = _applied(searcher)
@@ -326,6 +329,7 @@ class LexicalReader:
         self._index: tantivy.Index | None = None
         self._seen: tuple[int, int] | None = None
         self._snapshot: LexicalSnapshot | None = None
+        self._number = 0
         self._unusable: tuple[Path, IndexDamaged] | None = None
 
     def refresh(self, database_id: str) -> LexicalSnapshot | None:
@@ -362,7 +366,10 @@ class LexicalReader:
                 self._index.config_reader("manual")
                 self._folder = folder
             self._index.reload()
-            self._snapshot = LexicalSnapshot(self._index.schema, self._index.searcher())
+            self._number += 1
+            self._snapshot = LexicalSnapshot(
+                self._index.schema, self._index.searcher(), self._number
+            )
         except (ValueError, OSError) as error:
             raise IndexDamaged(f"The index of words cannot be opened: {error}") from None
         self._seen = seen

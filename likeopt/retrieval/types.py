@@ -152,10 +152,23 @@ class StatusRequest(msgspec.Struct, frozen=True, tag="status"):
     """Ask how the engine is."""
 
 
+class Remembered(msgspec.Struct):
+    """What a memory of the engine spared: `hits` came from it, `shared` from the same work that
+    was going on for somebody else, `misses` were computed. `evictions` made room for others."""
+
+    hits: int = 0
+    misses: int = 0
+    shared: int = 0
+    evictions: int = 0
+    entries: int = 0
+    bytes: int = 0
+
+
 class EngineStatus(msgspec.Struct, tag="state"):
     """What the engine serves at the moment: `chunks` passages, `embedded` of them by meaning.
 
     `vectors` and `delta` are rows of the vector index and beside it, also of what is gone.
+    `searches` are results of searches.
     """
 
     generation: int
@@ -167,6 +180,7 @@ class EngineStatus(msgspec.Struct, tag="state"):
     embedder: str
     vector_backend: str
     degraded: list[Degraded] = msgspec.field(default_factory=list)
+    searches: Remembered = msgspec.field(default_factory=Remembered)
 
 
 class Failure(msgspec.Struct, tag="failure"):

@@ -228,7 +228,8 @@ class Shelf:
     def push_to_chroma(self, url: str) -> None:
         """Send every vector to a Chroma server."""
         pusher = ChromaPusher(url, database_id=self.database_id, model=self.embedder.model)
-        pusher.push(ChromaState(1, 1), [self._vectors()], [])
+        reached = self.db.read(lambda c: revisions.current(c, "embeddings"))
+        pusher.push(ChromaState(reached, 1), [self._vectors()], [])
         pusher.close()
 
     def _vectors(self) -> VectorBatch:

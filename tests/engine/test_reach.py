@@ -47,6 +47,9 @@ class ExactVectors:
         near = self._vectors[rows] @ query
         return dict(zip(self._rows.chunk_ids[rows].tolist(), near.tolist(), strict=True))
 
+    def state(self, revision: int) -> str:
+        return ""
+
     def sizes(self) -> tuple[int, int]:
         return len(self._vectors), 0
 

@@ -8,8 +8,9 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import pytest
@@ -27,6 +28,7 @@ from tests.engine.shelf import Shelf
 from tests.servers import running, wait_until
 
 ASK = SearchRequest("requests", ["default"])
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -202,20 +204,14 @@ def test_too_much_at_once_is_refused_not_queued_for_ever(
 ) -> None:
     monkeypatch.setattr("likeopt.engine.server.QUEUE", 2)
     release = threading.Event()
-    real = searcher.search
-
-    def slow(request: SearchRequest, deadline: float) -> object:
-        release.wait(10)
-        return real(request, deadline)
-
-    monkeypatch.setattr(searcher, "search", slow)
+    monkeypatch.setattr(searcher, "_search", slowly(searcher._search, release))
     crowded = Server(path.with_name("other.sock"), searcher, Clock(), threads=1)
     crowded.listen()
     thread = threading.Thread(target=crowded.serve)
     thread.start()
     waiting = [connect(path.with_name("other.sock")) for _ in range(4)]
-    for connection in waiting:
-        connection.sendall(frame(ASK))
+    for number, connection in enumerate(waiting):
+        connection.sendall(frame(SearchRequest("requests", ["default"], k=1 + number)))
     refused = reply_of_any(waiting)
     assert isinstance(refused, Failure)
     assert (refused.code, refused.retry_after) == ("busy", 1.0)
@@ -226,6 +222,38 @@ def test_too_much_at_once_is_refused_not_queued_for_ever(
     crowded.stop()
     thread.join(10)
     for connection in waiting:
+        connection.close()
+
+
+def slowly(
+    real: Callable[..., T], release: threading.Event, started: threading.Event | None = None
+) -> Callable[..., T]:
+    """`real`, which begins when it may."""
+
+    def slow(*arguments: object) -> T:
+        if started:
+            started.set()
+        release.wait(10)
+        return real(*arguments)
+
+    return slow
+
+
+def test_what_is_remembered_is_answered_while_every_thread_computes(
+    client: EngineClient, path: Path, searcher: Searcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = client.search(ASK)
+    release = threading.Event()
+    monkeypatch.setattr(searcher, "_search", slowly(searcher._search, release))
+    computing = [connect(path) for _ in range(2)]
+    for number, connection in enumerate(computing):
+        connection.sendall(frame(SearchRequest(f"other {number}", ["default"])))
+    again = client.search(ASK)
+    assert (again.hits, again.generation) == (first.hits, first.generation)
+    assert client.status().searches.hits == 1
+    release.set()
+    assert all(not isinstance(reply(connection), Failure) for connection in computing)
+    for connection in computing:
         connection.close()
 
 
@@ -288,14 +316,7 @@ def test_stopping_answers_what_is_being_computed(
     path: Path, searcher: Searcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started, release = threading.Event(), threading.Event()
-    real = searcher.search
-
-    def slow(request: SearchRequest, deadline: float) -> object:
-        started.set()
-        release.wait(10)
-        return real(request, deadline)
-
-    monkeypatch.setattr(searcher, "search", slow)
+    monkeypatch.setattr(searcher, "_search", slowly(searcher._search, release, started))
     stopping = Server(path, searcher, Clock(), threads=1)
     stopping.listen()
     thread = threading.Thread(target=stopping.serve)

@@ -67,6 +67,13 @@ class VectorIndex(Protocol):
         """
         ...
 
+    def state(self, revision: int) -> str | None:
+        """Names what is searched beside the vectors up to `revision`: results are the same for
+        as long as both are. None while some of these are on their way here, and may be found at
+        any moment.
+        """
+        ...
+
     def sizes(self) -> tuple[int, int]:
         """(vectors in the index itself, vectors in the delta beside it)."""
         ...

@@ -123,9 +123,7 @@ class ChromaPusher:
 
         Raises StorageUnavailable when Chroma does not answer.
         """
-        collection = self._server.find()
-        metadata = (collection.metadata if collection else None) or {}
-        return ChromaState(int(metadata.get("embeddings", 0)), int(metadata.get("library", 0)))
+        return _state(self._server.find())
 
     def push(
         self, state: ChromaState, batches: Iterable[VectorBatch], removed: Iterable[int]
@@ -185,21 +183,34 @@ class ChromaVectors:
         self._collection: str | None = None
         self._refreshing = False
         self._revision = -1
+        # How far the collection follows the counter `embeddings`.
+        self._follows = -1
         self._count = 0
 
     def refresh(self, revision: int) -> None:
         with self._lock:
-            if (self._collection and revision == self._revision) or self._refreshing:
+            complete = self._collection and min(self._follows, self._revision) >= revision
+            if complete or self._refreshing:
                 return
             self._refreshing = True
         try:
             collection = self._server.find()
-            count = 0
-            if collection:
-                count = _decode(self._server.ask("GET", f"/{collection.id}/count"), int)
+            state = _state(collection)
+            with self._lock:
+                count = self._count
+                same = collection and (collection.id, state.embeddings, revision) == (
+                    self._collection,
+                    self._follows,
+                    self._revision,
+                )
+            if not same:
+                count = 0
+                if collection:
+                    count = _decode(self._server.ask("GET", f"/{collection.id}/count"), int)
             with self._lock:
                 self._collection = collection.id if collection else None
                 self._revision, self._count = revision, count
+                self._follows = state.embeddings
         finally:
             self._refreshing = False
 
@@ -235,6 +246,10 @@ class ChromaVectors:
         cosines = rows.astype(np.float32) @ query
         return dict(zip(stored, cosines.tolist(), strict=True))
 
+    def state(self, revision: int) -> str | None:
+        with self._lock:
+            return self._collection if self._follows >= revision else None
+
     def sizes(self) -> tuple[int, int]:
         with self._lock:
             return self._count, 0
@@ -263,6 +278,11 @@ class ChromaVectors:
         # Of the space `ip`: one minus the inner product.
         similarities = 1 - np.array(found.distances[0], dtype=np.float32)
         return Found(ids[:, 1], ids[:, 0], similarities)
+
+
+def _state(collection: _Collection | None) -> ChromaState:
+    metadata = (collection.metadata if collection else None) or {}
+    return ChromaState(int(metadata.get("embeddings", 0)), int(metadata.get("library", 0)))
 
 
 T = TypeVar("T")

@@ -232,6 +232,12 @@ class LocalVectors:
         found = base.similarities(query, chunk_ids) if base else {}
         return found | delta.similarities(query, chunk_ids)
 
+    def state(self, revision: int) -> str | None:
+        with self._lock:
+            if self._delta.revision < revision:
+                return None
+            return self._folder.name if self._folder else ""
+
     def sizes(self) -> tuple[int, int]:
         with self._lock:
             return (self._base.rows if self._base else 0), self._delta.rows
