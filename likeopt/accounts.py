@@ -15,7 +15,7 @@ from likeopt.storage.links import Link
 from likeopt.storage.people import User
 from likeopt.storage.reader import LOCAL_USER
 from likeopt.storage.sessions import Session, SessionStore
-from likeopt.storage.text import clean_email
+from likeopt.storage.text import clean_email, hides
 
 DISABLED = "This account is disabled; an administrator can enable it."
 _REFUSALS = {
@@ -353,7 +353,8 @@ def _issuer(subject: str | None) -> str:
 def _shown(name: str) -> str:
     """A name as `people` takes it, of what somebody else's system calls a name."""
     words = " ".join(name.split())
-    return "".join(filter(str.isprintable, words))[: people.NAME_LIMIT].strip()
+    seen = "".join(char for char in words if char.isprintable() and not hides(char))
+    return seen[: people.NAME_LIMIT].strip()
 
 
 def _address(email: str) -> str:

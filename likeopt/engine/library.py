@@ -20,7 +20,7 @@ from likeopt.errors import EngineUnavailable, LikeOptError
 from likeopt.retrieval.analyse import Analyser
 from likeopt.retrieval.embed import Embedder
 from likeopt.retrieval.lexical import LexicalReader, LexicalSnapshot
-from likeopt.retrieval.types import Degraded, Filters
+from likeopt.retrieval.types import FAILED, Degraded, Filters
 from likeopt.retrieval.vector import Vector, VectorBatch, VectorIndex
 from likeopt.retrieval.vector.local import LocalVectors, vector_root
 from likeopt.storage import engine_queries
@@ -121,7 +121,7 @@ class Library:
     def broke(self, part: str, reason: str) -> Degraded:
         """Search by meaning failed: it is left alone for a moment, and searches go without."""
         _log.warning("no search by meaning: %s: %s", part, reason)
-        why = Degraded(part, reason)
+        why = Degraded(part, FAILED)
         with self._lock:
             self._broken = self._clock.monotonic() + _PAUSE, why
         return why

@@ -36,6 +36,7 @@ from likeopt.retrieval.analyse import Analyser
 from likeopt.retrieval.lexical import FoundWords, LexicalSnapshot, Weighed
 from likeopt.retrieval.scope import Ids, Scope
 from likeopt.retrieval.types import (
+    FAILED,
     Degraded,
     EmbedRequest,
     EmbedResponse,
@@ -250,8 +251,12 @@ class Searcher:
         try:
             with search.stages.time("embed"):
                 query = vector.result(max(0.0, search.deadline - self._clock.monotonic()))
-        except LikeOptError as error:
+        except Busy as error:
             search.without("embedding", error.message)
+            return None
+        except LikeOptError as error:
+            _log.warning("no search by meaning: embedding: %s", error.message)
+            search.without("embedding", FAILED)
             return None
         except (TimeoutError, CancelledError):
             search.without("embedding", "It took too long.")
@@ -280,7 +285,7 @@ class Searcher:
             return None
         if error is not None:
             _log.error("search by meaning failed", exc_info=error)
-            search.without("vector", "It failed; the log says why.")
+            search.without("vector", FAILED)
             return None
         return meaning.result()
 

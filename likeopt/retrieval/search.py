@@ -5,6 +5,7 @@ A message is its length (4 bytes, big endian) and a msgpack document, one of
 index.
 """
 
+import logging
 import os
 import socket
 import struct
@@ -28,6 +29,7 @@ from likeopt.errors import (
 )
 from likeopt.retrieval.rerank import Reranker
 from likeopt.retrieval.types import (
+    FAILED,
     Degraded,
     EmbedRequest,
     EmbedResponse,
@@ -58,6 +60,7 @@ _PAUSE = 0.02
 # The engine keeps deadlines itself; this is for its answer to arrive, in seconds.
 _GRACE = 0.25
 
+_log = logging.getLogger(__name__)
 _LENGTH = struct.Struct(">I")
 _encode = msgspec.msgpack.Encoder().encode
 _responses: msgspec.msgpack.Decoder[Response] = msgspec.msgpack.Decoder(Response)
@@ -104,7 +107,8 @@ def search(  # noqa: PLR0913  (what a search is; callers name the few they need)
     try:
         ranked = reranker.rank(query, found.hits, left)
     except ModelUnavailable as error:
-        found.degraded.append(Degraded("rerank", error.message))
+        _log.warning("no reranking: %s", error.message)
+        found.degraded.append(Degraded("rerank", FAILED))
     else:
         if ranked is not found.hits:
             found.stages["rerank"] = round((client.clock.monotonic() - searched) * 1000, 3)

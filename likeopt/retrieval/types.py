@@ -116,6 +116,11 @@ class Hit(msgspec.Struct):
     sentences: list[Sentence] = msgspec.field(default_factory=list)
 
 
+# Why a part did not work where others know it better: their words may tell whoever searches what is
+# not theirs to know, and go to the log.
+FAILED = "It failed; the log says why."
+
+
 class Degraded(msgspec.Struct, frozen=True):
     """A part of a search that did not work: lexical, vector, embedding or rerank, and why."""
 

@@ -415,6 +415,16 @@ def any_unreadable(c: sa.Connection, reader: Reader, document_ids: Collection[st
     return bool(document_ids) and c.execute(hidden.limit(1)).first() is not None
 
 
+def readable(c: sa.Connection, reader: Reader, document_ids: Collection[str]) -> set[str]:
+    """Which of these documents exist and are the reader's to read."""
+    theirs = sa.select(documents.c.id).where(
+        documents.c.id.in_(document_ids),
+        documents.c.deleted == 0,
+        documents.c.collection_id.in_(reader.collections),
+    )
+    return set(c.execute(theirs).scalars()) if document_ids else set()
+
+
 def _require_writable(c: sa.Connection, reader: Reader, document_id: str) -> None:
     collection = c.execute(
         sa.select(documents.c.collection_id).where(

@@ -10,7 +10,7 @@ from likeopt.errors import BadInput, Conflict, NotFound
 from likeopt.storage import revisions
 from likeopt.storage.ids import new_id
 from likeopt.storage.tables import group_members, groups, users
-from likeopt.storage.text import clean_line
+from likeopt.storage.text import clean_name
 
 NAME_LIMIT = 120
 
@@ -81,7 +81,7 @@ def set_members(c: sa.Connection, group_id: str, user_ids: Iterable[str]) -> Gro
 
 
 def _free_name(c: sa.Connection, name: str, but: str | None = None) -> str:
-    cleaned = clean_line(name, what="The group's name", limit=NAME_LIMIT)
+    cleaned = clean_name(name, what="The group's name", limit=NAME_LIMIT)
     taken = c.execute(sa.select(groups.c.id).where(groups.c.name == cleaned)).scalar_one_or_none()
     if taken not in (None, but):
         raise Conflict("There is a group with this name already.")

@@ -11,7 +11,7 @@ from likeopt.storage import revisions
 from likeopt.storage.ids import new_id
 from likeopt.storage.reader import LOCAL_USER
 from likeopt.storage.tables import links, users
-from likeopt.storage.text import clean_email, clean_line
+from likeopt.storage.text import clean_email, clean_name
 
 Role = Literal["admin", "member"]
 
@@ -75,7 +75,7 @@ def create(
     revisions.raise_(c, "access")
     made = User(
         id=new_id(clock),
-        name=clean_line(name, what="The name", limit=NAME_LIMIT),
+        name=clean_name(name, what="The name", limit=NAME_LIMIT),
         email=_free_email(c, email),
         email_confirmed=email_confirmed,
         role=role,
@@ -107,7 +107,7 @@ def update(
     get(c, user_id)
     values: dict[str, Any] = {}
     if name is not None:
-        values["name"] = clean_line(name, what="The name", limit=NAME_LIMIT)
+        values["name"] = clean_name(name, what="The name", limit=NAME_LIMIT)
     if email is not None:
         values["email"] = _free_email(c, email, but=user_id)
         values["email_confirmed"] = 1

@@ -34,6 +34,21 @@ def _is_seen(char: str) -> bool:
     return char not in _BLANK and unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zs")
 
 
+def clean_name(text: str, *, what: str, limit: int) -> str:
+    """`text` as the name that people tell somebody by: `clean_line`, and BadInput for characters
+    that are not seen, or turn the direction of those that are: with them, two names look alike."""
+    name = clean_line(text, what=what, limit=limit)
+    if any(map(hides, name)):
+        raise BadInput(f"{what} holds characters that are not seen.")
+    return name
+
+
+def hides(char: str) -> bool:
+    """Whether nothing is seen of `char` itself: marks of direction, joiners, zero-width spaces
+    (all of category Cf), fillers, and the combining grapheme joiner."""
+    return char in _BLANK or char == "\u034f" or unicodedata.category(char) == "Cf"
+
+
 # RFC 5321 allows 254; the rest is for the mail server to judge.
 EMAIL_LIMIT = 254
 _EMAIL = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+")

@@ -23,19 +23,27 @@ FORGET_MS = 60 * 60 * 1000
 
 
 def keys_of(email: str, address: str) -> list[str]:
-    """The keys of a sign-in: the account's, which names nobody, and the address's.
+    """The keys of a sign-in: the account's, which names nobody, and the address's network."""
+    account = hashlib.sha256(email.encode("utf-8", "surrogatepass")).hexdigest()
+    keys = [f"account:{account}"]
+    network = network_of(address)
+    return [*keys, f"address:{network}"] if network else keys
+
+
+def network_of(address: str) -> str:
+    """Whom an address counts for; empty for what is none, such as a Unix socket's.
 
     An IPv6 address counts by its /64, of which one household has all.
     """
-    account = hashlib.sha256(email.encode("utf-8", "surrogatepass")).hexdigest()
-    keys = [f"account:{account}"]
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
-        return keys  # a Unix socket has none
+        return ""
+    if parsed.version == 6:
+        parsed = parsed.ipv4_mapped or parsed
     if parsed.version == 6:
         parsed = ipaddress.ip_network((parsed, 64), strict=False).network_address
-    return [*keys, f"address:{parsed}"]
+    return str(parsed)
 
 
 def check(c: sa.Connection, clock: Clock, keys: Sequence[str]) -> float:

@@ -18,6 +18,7 @@ from flask import Flask, current_app, g, request
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.errors import TooManyRequests
+from likeopt.storage.throttle import network_of
 from likeopt.web import middleware
 from likeopt.web.context import Identity
 
@@ -103,7 +104,7 @@ class Limits:
 def sender_of(who: Identity | None) -> str:
     """Whose allowance a request takes from: that of a key, a person or an address."""
     if who is None:
-        return f"address {request.remote_addr}"
+        return f"address {network_of(request.remote_addr or '')}"
     return f"key {who.key.id}" if who.key else f"user {who.user.id}"
 
 

@@ -311,6 +311,37 @@ def test_who_has_a_password_types_it_once_more(
     visit.allow("40[13]|Failed to load resource")
 
 
+def test_passwords_are_hidden_and_may_be_pasted(open_page: Open, server: Server) -> None:
+    visit = opened(open_page, server.url, "en", "desktop")
+    page = visit.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    known, token = "paster@example.org", invite(server, None)
+    accepted = {"token": invite(server, known), "password": PASSWORD, "name": "Paster"}
+    server.json("POST", "/api/v1/link/accept", json=accepted)
+
+    def paste(kinds: list[str]) -> None:
+        fields = page.locator("input[autocomplete$=password]")
+        expect(fields).to_have_count(len(kinds))
+        page.evaluate("text => navigator.clipboard.writeText(text)", PASSWORD)
+        for field, kind in zip(fields.all(), kinds, strict=True):
+            expect(field).to_have_attribute("type", "password")
+            # What a password manager looks for.
+            expect(field).to_have_attribute("autocomplete", kind)
+            field.focus()
+            page.keyboard.press("Control+V")
+            expect(field).to_have_value(PASSWORD)
+
+    visit.go(f"/link#{token}")
+    paste(["new-password"])
+    visit.go("/sign-in")
+    paste(["current-password"])
+    page.locator("input[name=email]").fill(known)
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{server.url}/")
+    visit.go("/account")
+    paste(["current-password", "new-password"])
+
+
 def named(page: Page, name: str) -> Cookie | None:
     """A cookie that the browser keeps."""
     return next((one for one in page.context.cookies() if one["name"] == name), None)

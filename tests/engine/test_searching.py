@@ -13,6 +13,7 @@ from likeopt.engine.library import Library
 from likeopt.engine.searching import Searcher
 from likeopt.errors import EngineUnavailable, ModelUnavailable, StorageUnavailable
 from likeopt.retrieval.types import (
+    FAILED,
     EmbedRequest,
     Mode,
     SearchRequest,
@@ -155,7 +156,10 @@ def test_a_damaged_vector_index_degrades_until_it_is_built_again(
 
 
 def test_a_model_that_fails_leaves_the_search_by_words(
-    shelf: Shelf, search: Search, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf,
+    search: Search,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     fill(shelf)
 
@@ -165,10 +169,10 @@ def test_a_model_that_fails_leaves_the_search_by_words(
     monkeypatch.setattr(shelf.embedder, "queries", fail)
     found = search("requests cached")
     assert names(found) == ["cache"]
-    assert [(part.part, part.reason) for part in found.degraded] == [
-        ("embedding", "The model is away.")
-    ]
-    with pytest.raises(EngineUnavailable, match="away"):
+    # Another server's words are for the log, not for whoever searches.
+    assert [(part.part, part.reason) for part in found.degraded] == [("embedding", FAILED)]
+    assert "The model is away." in caplog.text
+    with pytest.raises(EngineUnavailable, match="the log says why"):
         search("requests cached", mode="vector")
     monkeypatch.undo()
     assert search("requests cached").degraded == []
@@ -288,7 +292,10 @@ def test_without_chroma_words_serve(shelf: Shelf) -> None:
 
 
 def test_a_search_says_itself_that_similarities_failed(
-    shelf: Shelf, search: Search, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf,
+    search: Search,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def fail(*_: object) -> dict[int, float]:
         raise StorageUnavailable("Chroma went away.")
@@ -297,9 +304,8 @@ def test_a_search_says_itself_that_similarities_failed(
     monkeypatch.setattr(LocalVectors, "similarities", fail)
     found = search("requests cached")
     assert names(found)[0] == "cache"
-    assert [(part.part, part.reason) for part in found.degraded] == [
-        ("vector", "Chroma went away.")
-    ]
+    assert [(part.part, part.reason) for part in found.degraded] == [("vector", FAILED)]
+    assert "Chroma went away." in caplog.text
 
 
 # -- the other requests --------------------------------------------------------------------------

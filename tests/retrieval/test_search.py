@@ -33,6 +33,8 @@ from likeopt.retrieval.search import (
     search,
 )
 from likeopt.retrieval.types import (
+    FAILED,
+    Degraded,
     EmbedRequest,
     EmbedResponse,
     EngineStatus,
@@ -263,7 +265,7 @@ def test_a_failing_reranker_keeps_the_order_and_says_so(path: Path, client: Engi
     engine = FakeEngine(path, found(1, 2, 3))
     response = search(client, Reverse(), READER, "fail", k=2)
     assert [one.chunk_id for one in response.hits] == [1, 2]
-    assert [part.part for part in response.degraded] == ["rerank"]
+    assert response.degraded == [Degraded("rerank", FAILED)]
     engine.close()
 
 

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from likeopt.errors import BadInput, Conflict, NotFound, Unauthorized
-from likeopt.storage import access, links, people, revisions
+from likeopt.storage import access, groups, links, people, revisions
 from likeopt.storage.db import Database
 from likeopt.storage.people import User
 from likeopt.storage.reader import LOCAL_USER
@@ -32,6 +32,27 @@ def test_names_and_addresses_are_cleaned(database: Database, clock: FakeClock) -
     assert database.read(lambda c: people.by_email(c, "josé@example.org")) == made
     assert database.read(lambda c: people.get(c, made.id)) == made
     assert database.read(lambda c: people.by_email(c, "other@example.org")) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Kim\u200b", "\u202enaK", "K\u2066im\u2069", "Ki\u00adm", "K\u200dim", "K\u034fim",
+     "Kim\u3164", "\ufeffKim", "K\U000e0041im"],
+)  # fmt: skip
+def test_names_that_look_like_another_are_refused(
+    sqlite_database: Database, clock: FakeClock, name: str
+) -> None:
+    library.prepared(sqlite_database, clock)
+    made = create(sqlite_database, clock, "kim@example.org", name="Kim 🧑🏽 金\u3000김")
+    team = sqlite_database.write(lambda c: groups.create(c, clock, "Kim"))
+    for attempt in (
+        lambda c: people.create(c, clock, name=name, email="x@example.org", role="member"),
+        lambda c: people.update(c, made.id, name=name),
+        lambda c: groups.create(c, clock, name),
+        lambda c: groups.rename(c, team.id, name),
+    ):
+        with pytest.raises(BadInput, match="not seen"):
+            sqlite_database.write(attempt)
 
 
 @pytest.mark.parametrize(

@@ -443,6 +443,21 @@ def test_requests_over_the_limit_wait(services: Services) -> None:
     assert "RateLimit" not in other.get("/health").headers
 
 
+def test_neighbours_in_one_ipv6_network_share_an_allowance(services: Services) -> None:
+    client = application(services, rate_limit=1).test_client()
+    # One household has all of a /64, and another of the provider's customers the next.
+    for address, status in (
+        ("2001:db8:0:1::1", 200),
+        ("2001:db8:0:1:ffff::2", 429),
+        ("2001:db8:0:2::1", 200),
+        ("::ffff:192.0.2.1", 200),
+        ("192.0.2.1", 429),
+        ("192.0.2.2", 200),
+    ):
+        response = client.get(STATE, environ_base={"REMOTE_ADDR": address})
+        assert response.status_code == status, address
+
+
 def test_allowance_comes_back(services: Services) -> None:
     from likeopt.web.limits import Meter
 

@@ -1,7 +1,8 @@
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
+import { ask } from "./chat";
 import { ApiError, open, proof, readSession, request, session } from "./client";
 import { upload } from "./documents";
-import { json, serve } from "./fake-server";
+import { json, serve, stream } from "./fake-server";
 import { acceptLink, signIn } from "./session";
 import type { SessionState } from "./types";
 
@@ -168,4 +169,19 @@ test("an upload names its collection, carries the token, and is sent again with 
   expect(document).toEqual({ id: "d1" });
   expect(sent.map(({ headers }) => headers["X-CSRF-Token"])).toEqual(["old", "new"]);
   expect(sent[1]?.form.get("collection")).toBe("c1");
+});
+
+test("no answer, problem or event reaches what all objects inherit", async () => {
+  // As text, for in a literal `__proto__` is no key.
+  const evil = JSON.parse('{"__proto__": {"out": 1}, "constructor": {"prototype": {"out": 1}}}');
+  const inherited = () => [({} as { out?: unknown }).out, ([] as { out?: unknown }).out];
+  serve(json(evil), json({ ...evil, user: evil }), json(evil, 400), stream([["start", evil]]));
+  await request("/api/v1/info", { signal: never });
+  await readSession(never);
+  await expect(change()).rejects.toBeInstanceOf(ApiError);
+  for await (const event of ask({ question: "?" }, never)) {
+    expect((event as { out?: unknown }).out).toBeUndefined();
+    break;
+  }
+  expect(inherited()).toEqual([undefined, undefined]);
 });

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from likeopt.retrieval.types import Hit, SearchRequest, SearchResponse
 from likeopt.services import Services
-from likeopt.storage import collections
+from likeopt.storage import access, collections, documents
 from tests.servers import wait_until
 from tests.web.conftest import Client, Server, as_stranger
 
@@ -131,6 +132,41 @@ def test_filter_by_what_does_not_exist(
             assert response.json["detail"] == f"There is no collection {collection}."
     # What exists is searched, as far as there is an engine.
     assert client.get(f"{PATH}?q=x&document={own}&collection=default").status_code == 503
+
+
+def test_what_is_taken_away_while_the_engine_searches_is_not_found(
+    client: Client, services: Services, upload: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger = as_stranger(services)
+    made = services.db.write(lambda c: collections.create(c, stranger, services.clock, "P"))
+    stranger = as_stranger(services)
+    shared = collections.Readers(everyone=True, users=[], groups=[])
+    services.db.write(lambda c: collections.set_readers(c, stranger, made.id, shared))
+    theirs = services.ingest.file(stranger, made.id, "theirs.md", b"# Theirs").document.id
+    own, gone = upload("own.md")["id"], upload("gone.md")["id"]
+    meanwhile: list[Callable[[Any], Any]] = []
+
+    def search(_: SearchRequest) -> SearchResponse:
+        for change in meanwhile:
+            services.db.write(change)
+        hits = [
+            Hit(n, id_, 1, "c", "n", "text/plain", 0, "t", "", 0, 1, None, 1.0)
+            for n, id_ in enumerate((theirs, gone, own))
+        ]
+        return SearchResponse(hits, 1, 0, [], {})
+
+    monkeypatch.setattr(services.engine, "search", search)
+
+    def found() -> list[str]:
+        return [hit["document_id"] for hit in client.get(f"{PATH}?q=x").json["hits"]]
+
+    assert found() == found() == [theirs, gone, own]
+    private = collections.Readers(everyone=False, users=[], groups=[])
+    meanwhile.append(lambda c: collections.set_readers(c, stranger, made.id, private))
+    assert found() == [gone, own]
+    owner = services.db.read(access.local_reader)
+    meanwhile[:] = [lambda c: documents.delete(c, owner, services.clock, gone)]
+    assert found() == [own]
 
 
 def test_search_without_an_engine_is_an_honest_503(client: Client, services: Services) -> None:
