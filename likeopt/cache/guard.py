@@ -15,6 +15,7 @@ from likeopt.cache import stats as s
 from likeopt.cache.backends.layer import Layer, LayerFailed, Size
 from likeopt.cache.breaker import Breaker
 from likeopt.cache.keys import use_of
+from likeopt.cache.lease import Lease
 from likeopt.clock import Clock
 
 T = TypeVar("T")
@@ -71,6 +72,15 @@ class Guard:
 
         if self._try(breaker, use_of(key), keep, False):
             self.row(key).add(s.SETS)
+
+    def set_leased(self, lease: Lease, key: str, data: bytes, ttl: float) -> bool:
+        """As `set`, but False if somebody has a later lease, and so nothing was kept."""
+        _, breaker = self._of(key)
+        work = partial(lease.store, key, data, round(ttl * 1000))
+        kept = self._try(breaker, use_of(key), work, None)
+        if kept:
+            self.row(key).add(s.SETS)
+        return kept is not False
 
     def delete(self, keys: Sequence[str]) -> None:
         """Forget these keys, if that works."""

@@ -15,6 +15,8 @@ import threading
 import time
 from typing import Any
 
+from likeopt.cache.backends.layer import LayerFailed
+from likeopt.cache.breaker import Breaker
 from likeopt.clock import Clock
 
 LEASE_SECONDS = 5.0
@@ -22,8 +24,6 @@ LEASE_SECONDS = 5.0
 _RENEWALS = 3
 # A holder that was paused for longer than this many leases can no longer store.
 _REMEMBERED = 12
-# After Redis failed, it is left alone for this long.
-AWAY_SECONDS = 2.0
 
 _TAKE = """
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
@@ -50,10 +50,6 @@ return 1
 """
 
 
-class RedisAway(Exception):
-    """Redis does not answer, or was found not to a moment ago."""
-
-
 class Lease:
     """The right to compute and store a key, while nobody has a later one."""
 
@@ -66,7 +62,7 @@ class Lease:
     def store(self, name: str, value: bytes, ttl_ms: int) -> bool:
         """Set `name` in Redis to `value` for `ttl_ms`, unless a later lease was given: then False.
 
-        RedisAway if it does not answer.
+        LayerFailed if it does not answer.
         """
         arguments = [self.holder, value, max(1, ttl_ms)]
         return bool(self._leases.run("store", [*self.keys, name], arguments))
@@ -87,7 +83,7 @@ class Leases:
 
         self._failures = redis.RedisError
         self._prefix = prefix
-        self._clock = clock
+        self._breaker = Breaker(clock)
         self._lease_ms = round(lease_seconds * 1000)
         self._scripts = {
             "take": client.register_script(_TAKE),
@@ -95,14 +91,13 @@ class Leases:
             "release": client.register_script(_RELEASE),
             "store": client.register_script(_STORE),
         }
-        self._away_until = 0.0
         self._lock = threading.Lock()
         self._held: set[Lease] = set()
         # The process whose thread renews: a forked child has none, and holds nothing.
         self._renewing = 0
 
     def take(self, key: str) -> Lease | None:
-        """A lease, or None while somebody holds one; RedisAway if Redis does not answer."""
+        """A lease, or None while somebody holds one; LayerFailed if Redis does not answer."""
         token = secrets.token_hex(8)
         names = [*self.keys(key), f"{self._prefix}fence"]
         fence = self.run("take", names, [token, *self._lives()])
@@ -126,7 +121,7 @@ class Leases:
             self._held.discard(lease)
         try:
             self.run("release", lease.keys, [lease.holder])
-        except RedisAway:
+        except LayerFailed:
             return
 
     def keys(self, key: str) -> list[str]:
@@ -134,14 +129,16 @@ class Leases:
         return [f"{self._prefix}lease:{key}", f"{self._prefix}last:{key}"]
 
     def run(self, script: str, keys: list[str], arguments: list[Any]) -> Any:
-        """What a script answers; RedisAway at once for a while after Redis failed."""
-        if self._clock.monotonic() < self._away_until:
-            raise RedisAway
+        """What a script answers; LayerFailed if Redis does not, at once while it is left alone."""
+        if not self._breaker.allows():
+            raise LayerFailed("left alone")
         try:
-            return self._scripts[script](keys=keys, args=arguments)
+            done = self._scripts[script](keys=keys, args=arguments)
         except self._failures as error:
-            self._away_until = self._clock.monotonic() + AWAY_SECONDS
-            raise RedisAway(type(error).__name__) from None
+            self._breaker.failed()
+            raise LayerFailed(type(error).__name__) from None
+        self._breaker.succeeded()
+        return done
 
     def _lives(self) -> list[int]:
         return [self._lease_ms, self._lease_ms * _REMEMBERED]
@@ -159,5 +156,5 @@ class Leases:
             for lease in held:
                 try:
                     self.run("renew", lease.keys, [lease.holder, *self._lives()])
-                except RedisAway:
+                except LayerFailed:
                     break

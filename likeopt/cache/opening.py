@@ -9,6 +9,8 @@ from likeopt.cache.backends.layer import Layer
 from likeopt.cache.backends.memory import MemoryLayer
 from likeopt.cache.guard import Guard
 from likeopt.cache.layered import Cache
+from likeopt.cache.lease import Leases
+from likeopt.cache.locks import MachineLocks
 from likeopt.cache.stats import Stats
 from likeopt.cache.tags import Tags
 from likeopt.clock import Clock
@@ -38,8 +40,20 @@ def open_cache(config: Config, *, tenant: str, clock: Clock, tags: Tags, run: Ru
             DiskLayer(config.data_dir / "cache", config.cache_disk_mb * MIB, clock, stats, run)
         ],
     }
-    layers = [Guard(servers[name](), clock, stats) for name in config.cache_layers]
-    return Cache(layers, tenant=tenant, clock=clock, tags=tags, stats=stats)
+    opened = {name: servers[name]() for name in config.cache_layers}
+    leases = None
+    if "redis" in opened:
+        # Not among the values, whose keys begin otherwise: clearing those frees no lease.
+        leases = Leases(opened["redis"][0].client, f"lo-locks:{tenant}:", clock)
+    return Cache(
+        [Guard(layer, clock, stats) for layer in opened.values()],
+        tenant=tenant,
+        clock=clock,
+        tags=tags,
+        stats=stats,
+        locks=MachineLocks(config.data_dir / "run" / "locks"),
+        leases=leases,
+    )
 
 
 def _redis(config: Config, tenant: str) -> list[Layer]:

@@ -54,6 +54,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     expires: int
     # How long it took to make, for refreshing it early in proportion.
     compute_ms: float = 0.0
+    # The last part of its life, in which it is used only until somebody has made a new one.
+    stale_ms: int = 0
     compressed: bool = False
     absent: bool = False
     # The versions that its tags had before the data was read that it was made from.

@@ -19,10 +19,12 @@ import threading
 import time
 from collections.abc import Callable
 from enum import Enum
-from typing import Final, Generic, Literal, TypeAlias, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
-from likeopt.cache.lease import Lease, Leases, RedisAway
+from likeopt.cache.backends.layer import LayerFailed
+from likeopt.cache.lease import Lease, Leases
 from likeopt.cache.locks import MachineLocks
+from likeopt.cache.serialize import MISSING, Nothing
 from likeopt.clock import Clock
 
 V = TypeVar("V")
@@ -34,15 +36,15 @@ WAIT_SECONDS = 15.0
 _FIRST_TRY, _LAST_TRY, _GROWTH = 0.002, 0.05, 1.5
 
 
-class Missing(Enum):
-    """The type of `MISSING`."""
-
-    MISSING = 0
+Found: TypeAlias = V | Literal[Nothing.MISSING]
 
 
-# What `look` returns when there is nothing: None can be a value.
-MISSING: Final = Missing.MISSING
-Found: TypeAlias = V | Literal[Missing.MISSING]
+class Reach(Enum):
+    """Who sees what is stored, and so need not compute it."""
+
+    PROCESS = "process"
+    MACHINE = "machine"
+    MACHINES = "machines"
 
 
 class Permit:
@@ -62,6 +64,10 @@ class Permit:
         return self._clock.monotonic() < self._alone_until
 
 
+# For who could not store anything.
+NO_PERMIT = Permit(Clock(), 0.0, None, share=False)
+
+
 class _Flight(Generic[V]):
     """A computation in this process, and those who wait for it."""
 
@@ -78,7 +84,7 @@ class Flights(Generic[V]):
     def __init__(
         self,
         clock: Clock,
-        locks: MachineLocks,
+        locks: MachineLocks | None,
         leases: Leases | None = None,
         *,
         avoided: Callable[[str], None],
@@ -100,25 +106,24 @@ class Flights(Generic[V]):
         look: Callable[[], Found[V]],
         make: Callable[[Permit], V],
         *,
-        shared: bool = False,
+        reach: Reach,
     ) -> V:
         """What `make` returns, called by one of all who ask for `key` at the same time.
 
-        `make` computes and stores; `look` finds what another process has stored. `shared` says
-        that other machines look where it is stored. What `make` raises is raised by all that
-        waited for it in this process.
+        `make` computes and stores; `look` finds what somebody else has stored, who is within
+        `reach`. What `make` raises is raised by all that waited for it in this process.
         """
         deadline = self._clock.monotonic() + self._wait
         while True:
             flight, mine = self._join(key)
             if mine:
                 return self._lead(
-                    key, flight, lambda: self._first(key, look, make, shared, deadline)
+                    key, flight, lambda: self._first(key, look, make, reach, deadline)
                 )
             left = deadline - self._clock.monotonic()
             # The owner itself asks again, inside of `make`: waiting would never end.
             if flight.owner == threading.get_ident() or not flight.done.wait(max(0.0, left)):
-                return make(self._late(shared))
+                return make(self._late(reach))
             if flight.value is not MISSING:
                 self._avoided(key)
                 return flight.value
@@ -133,7 +138,7 @@ class Flights(Generic[V]):
         look: Callable[[], Found[V]],
         make: Callable[[Permit], V],
         *,
-        shared: bool = False,
+        reach: Reach,
     ) -> V:
         """A new value if nobody else is making one, else `present`, without waiting.
 
@@ -145,11 +150,11 @@ class Flights(Generic[V]):
             return present
 
         def once() -> V:
-            permit = self._take(key, shared)
+            permit = self._take(key, reach)
             if permit is None:
                 self._avoided(key)
                 return present
-            return self._inside(key, permit, look, make)
+            return self._inside(key, permit, look, make, reach)
 
         return self._lead(key, flight, once)
 
@@ -184,22 +189,22 @@ class Flights(Generic[V]):
         key: str,
         look: Callable[[], Found[V]],
         make: Callable[[Permit], V],
-        shared: bool,
+        reach: Reach,
         deadline: float,
     ) -> V:
         """What `make` returns, or what another process stored in the meantime."""
         pause = _FIRST_TRY
-        while (permit := self._take(key, shared)) is None:
+        while (permit := self._take(key, reach)) is None:
             left = deadline - self._clock.monotonic()
             if left <= 0:
-                return make(self._late(shared))
+                return make(self._late(reach))
             time.sleep(min(left, pause * random.uniform(0.5, 1.0)))  # noqa: S311  (not a secret)
             pause = min(pause * _GROWTH, _LAST_TRY)
             found = look()
             if found is not MISSING:
                 self._avoided(key)
                 return found
-        return self._inside(key, permit, look, make)
+        return self._inside(key, permit, look, make, reach)
 
     def _inside(
         self,
@@ -207,6 +212,7 @@ class Flights(Generic[V]):
         permit: Permit,
         look: Callable[[], Found[V]],
         make: Callable[[Permit], V],
+        reach: Reach,
     ) -> V:
         try:
             # Somebody may have stored it between the caller's look and the lock.
@@ -218,32 +224,42 @@ class Flights(Generic[V]):
         finally:
             if permit.lease is not None:
                 permit.lease.release()
-            self._locks.release(key)
+            self._unlock(key, reach)
 
-    def _take(self, key: str, shared: bool) -> Permit | None:
+    def _take(self, key: str, reach: Reach) -> Permit | None:
         """The right to compute, or None while another process has it."""
-        if not self._locks.take(key):
+        if reach is not Reach.PROCESS and self._locks is not None and not self._locks.take(key):
             return None
         # Who waits longer than that for the lock computes without.
         alone_until = self._clock.monotonic() + self._wait
-        if self._leases is None or not shared:
+        if self._leases is None or reach is not Reach.MACHINES:
             return Permit(self._clock, alone_until, None, share=True)
         try:
             lease = self._leases.take(key)
-        except RedisAway:
+        except LayerFailed:
             # The machines do not see each other; its processes still do.
             return Permit(self._clock, alone_until, None, share=False)
         except BaseException:
-            self._locks.release(key)
+            self._unlock(key, reach)
             raise
         if lease is None:
-            self._locks.release(key)
+            self._unlock(key, reach)
             return None
         return Permit(self._clock, alone_until, lease, share=True)
 
-    def _late(self, shared: bool) -> Permit:
+    def _unlock(self, key: str, reach: Reach) -> None:
+        if reach is not Reach.PROCESS and self._locks is not None:
+            self._locks.release(key)
+
+    def _late(self, reach: Reach) -> Permit:
         """For who has waited long enough."""
-        return Permit(self._clock, 0.0, None, share=self._leases is None or not shared)
+        share = self._leases is None or reach is not Reach.MACHINES
+        return Permit(self._clock, 0.0, None, share=share)
+
+
+# With more than so many times its computing time left, a value is never made anew: it would be
+# for one of 10^12 who ask.
+EARLIEST = 28.0
 
 
 def is_early(left_ms: float, compute_ms: float, *, chance: float) -> bool:
@@ -252,6 +268,6 @@ def is_early(left_ms: float, compute_ms: float, *, chance: float) -> bool:
     XFetch: the likelier the closer the end is and the longer computing takes, so that of many who
     ask, about one starts in time (A. Vattani, F. Chierichetti, K. Lowenstein, "Optimal
     Probabilistic Cache Stampede Prevention", VLDB 2015; with its beta of 1). `chance` is uniform
-    in [0, 1).
+    in [0, 1].
     """
-    return compute_ms * -math.log(1.0 - chance) >= left_ms
+    return compute_ms * -math.log(max(1.0 - chance, math.exp(-EARLIEST))) >= left_ms

@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from likeopt.cache.lease import Leases, RedisAway
+from likeopt.cache.backends.layer import LayerFailed
+from likeopt.cache.lease import Leases
 from likeopt.cache.locks import MachineLocks
-from likeopt.cache.single import MISSING, Flights, Found, Permit
+from likeopt.cache.serialize import MISSING
+from likeopt.cache.single import Flights, Found, Permit, Reach
 from likeopt.clock import Clock
 
 KEY = "lo:test:numbers:1:abc"
@@ -57,7 +59,7 @@ class Shelf:
         if permit.lease is not None:
             try:
                 return permit.lease.store(KEY, value.encode(), 60_000)
-            except RedisAway:
+            except LayerFailed:
                 return False
         if permit.is_alone():
             new = self._data / f"new-{os.getpid()}"
@@ -74,9 +76,9 @@ def ask(text: str) -> None:
     data.mkdir(exist_ok=True)
     clock = Clock()
     shelf = Shelf(work, data, settings["redis"])
-    shared = shelf.client is not None
-    leases = None
-    if shared:
+    reach, leases = Reach.MACHINE, None
+    if shelf.client is not None:
+        reach = Reach.MACHINES
         leases = Leases(shelf.client, "lo:test:", clock, lease_seconds=settings["lease"])
     avoided: list[str] = []
     flights: Flights[str] = Flights(
@@ -89,7 +91,7 @@ def ask(text: str) -> None:
     values: list[str] = []
 
     def one() -> None:
-        values.append(flights.compute(KEY, shelf.look, shelf.make, shared=shared))
+        values.append(flights.compute(KEY, shelf.look, shelf.make, reach=reach))
 
     threads = [threading.Thread(target=one) for _ in range(settings["askers"])]
     for thread in threads:

@@ -30,7 +30,7 @@ class RedisLayer:
     def __init__(self, url: str, tenant: str) -> None:
         self._tenant = tenant
         # Nothing connects before the first command, and none is sent twice: a miss is cheaper.
-        self._redis: Any = redis.Redis.from_url(
+        self.client: Any = redis.Redis.from_url(
             url,
             socket_timeout=TIMEOUT_SECONDS,
             socket_connect_timeout=TIMEOUT_SECONDS,
@@ -40,31 +40,31 @@ class RedisLayer:
     def get(self, key: str) -> bytes | None:
         """See `Layer`."""
         with _failing():
-            data: bytes | None = self._redis.get(key)
+            data: bytes | None = self.client.get(key)
             return data
 
     def get_many(self, keys: list[str]) -> dict[str, bytes]:
         """See `Layer`."""
         with _failing():
-            found = self._redis.mget(keys) if keys else []
+            found = self.client.mget(keys) if keys else []
         return {key: data for key, data in zip(keys, found, strict=True) if data is not None}
 
     def set(self, key: str, data: bytes, ttl: float) -> None:
         """See `Layer`."""
         with _failing():
-            self._redis.set(key, data, px=max(1, round(ttl * 1000)))
+            self.client.set(key, data, px=max(1, round(ttl * 1000)))
 
     def delete(self, keys: Iterable[str]) -> None:
         """See `Layer`."""
         with _failing():
-            self._redis.unlink(*keys)
+            self.client.unlink(*keys)
 
     def clear(self, use: str | None) -> Size:
         """See `Layer`."""
         gone = Size()
         with _failing():
             for keys, sizes in self._scan(use):
-                self._redis.unlink(*keys)
+                self.client.unlink(*keys)
                 gone += Size(len(keys), sum(sizes))
         return gone
 
@@ -76,21 +76,21 @@ class RedisLayer:
                 for key, size in zip(keys, sizes, strict=True):
                     use = use_of(key.decode())
                     held[use] = held.get(use, Size()) + Size(1, size)
-            evicted = int(self._redis.info("stats")["evicted_keys"])
+            evicted = int(self.client.info("stats")["evicted_keys"])
         # Of the whole server.
         return held | {"": Size(evictions=evicted)}
 
     def close(self) -> None:
         """See `Layer`."""
-        self._redis.close()
+        self.client.close()
 
     def _scan(self, use: str | None) -> Iterator[tuple[list[bytes], list[int]]]:
         """Keys, a few at a time, and the bytes kept under each."""
         pattern, cursor = prefix(self._tenant, use) + "*", 0
         while True:
-            cursor, keys = self._redis.scan(cursor, match=pattern, count=_STEP)
+            cursor, keys = self.client.scan(cursor, match=pattern, count=_STEP)
             if keys:
-                with self._redis.pipeline(transaction=False) as together:
+                with self.client.pipeline(transaction=False) as together:
                     for key in keys:
                         together.strlen(key)
                     yield keys, together.execute()
