@@ -2,21 +2,30 @@
 
 A new query costs 20 ms of a core with the built-in model, twenty times the rest of a search, so
 that is what queues under load. Of everyone who asks the same thing at once, one makes the vector.
+
+The latest are in this process; behind them, the layers of the cache that outlive it (0.1 ms) have
+those of a month, and Redis has those of other machines.
 """
 
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import numpy as np
+
+from likeopt.cache.layered import Cache
 from likeopt.clock import Clock
 from likeopt.errors import Busy
 from likeopt.retrieval.embed import Embedder
+from likeopt.retrieval.types import Remembered
 from likeopt.retrieval.vector import Vector
 
 # 1.5 KB each with 384 dimensions.
 REMEMBERED = 2048
 # Queries that may wait: at 20 ms each on two cores the last one waits 0.6 s.
 QUEUE = 64
+# A model's vector of a question never changes; this bounds how long traces of questions stay.
+KEPT_SECONDS = 30 * 86_400.0
 
 
 class _Pending:
@@ -30,15 +39,19 @@ class _Pending:
 class QueryEmbeddings:
     """Vectors of queries from one embedder. Thread-safe."""
 
-    def __init__(self, embedder: Embedder, clock: Clock, *, threads: int) -> None:
-        """`threads` queries are embedded at the same time."""
+    def __init__(self, embedder: Embedder, clock: Clock, cache: Cache, *, threads: int) -> None:
+        """`threads` queries are embedded at the same time. `cache` is closed with this."""
         self.model = embedder.model
         self.embedder = embedder
         self._clock = clock
+        self._cache = cache
+        # Vectors are in this process's memory already.
+        self._layers = [name for name in cache.layers if name != "memory"]
         self._pool = ThreadPoolExecutor(threads, "embed")
         self._lock = threading.Lock()
         self._known: OrderedDict[str, Vector] = OrderedDict()
         self._pending: dict[str, _Pending] = {}
+        self._hits = self._misses = self._shared = self._evictions = 0
 
     def vector(self, query: str, deadline: float) -> "Future[Vector]":
         """The vector of `query`, [dim], as soon as it is there.
@@ -50,14 +63,17 @@ class QueryEmbeddings:
         with self._lock:
             if (vector := self._known.get(query)) is not None:
                 self._known.move_to_end(query)
+                self._hits += 1
                 done: Future[Vector] = Future()
                 done.set_result(vector)
                 return done
             if pending := self._pending.get(query):
+                self._shared += 1
                 pending.deadline = max(pending.deadline, deadline)
                 return pending.future
             if len(self._pending) >= QUEUE:
                 raise Busy("Too many new questions are waiting for the model.", retry_after=1.0)
+            self._misses += 1
             pending = self._pending[query] = _Pending(deadline)
             pending.future = self._pool.submit(self._embed, query, pending)
             return pending.future
@@ -65,6 +81,19 @@ class QueryEmbeddings:
     def close(self) -> None:
         """Give up the queries that wait; those that are being embedded finish on their own."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._cache.close()
+
+    def counts(self) -> Remembered:
+        """What this process's memory spared; what lies behind it, the cache counts itself."""
+        with self._lock:
+            return Remembered(
+                hits=self._hits,
+                misses=self._misses,
+                shared=self._shared,
+                evictions=self._evictions,
+                entries=len(self._known),
+                bytes=sum(vector.nbytes for vector in self._known.values()),
+            )
 
     def _embed(self, query: str, pending: _Pending) -> Vector:
         try:
@@ -73,6 +102,7 @@ class QueryEmbeddings:
                 self._known[query] = vector
                 if len(self._known) > REMEMBERED:
                     self._known.popitem(last=False)
+                    self._evictions += 1
             return vector
         finally:
             with self._lock:
@@ -81,5 +111,11 @@ class QueryEmbeddings:
     def _in_time(self, query: str, pending: _Pending) -> Vector:
         if self._clock.monotonic() > pending.deadline:
             raise Busy("The question waited too long for the model.", retry_after=1.0)
+        key = self._cache.key("embeddings", self.model, query)
+        kept = self._cache.get(key, bytes, layers=self._layers)
+        if isinstance(kept, bytes) and len(kept) == 4 * self.embedder.dim:
+            return np.frombuffer(kept, dtype="<f4").copy()
         vector: Vector = self.embedder.queries([query])[0]
+        body = vector.astype("<f4").tobytes()
+        self._cache.set(key, body, ttl=KEPT_SECONDS, layers=self._layers)
         return vector

@@ -12,6 +12,8 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 import msgspec
 import numpy as np
 
+from likeopt.cache.opening import open_cache
+from likeopt.cache.tags import LocalTags
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.engine.catalogue import Catalogue, Readable
@@ -24,7 +26,7 @@ from likeopt.retrieval.types import FAILED, Degraded, Filters
 from likeopt.retrieval.vector import Vector, VectorBatch, VectorIndex
 from likeopt.retrieval.vector.local import LocalVectors, vector_root
 from likeopt.storage import engine_queries
-from likeopt.storage.db import Database
+from likeopt.storage.db import Database, run_here
 from likeopt.storage.engine_queries import EmbeddingRow, Revisions
 
 # Makes the embedder of that name, or the one that the settings choose (also for None).
@@ -230,9 +232,12 @@ class Library:
     def _open(self, number: int, database_id: str, model: str | None) -> Semantic:
         embedder = self._open_embedder(model)
         threads = EMBED_REMOTE if self._config.embedder == "openai" else EMBED_LOCAL
+        cache = open_cache(
+            self._config, tenant=database_id, clock=self._clock, tags=LocalTags(), run=run_here
+        )
         return Semantic(
             number,
-            QueryEmbeddings(embedder, self._clock, threads=threads),
+            QueryEmbeddings(embedder, self._clock, cache, threads=threads),
             self._vectors(database_id, embedder),
         )
 

@@ -42,12 +42,13 @@ from likeopt.retrieval.types import (
     EmbedResponse,
     EngineStatus,
     Hit,
+    Remembered,
     SearchRequest,
     SearchResponse,
 )
 from likeopt.retrieval.vector import Found, Vector, VectorIndex
 from likeopt.storage import engine_queries
-from likeopt.storage.db import Database
+from likeopt.storage.db import Database, run_here
 from likeopt.storage.engine_queries import PassageRow
 
 # Passages that each search puts into the fusion, at least: 100 made no difference.
@@ -68,11 +69,6 @@ class Run(Protocol):
     """Does work where it belongs, here or on another thread, and returns what it returns."""
 
     def __call__(self, work: Callable[[], T], /) -> T: ...
-
-
-def run_here(work: Callable[[], T], /) -> T:
-    """On the caller's thread."""
-    return work()
 
 
 class _Search(msgspec.Struct, frozen=True):
@@ -214,6 +210,7 @@ class Searcher:
             vector_backend=self._library.backend,
             degraded=view.degraded,
             searches=self._results.counts(_library_of(view)),
+            queries=view.semantic.embeddings.counts() if view.semantic else Remembered(),
         )
 
     def close(self) -> None:

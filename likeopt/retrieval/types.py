@@ -173,7 +173,7 @@ class EngineStatus(msgspec.Struct, tag="state"):
     """What the engine serves at the moment: `chunks` passages, `embedded` of them by meaning.
 
     `vectors` and `delta` are rows of the vector index and beside it, also of what is gone.
-    `searches` are results of searches.
+    `searches` are results of searches, `queries` the vectors of questions.
     """
 
     generation: int
@@ -186,6 +186,7 @@ class EngineStatus(msgspec.Struct, tag="state"):
     vector_backend: str
     degraded: list[Degraded] = msgspec.field(default_factory=list)
     searches: Remembered = msgspec.field(default_factory=Remembered)
+    queries: Remembered = msgspec.field(default_factory=Remembered)
 
 
 class Failure(msgspec.Struct, tag="failure"):

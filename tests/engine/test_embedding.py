@@ -3,16 +3,20 @@
 import threading
 from collections.abc import Iterator
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from likeopt.cache.opening import open_cache
+from likeopt.cache.tags import LocalTags
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.engine.embedding import QUEUE, REMEMBERED, QueryEmbeddings
 from likeopt.engine.server import open_by_name
 from likeopt.errors import Busy
 from likeopt.retrieval.embed import BUILT_IN, FALLBACK
+from likeopt.storage.db import run_here
 from tests.fakes import FakeEmbedder
 
 SOON = 10.0
@@ -38,11 +42,17 @@ def embedder() -> Gated:
 
 
 @pytest.fixture
-def embeddings(embedder: Gated) -> Iterator[QueryEmbeddings]:
-    made = QueryEmbeddings(embedder, Clock(), threads=1)
+def embeddings(embedder: Gated, config: Config) -> Iterator[QueryEmbeddings]:
+    made = opened(embedder, config)
     yield made
     embedder.release.set()
     made.close()
+
+
+def opened(embedder: FakeEmbedder, config: Config, tenant: str = "tenant") -> QueryEmbeddings:
+    """With the cache of the settings."""
+    cache = open_cache(config, tenant=tenant, clock=Clock(), tags=LocalTags(), run=run_here)
+    return QueryEmbeddings(embedder, Clock(), cache, threads=1)
 
 
 def later(seconds: float = SOON) -> float:
@@ -104,3 +114,71 @@ def test_vectors_of_the_fallback_serve_after_int8_has_become_available(config: C
     assert open_by_name(config, FALLBACK).model == FALLBACK
     assert open_by_name(config, None).model == BUILT_IN
     assert open_by_name(config, "of a server that is gone").model == BUILT_IN
+
+
+# -- beyond this process -------------------------------------------------------------------------
+
+
+def vector_of(embedder: FakeEmbedder, config: Config, question: str) -> NDArray[np.float32]:
+    """Its vector in an engine that has just started."""
+    started = opened(embedder, config)
+    vector = started.vector(question, later()).result(SOON)
+    started.close()
+    return vector
+
+
+def test_a_vector_outlives_the_engine(config: Config) -> None:
+    embedder = FakeEmbedder()
+    first = vector_of(embedder, config, "질문")
+    again = vector_of(embedder, config, "질문")
+    assert embedder.calls == 1
+    assert again.dtype == np.float32
+    assert np.array_equal(first, again)
+    vector_of(embedder, config, "다른 질문")
+    assert embedder.calls == 2
+
+
+def test_a_vector_is_shared_between_machines(config: Config, redis_url: str) -> None:
+    embedder = FakeEmbedder()
+    for machine in ("one", "two"):
+        here = msgspec.structs.replace(
+            config, data_dir=config.data_dir / machine, cache="memory,redis", redis_url=redis_url
+        )
+        vector_of(embedder, here, "question")
+    assert embedder.calls == 1
+
+
+def test_another_model_has_vectors_of_its_own(config: Config) -> None:
+    embedder, other = FakeEmbedder(), FakeEmbedder()
+    other.model = "other"
+    vector_of(embedder, config, "question")
+    vector_of(other, config, "question")
+    assert (embedder.calls, other.calls) == (1, 1)
+
+
+def test_a_model_of_the_same_name_and_another_size_is_asked(config: Config) -> None:
+    embedder, other = FakeEmbedder(), FakeEmbedder()
+    other.dim = 128
+    vector_of(embedder, config, "question")
+    assert vector_of(other, config, "question").shape == (128,)
+
+
+def test_a_cache_that_fails_is_a_miss(config: Config) -> None:
+    embedder = FakeEmbedder()
+    (config.data_dir / "cache").write_text("not a folder")
+    for _ in range(2):
+        assert vector_of(embedder, config, "question").shape == (384,)
+    assert embedder.calls == 2
+
+
+def test_what_the_memory_of_an_engine_spared(embedder: Gated, embeddings: QueryEmbeddings) -> None:
+    first = embeddings.vector("one", later())
+    embeddings.vector("one", later())
+    embedder.release.set()
+    first.result(SOON)
+    for number in range(REMEMBERED):
+        embeddings.vector(f"{number}", later()).result(SOON)
+    embeddings.vector("0", later()).result(SOON)
+    found = embeddings.counts()
+    assert (found.hits, found.shared, found.misses) == (1, 1, 1 + REMEMBERED)
+    assert (found.evictions, found.entries, found.bytes) == (1, REMEMBERED, REMEMBERED * 1536)
