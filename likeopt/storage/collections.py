@@ -85,6 +85,7 @@ def rename(c: sa.Connection, reader: Reader, collection_id: str, name: str) -> C
     access.require_writable(c, reader, collection_id)
     name = clean_line(name, what="The collection's name", limit=NAME_LIMIT)
     c.execute(sa.update(collections).where(collections.c.id == collection_id).values(name=name))
+    revisions.announce(c, "collections")
     return get(c, reader, collection_id)
 
 

@@ -1,9 +1,9 @@
 """Counters that order changes and announce them.
 
 `library` (documents), `embeddings` (vectors) and `access` (who may do what) are there from the
-start; `jobs` (indexing) and one for each person's conversations begin when they are first raised.
-A counter is raised in the transaction of the change it announces, so whoever has read its value
-has read everything before it.
+start; `jobs` (indexing), `collections` (their names) and one for each person's conversations begin
+when they are first raised. A counter is raised in the transaction of the change it announces, so
+whoever has read its value has read everything before it.
 """
 
 from collections.abc import Collection

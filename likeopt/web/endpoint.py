@@ -14,9 +14,10 @@ from werkzeug.routing import BaseConverter
 
 from likeopt.errors import LikeOptError
 from likeopt.storage.api_keys import Scope
-from likeopt.web import auth, cache_control, inputs, limits
+from likeopt.web import auth, cache_control, inputs, limits, remembered
 from likeopt.web.errors import PROBLEM_TYPE
 from likeopt.web.limits import Limit
+from likeopt.web.remembered import Remembered
 
 JSON = "application/json"
 # 32 hex digits, or the name of a row that every installation has, such as `default`.
@@ -39,7 +40,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     `access` says who may call it, and `scope` what an API key must allow for it, `account` being
     what none does. `limit` is the rate limit that it counts for. By itself, an operation is for
     members, needs `read` or `write` by its method, or `admin` if it is for administrators, and has
-    the default limit if it is not public.
+    the default limit if it is not public. `remembered` says how long its answer may be given
+    again; it then has an ETag, and is not sent to whoever has it already.
     """
 
     summary: str
@@ -58,6 +60,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     access: Access = "member"
     scope: Scope | Literal["account"] = "write"
     limit: Limit = "none"
+    remembered: Remembered | None = None
 
 
 class Endpoint:
@@ -79,6 +82,9 @@ class Endpoint:
             arguments["query"] = inputs.read_query(self.operation.query)
         if self.operation.body is not None:
             arguments["body"] = inputs.read_json(self.operation.body)
+        if self.operation.remembered is not None:
+            name = f"{self.view.__module__}.{self.view.__name__}"
+            return remembered.respond(name, self.operation.remembered, arguments, self.view)
         answer = self.view(**arguments)
         if isinstance(answer, Response):
             return answer

@@ -173,6 +173,8 @@ def _responses(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any
     if content:
         ok["content"] = content
     responses = {str(operation.status): ok}
+    if operation.remembered is not None:
+        responses["304"] = {"description": "What If-None-Match names is still the answer"}
     errors: set[type[LikeOptError]] = set(operation.errors)
     if operation.body is not None:
         errors |= {BadInput, TooLarge, UnsupportedType}

@@ -10,6 +10,7 @@ from likeopt.shapes import Collection
 from likeopt.storage import collections as stored
 from likeopt.web.context import note, reader, services
 from likeopt.web.endpoint import Endpoints
+from likeopt.web.remembered import Remembered
 
 collections = Endpoints("collections", tag="Collections", prefix="/api/v1/collections")
 
@@ -36,7 +37,13 @@ class CollectionList(msgspec.Struct):
     items: list[Collection]
 
 
-@collections.operation("GET", "", summary="List the collections", returns=CollectionList)
+@collections.operation(
+    "GET",
+    "",
+    summary="List the collections",
+    returns=CollectionList,
+    remembered=Remembered(until=("collections", "library", "access"), seconds=60),
+)
 def list_collections() -> CollectionList:
     found = services().db.read(lambda c: stored.list_(c, reader(c)))
     return CollectionList([Collection.of(one) for one in found])

@@ -10,11 +10,21 @@ from likeopt.chat import history
 from likeopt.errors import NotFound
 from likeopt.shapes import Conversation, ConversationList, Transcript
 from likeopt.storage import conversations as stored
+from likeopt.storage import revisions
 from likeopt.web import language, originals
 from likeopt.web.context import note, reader, services
 from likeopt.web.endpoint import Endpoints
+from likeopt.web.remembered import Remembered
 
 conversations = Endpoints("conversations", tag="Chat", prefix="/api/v1/conversations")
+
+
+# The counters of a person's conversations.
+_OWN = (revisions.of_conversations("{user}"),)
+
+
+def _is_growing(transcript: Transcript) -> bool:
+    return any(message.state == "streaming" for message in transcript.messages)
 
 
 class ConversationQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,6 +56,8 @@ class ExportQuery(msgspec.Struct, forbid_unknown_fields=True):
     query=ConversationQuery,
     returns=ConversationList,
     scope="chat",
+    # What a search finds depends on what may be read.
+    remembered=Remembered(until=(*_OWN, "library", "access"), seconds=60),
 )
 def list_conversations(query: ConversationQuery) -> ConversationList:
     page = services().db.read(
@@ -61,6 +73,7 @@ def list_conversations(query: ConversationQuery) -> ConversationList:
     scope="chat",
     returns=Transcript,
     errors=(NotFound,),
+    remembered=Remembered(until=(*_OWN, "library", "access"), seconds=60, unless=_is_growing),
 )
 def get_conversation(conversation_id: str) -> Transcript:
     return Transcript.of(services().db.read(lambda c: stored.get(c, reader(c), conversation_id)))

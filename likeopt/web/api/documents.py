@@ -27,6 +27,7 @@ from likeopt.web import errors, middleware, originals, uploads
 from likeopt.web.context import note, reader, services
 from likeopt.web.endpoint import Endpoints
 from likeopt.web.lease import Lease
+from likeopt.web.remembered import INDEXING, Remembered
 
 documents = Endpoints("documents", tag="Documents", prefix="/api/v1/documents")
 
@@ -150,6 +151,7 @@ class TextPage(msgspec.Struct):
     query=DocumentQuery,
     returns=DocumentList,
     errors=(NotFound,),
+    remembered=Remembered(until=INDEXING, seconds=60),
 )
 def list_documents(query: DocumentQuery) -> DocumentList:
     wanted = stored.Wanted(query.collection, query.q, query.state, query.tag)
@@ -261,7 +263,12 @@ def add_folder(body: FolderToAdd) -> AddedFolder:
 
 
 @documents.operation(
-    "GET", "/<id:document_id>", summary="Read a document", returns=Document, errors=(NotFound,)
+    "GET",
+    "/<id:document_id>",
+    summary="Read a document",
+    returns=Document,
+    errors=(NotFound,),
+    remembered=Remembered(until=INDEXING, seconds=60),
 )
 def get_document(document_id: str) -> Document:
     return Document.of(services().db.read(lambda c: stored.get(c, reader(c), document_id)))

@@ -6,6 +6,7 @@ from likeopt.errors import EngineUnavailable
 from likeopt.storage import jobs
 from likeopt.web.context import reader, services
 from likeopt.web.endpoint import Endpoints
+from likeopt.web.remembered import INDEXING, Remembered
 
 indexing = Endpoints("indexing", tag="Documents", prefix="/api/v1/indexing")
 
@@ -42,7 +43,15 @@ class Indexing(msgspec.Struct):
     library_revision: int
 
 
-@indexing.operation("GET", "", summary="How indexing is getting on", returns=Indexing)
+@indexing.operation(
+    "GET",
+    "",
+    summary="How indexing is getting on",
+    returns=Indexing,
+    remembered=Remembered(
+        until=INDEXING, seconds=30, unless=lambda answer: answer.lexical_revision is None
+    ),
+)
 def get_indexing() -> Indexing:
     found = services()
     summary = found.db.read(lambda c: jobs.summary(c, reader(c)))

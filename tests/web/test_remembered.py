@@ -1,0 +1,188 @@
+"""What is remembered of answers is never older than what anybody has changed."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from likeopt.config import Config
+from likeopt.services import Services
+from likeopt.storage import access, conversations, jobs, messages
+from likeopt.storage.db import Database
+from likeopt.storage.reader import Reader
+from likeopt.storage.watch import Watch
+from tests.servers import wait_until
+from tests.web.api.test_conversations import hold
+from tests.web.conftest import Client, as_stranger, file_part
+
+CONVERSATIONS = "/api/v1/conversations"
+DOCUMENTS = "/api/v1/documents"
+COLLECTIONS = "/api/v1/collections"
+INDEXING = "/api/v1/indexing"
+
+
+@pytest.fixture(autouse=True)
+def watching(services: Services) -> None:
+    wait_until(lambda: services.watch.stamp("library") is not None, "the watch")
+
+
+@pytest.fixture
+def reader(services: Services) -> Reader:
+    return services.db.read(access.local_reader)
+
+
+@pytest.fixture
+def reads(services: Services, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows with each reading of the database by a view, not by the watch."""
+    seen: list[str] = []
+    read = services.db.read
+
+    def counted(work: Callable[[Any], Any]) -> Any:
+        if "watch.py" not in work.__code__.co_filename:
+            seen.append(work.__code__.co_filename)
+        return read(work)
+
+    monkeypatch.setattr(services.db, "read", counted)
+    return seen
+
+
+def test_asked_twice_read_once(client: Client, services: Services, reads: list[str]) -> None:
+    reader = services.db.read(access.local_reader)
+    hold(services, reader, "Where is the office?", "In Seoul [1].")
+    first = client.get(CONVERSATIONS)
+    reads.clear()
+    second = client.get(CONVERSATIONS)
+    assert reads == []
+    assert (second.data, second.headers["ETag"]) == (first.data, first.headers["ETag"])
+    assert second.json["items"][0]["title"] == "Where is the office?"
+
+
+def test_who_has_it_gets_no_body(client: Client, services: Services, reader: Reader) -> None:
+    held = hold(services, reader, "Where?", "Here [1].")
+    for path in (CONVERSATIONS, f"{CONVERSATIONS}/{held}", DOCUMENTS, COLLECTIONS):
+        etag = client.get(path).headers["ETag"]
+        assert not etag.startswith("W/")
+        again = client.get(path, headers={"If-None-Match": etag})
+        assert (again.status_code, again.data) == (304, b"")
+        assert again.headers["ETag"] == etag
+        assert again.headers["Cache-Control"] == "no-store"
+        assert again.headers["Vary"] == "Cookie, Authorization"
+        assert client.get(path, headers={"If-None-Match": '"x"'}).status_code == 200
+
+
+def test_while_the_watch_is_not_sure_nothing_is_remembered(
+    client: Client, services: Services, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold(services, reader, "Where?", "Here [1].")
+    client.get(CONVERSATIONS)
+    monkeypatch.setattr(Watch, "stamp", lambda *_: None)
+    # As another machine would, whose change has not been noticed yet.
+    services.db._spread = lambda _: None
+    hold(services, reader, "And when?", "Now [1].")
+    assert len(client.get(CONVERSATIONS).json["items"]) == 2
+
+
+def test_what_grows_by_itself_is_not_remembered(
+    client: Client, services: Services, reader: Reader
+) -> None:
+    def begin(c: Any) -> messages.Message:
+        _, asked = conversations.add_question(c, reader, services.clock, None, "Where?")
+        return messages.start_answer(c, services.clock, asked)
+
+    begun = services.db.write(begin)
+    path = f"{CONVERSATIONS}/{begun.conversation_id}"
+    assert client.get(path).json["messages"][1]["content"] == ""
+    services.db.write(lambda c: messages.keep_alive(c, services.clock, begun.id, "In Se"))
+    assert client.get(path).json["messages"][1]["content"] == "In Se"
+
+
+def test_change_by_another_process_is_seen(
+    client: Client, config: Config, services: Services, reader: Reader
+) -> None:
+    held = hold(services, reader, "Where?", "Here [1].")
+    assert client.get(CONVERSATIONS).json["items"][0]["title"] == "Where?"
+    # Of another machine: it does not share the board.
+    elsewhere = Database(config.database)
+    elsewhere.write(lambda c: conversations.rename(c, reader, held, "Offices"))
+    wait_until(
+        lambda: client.get(CONVERSATIONS).json["items"][0]["title"] == "Offices", "the new title"
+    )
+    # Of this machine: at once.
+    near = Services(config)
+    near.db.write(lambda c: conversations.rename(c, reader, held, "Places"))
+    assert client.get(CONVERSATIONS).json["items"][0]["title"] == "Places"
+    near.close()
+    elsewhere.close()
+
+
+def test_everybody_has_their_own(services: Services, client: Client, reader: Reader) -> None:
+    hold(services, reader, "Where?", "Here [1].")
+    hold(services, as_stranger(services), "Secret?", "Yes [1].")
+    assert [one["title"] for one in client.get(CONVERSATIONS).json["items"]] == ["Where?"]
+
+
+def changes(client: Client, services: Services, reader: Reader) -> Iterator[str]:
+    """Changes a library and its conversations in every way; gives the name of each."""
+
+    def index(step: str) -> None:
+        def work(c: Any) -> None:
+            (job,) = jobs.claim(c, services.clock, "worker", 60_000, "index")
+            jobs.progress(c, services.clock, job.id, step, 1, 2)
+
+        services.db.write(work)
+
+    form = {"file": file_part("a.md", b"# A")}
+    document = client.post(DOCUMENTS, data=form).json["items"][0]["document"]["id"]
+    yield "added"
+    index("parse")
+    yield "being read"
+    services.db.write(lambda c: jobs.put_back(c, services.clock, "worker"))
+    yield "put back"
+    client.post(f"{DOCUMENTS}/{document}/cancel")
+    yield "cancelled"
+    client.patch(f"{DOCUMENTS}/{document}", json={"name": "b.md", "tags": ["x"]})
+    yield "renamed and tagged"
+    made = client.post(COLLECTIONS, json={"name": "New"}).json["id"]
+    yield "collection made"
+    client.patch(f"{COLLECTIONS}/{made}", json={"name": "Newer"})
+    yield "collection renamed"
+    client.put(f"{COLLECTIONS}/{made}/readers", json={"everyone": True, "users": [], "groups": []})
+    yield "collection shared"
+    client.post(DOCUMENTS, data={"file": file_part("c.md", b"# C"), "collection": made})
+    yield "added to the collection"
+    client.delete(f"{DOCUMENTS}/{document}")
+    yield "deleted"
+    client.delete(f"{COLLECTIONS}/{made}")
+    yield "collection deleted"
+    held = hold(services, reader, "Where?", "Here [1].")
+    yield "asked and answered"
+    client.patch(f"{CONVERSATIONS}/{held}", json={"title": "Places"})
+    yield "conversation renamed"
+    client.delete(f"{CONVERSATIONS}/{held}")
+    yield "conversation deleted"
+
+
+def test_nothing_remembered_is_ever_stale(
+    client: Client, services: Services, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = (
+        CONVERSATIONS,
+        f"{CONVERSATIONS}?q=where",
+        DOCUMENTS,
+        f"{DOCUMENTS}?tag=x",
+        f"{DOCUMENTS}?state=failed",
+        COLLECTIONS,
+        INDEXING,
+    )
+    for path in paths:
+        client.get(path)
+    differed = set()
+    for change in changes(client, services, reader):
+        for path in paths:
+            before = client.get(path).data
+            with monkeypatch.context() as unsure:
+                unsure.setattr(Watch, "stamp", lambda *_: None)
+                assert client.get(path).data == before, (change, path)
+            differed.add((path, before))
+    # The changes did change what is shown.
+    assert all(sum(one == path for one, _ in differed) > 1 for path in paths[:4])
