@@ -106,7 +106,9 @@ class Services:
         """What takes long to make, as long as it holds; `tags` are names of counters."""
         tenant = self.db.read(lambda c: facts.get(c, facts.DATABASE_ID)) or "new"
         tags = TagVersions(self.db, self.watch)
-        return open_cache(self.config, tenant=tenant, clock=self.clock, tags=tags, run=self.run)
+        made = open_cache(self.config, tenant=tenant, clock=self.clock, tags=tags, run=self.run)
+        self.watch.hear(partial(_forget_memory, made))
+        return made
 
     @cached_property
     def secret_key(self) -> bytes:
@@ -163,6 +165,14 @@ class Services:
         for name in ("watch", "cache", "db", "engine"):
             if name in self.__dict__:
                 getattr(self, name).close()
+
+
+def _forget_memory(cache: Cache, names: list[str]) -> None:
+    """An administrator, here or elsewhere, had caches cleared: do so in this process's memory."""
+    for name in names:
+        if name.startswith(revisions.CACHE):
+            use = name.removeprefix(revisions.CACHE)
+            cache.clear(None if use == "*" else use, layer="memory")
 
 
 def _sample_folders() -> list[Path]:

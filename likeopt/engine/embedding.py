@@ -95,6 +95,11 @@ class QueryEmbeddings:
                 bytes=sum(vector.nbytes for vector in self._known.values()),
             )
 
+    def clear(self) -> None:
+        """Forget what this process's memory holds."""
+        with self._lock:
+            self._known.clear()
+
     def _embed(self, query: str, pending: _Pending) -> Vector:
         try:
             vector = self._in_time(query, pending)

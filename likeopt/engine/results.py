@@ -87,6 +87,12 @@ class Results:
                 bytes=self._bytes,
             )
 
+    def clear(self) -> None:
+        """Forget what is remembered."""
+        with self._lock:
+            self._kept.clear()
+            self._bytes = 0
+
     def _compute(
         self,
         library: Hashable,

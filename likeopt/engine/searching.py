@@ -41,6 +41,9 @@ from likeopt.retrieval.types import (
     EmbedRequest,
     EmbedResponse,
     EngineStatus,
+    EngineUse,
+    ForgetRequest,
+    Forgotten,
     Hit,
     Remembered,
     SearchRequest,
@@ -212,6 +215,18 @@ class Searcher:
             searches=self._results.counts(_library_of(view)),
             queries=view.semantic.embeddings.counts() if view.semantic else Remembered(),
         )
+
+    def forget(self, request: ForgetRequest, deadline: float) -> Forgotten:
+        """Forget results and vectors; says how many there were. Raises StorageUnavailable."""
+        view = self._library.view(deadline)
+        gone: dict[EngineUse, Remembered] = {}
+        if "searches" in request.uses:
+            gone["searches"] = self._results.counts(_library_of(view))
+            self._results.clear()
+        if "queries" in request.uses and view.semantic:
+            gone["queries"] = view.semantic.embeddings.counts()
+            view.semantic.embeddings.clear()
+        return Forgotten(gone)
 
     def close(self) -> None:
         """Give up the searches by meaning that wait; those that run finish on their own."""

@@ -29,6 +29,7 @@ from likeopt.retrieval.search import MAX_REQUEST, address, frame, receive
 from likeopt.retrieval.types import (
     EmbedRequest,
     Failure,
+    ForgetRequest,
     Request,
     Response,
     SearchRequest,
@@ -184,6 +185,8 @@ class Server:
             return self._searcher.search(request, deadline, run)
         if isinstance(request, EmbedRequest):
             return run(lambda: self._searcher.embed(request, deadline))
+        if isinstance(request, ForgetRequest):
+            return self._searcher.forget(request, deadline)
         return self._searcher.status(deadline)
 
     def _in_pool(self, work: Callable[[], T], deadline: float) -> T:

@@ -34,8 +34,11 @@ from likeopt.retrieval.types import (
     EmbedRequest,
     EmbedResponse,
     EngineStatus,
+    EngineUse,
     Failure,
     Filters,
+    ForgetRequest,
+    Forgotten,
     Mode,
     Request,
     Response,
@@ -45,7 +48,7 @@ from likeopt.retrieval.types import (
 )
 from likeopt.storage.reader import Reader
 
-T = TypeVar("T", SearchResponse, EmbedResponse, EngineStatus)
+T = TypeVar("T", SearchResponse, EmbedResponse, EngineStatus, Forgotten)
 
 MAX_QUERY = 2000
 MAX_HITS = 100
@@ -157,6 +160,11 @@ class EngineClient:
     def status(self, *, deadline_ms: int = 500) -> EngineStatus:
         """How the engine is; EngineUnavailable if it is not there."""
         return self._call(StatusRequest(), EngineStatus, deadline_ms / 1000)
+
+    def forget(self, uses: list[EngineUse]) -> Forgotten:
+        """Have the engine forget what it remembers of these uses; says what that was."""
+        request = ForgetRequest(uses)
+        return self._call(request, Forgotten, request.deadline_ms / 1000)
 
     def close(self) -> None:
         """Close the idle connections."""

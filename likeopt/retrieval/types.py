@@ -157,6 +157,16 @@ class StatusRequest(msgspec.Struct, frozen=True, tag="status"):
     """Ask how the engine is."""
 
 
+EngineUse = Literal["searches", "queries"]
+
+
+class ForgetRequest(msgspec.Struct, frozen=True, tag="forget"):
+    """Forget what the engine remembers of these."""
+
+    uses: list[EngineUse]
+    deadline_ms: int = 1000
+
+
 class Remembered(msgspec.Struct):
     """What a memory of the engine spared: `hits` came from it, `shared` from the same work that
     was going on for somebody else, `misses` were computed. `evictions` made room for others."""
@@ -189,6 +199,12 @@ class EngineStatus(msgspec.Struct, tag="state"):
     queries: Remembered = msgspec.field(default_factory=Remembered)
 
 
+class Forgotten(msgspec.Struct, tag="forgotten"):
+    """What the engine remembered until now, by use."""
+
+    uses: dict[EngineUse, Remembered]
+
+
 class Failure(msgspec.Struct, tag="failure"):
     """The engine's refusal: the code of a class in `likeopt.errors`, and its message."""
 
@@ -197,5 +213,5 @@ class Failure(msgspec.Struct, tag="failure"):
     retry_after: float | None = None
 
 
-Request = SearchRequest | EmbedRequest | StatusRequest
-Response = SearchResponse | EmbedResponse | EngineStatus | Failure
+Request = SearchRequest | EmbedRequest | StatusRequest | ForgetRequest
+Response = SearchResponse | EmbedResponse | EngineStatus | Forgotten | Failure

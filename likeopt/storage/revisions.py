@@ -17,6 +17,7 @@ from likeopt.storage.tables import counters
 # at its end, for `Database`.
 RAISED = "likeopt.raised"
 ANNOUNCED = "likeopt.announced"
+CACHE = "cache:"
 
 # A transaction's place in the order in which they began: PostgreSQL numbers them; on SQLite, where
 # one writes at a time, a serial number does.
@@ -63,6 +64,11 @@ def announce(c: sa.Connection, name: str) -> None:
     c.info.setdefault(ANNOUNCED, set()).add(name)
 
 
+def of_cache(use: str | None) -> str:
+    """The counter of when what is cached for a use, or for any, was last to be forgotten."""
+    return f"{CACHE}{use or '*'}"
+
+
 def of_conversations(user_id: str) -> str:
     """The counter of a person's conversations and what is in them."""
     return f"conversations:{user_id}"
@@ -81,7 +87,7 @@ def current(c: sa.Connection, name: str) -> int:
 def values(c: sa.Connection, names: Collection[str]) -> dict[str, int]:
     """The counters of these names in this transaction's snapshot; 0 for one never raised."""
     rows = c.execute(sa.select(counters.c.name, counters.c.value).where(counters.c.name.in_(names)))
-    return dict.fromkeys(names, 0) | dict(rows.tuples().all())
+    return dict.fromkeys(names, 0) | dict(rows.all())
 
 
 def news(c: sa.Connection, edge: int | None) -> News:

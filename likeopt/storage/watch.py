@@ -48,6 +48,13 @@ class Watch:
         self._looks = 0
         self._asked = 0.0
         self._listeners: list[Callable[[], None]] = []
+        self._hearers: list[Callable[[list[str]], None]] = []
+
+    def hear(self, hearer: Callable[[list[str]], None]) -> None:
+        """From now on, call `hearer` with the names of counters that were raised, within 100 ms
+        while somebody asks for stamps; what is raised at other times, it hears before the next
+        stamp is given."""
+        self._hearers.append(hearer)
 
     def stamp(self, *names: str) -> Stamp | None:
         """What stands for the counters of these names at this moment; None if that is not sure.
@@ -89,8 +96,6 @@ class Watch:
     def _begin(self) -> None:
         with self._lock:
             if self._thread is None and not self._stop.is_set():
-                # What changed while nobody looked is not known.
-                self._edge = None
                 self._thread = threading.Thread(target=self._watch, daemon=True)
                 self._thread.start()
 
@@ -121,6 +126,8 @@ class Watch:
             self._epoch += 1
         # On PostgreSQL a name may come again while some transaction lasts: a miss, nothing worse.
         self._changed.update(dict.fromkeys(news.names, self._looks))
+        for hearer in self._hearers:
+            hearer(news.names)
         self._edge, self._seen_at = news.edge, started
         if edge is None or "access" in news.names:
             with self._lock:

@@ -12,6 +12,7 @@ from likeopt.monitoring.log import Write, line_writer
 from likeopt.services import Services
 from likeopt.web import auth, context, cors, errors, limits, origin, pages, refusals
 from likeopt.web.api.audit import audit
+from likeopt.web.api.caches import caches
 from likeopt.web.api.chat import chat
 from likeopt.web.api.collections import collections
 from likeopt.web.api.conversations import conversations
@@ -50,6 +51,7 @@ API = (
     me,
     people,
     audit,
+    caches,
 )
 
 

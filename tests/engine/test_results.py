@@ -17,7 +17,13 @@ from likeopt.engine.results import Results
 from likeopt.engine.searching import Searcher
 from likeopt.errors import EngineUnavailable, LikeOptError, ModelUnavailable, StorageUnavailable
 from likeopt.retrieval.lexical import LexicalSnapshot
-from likeopt.retrieval.types import Filters, Remembered, SearchRequest, SearchResponse
+from likeopt.retrieval.types import (
+    Filters,
+    ForgetRequest,
+    Remembered,
+    SearchRequest,
+    SearchResponse,
+)
 from likeopt.storage import access, collections, documents, facts, revisions
 from likeopt.storage.collections import Readers
 from likeopt.storage.tables import counters, users
@@ -83,6 +89,19 @@ def test_another_search_is_another_result(
     assert counts(searcher).hits == 0
     search(**asked, within=3.0)
     assert counts(searcher).hits == 1
+
+
+def test_an_administrator_may_have_it_forgotten(
+    shelf: Shelf, search: Search, searcher: Searcher
+) -> None:
+    fill(shelf)
+    first = search(QUERY)
+    gone = searcher.forget(ForgetRequest(["searches", "queries"]), Clock().monotonic() + 10).uses
+    assert (gone["searches"].entries, gone["queries"].entries) == (1, 1)
+    now = searcher.status(Clock().monotonic() + 10)
+    assert (now.searches.entries, now.searches.bytes, now.queries.entries) == (0, 0, 0)
+    assert content(search(QUERY)) == content(first)
+    assert counts(searcher).misses == 2
 
 
 # -- changes -------------------------------------------------------------------------------------

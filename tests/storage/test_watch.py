@@ -90,15 +90,22 @@ def test_nothing_is_sure_once_the_database_is_silent(database: Database, board: 
     watch.close()
 
 
-def test_what_changed_while_nobody_looked_counts_as_changed(
+def test_what_changed_while_nobody_looked_is_found_by_the_next_look(
     database: Database, board: Board
 ) -> None:
-    watch = Watch(database, FakeClock(), board)
+    clock = FakeClock()
+    watch = Watch(database, clock, board)
+    heard: list[str] = []
+    watch.hear(heard.extend)
     watch._look()
-    before = watch.stamp("library")
-    watch._edge = None
+    before = watch.stamp("library"), watch.stamp("access")
+    clock.advance(3600)
+    assert watch._is_wanted() is False
+    raise_one(database, "library")
     watch._look()
-    assert watch.stamp("library") != before
+    assert watch.stamp("library") != before[0]
+    assert watch.stamp("access") == before[1]
+    assert heard == ["library"]
 
 
 def test_what_commits_late_is_not_missed(postgres_url: str, board: Board) -> None:

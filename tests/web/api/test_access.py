@@ -60,6 +60,8 @@ ADMIN = {
     "DELETE /api/v1/groups/{group}": Call(204, 403),
     "GET /api/v1/audit": Call(200, 403),
     "GET /api/v1/audit/export": Call(200, 403),
+    "GET /api/v1/caches": Call(200, 403),
+    "DELETE /api/v1/caches": Call(200, 403),
 }
 OWNED = {
     "PATCH /api/v1/collections/{collection}": Call(200, 404, send=body(name="x")),

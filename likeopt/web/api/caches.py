@@ -1,0 +1,233 @@
+"""What is cached, for administrators: how well it works, and forgetting it."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from likeopt.cache.guard import Cleared
+from likeopt.cache.stats import Totals
+from likeopt.errors import BadInput, EngineUnavailable, NotFound
+from likeopt.retrieval.types import EngineUse, Remembered
+from likeopt.storage import revisions
+from likeopt.web.context import note, services
+from likeopt.web.endpoint import Endpoints
+
+caches = Endpoints("caches", tag="Caches", prefix="/api/v1/caches")
+
+ENGINE = "engine"
+ENGINE_USES: tuple[EngineUse, ...] = ("searches", "queries")
+
+
+class CachedIn(msgspec.Struct, kw_only=True):
+    """One use in one layer, over all processes of this machine since the data folder was made.
+
+    `hit_rate` is null before the first read. `refused` reads were kept from a layer that does not
+    work. `entries` and `bytes` are what is there now, null where the layer cannot say.
+    """
+
+    layer: str
+    hits: int
+    misses: int
+    hit_rate: float | None
+    sets: int = 0
+    evictions: int
+    errors: int = 0
+    refused: int = 0
+    mean_us: float | None = None
+    p99_us: float | None = None
+    entries: int | None
+    bytes: int | None
+
+
+class CacheUse(msgspec.Struct):
+    """What the cache does for one purpose. `stampedes_avoided` counts those who waited for the work
+    of somebody else instead of doing it once more."""
+
+    use: str
+    computed: int
+    stampedes_avoided: int
+    refreshed_early: int
+    layers: list[CachedIn]
+
+
+class CacheLayer(msgspec.Struct):
+    """A layer, and whether it answers."""
+
+    name: str
+    answers: bool
+
+
+class Caches(msgspec.Struct):
+    """All layers, the quickest first, and all uses."""
+
+    layers: list[CacheLayer]
+    uses: list[CacheUse]
+
+
+class ClearQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """What to forget; with neither, everything."""
+
+    use: Annotated[str | None, Meta(description="Only what is kept for this use.")] = None
+    layer: Annotated[str | None, Meta(description="Only in this layer, or `engine`.")] = None
+    tag: Annotated[
+        str | None,
+        Meta(description="Only what depends on this counter, such as `library`; goes alone."),
+    ] = None
+
+
+class ClearedLayer(msgspec.Struct):
+    """What was forgotten in one layer; null where it cannot count that. `failed`: it did not
+    answer, and may still hold everything. Of `memory`, it is this worker's; the others forget
+    within 100 ms."""
+
+    layer: str
+    entries: int | None
+    bytes: int | None
+    failed: bool
+
+
+class ClearedCaches(msgspec.Struct):
+    """What was forgotten, by layer."""
+
+    cleared: list[ClearedLayer]
+
+
+@caches.operation(
+    "GET",
+    "",
+    summary="How well caches work",
+    access="admin",
+    returns=Caches,
+)
+def get_caches() -> Caches:
+    cache = services().cache
+    sizes = cache.sizes()
+    uses: dict[str, CacheUse] = {}
+    for total in cache.stats.totals():
+        if not total.use:
+            continue
+        use = uses.setdefault(total.use, CacheUse(total.use, 0, 0, 0, []))
+        if total.layer:
+            use.layers.append(_layer(total, sizes.get(total.layer)))
+        else:
+            use.computed = total.computes
+            use.stampedes_avoided = total.stampedes_avoided
+            use.refreshed_early = total.early_refreshes
+    for name, found in _engine().items():
+        shared = CacheUse(name, found.misses, found.shared, 0, [_of_engine(found)])
+        uses[name] = shared
+    layers = [CacheLayer(name, sizes[name] is not None) for name in cache.layers]
+    order = [*cache.layers, ENGINE]
+    for use in uses.values():
+        use.layers.sort(key=lambda one: order.index(one.layer) if one.layer in order else 99)
+    return Caches(layers, sorted(uses.values(), key=lambda one: one.use))
+
+
+@caches.operation(
+    "DELETE",
+    "",
+    summary="Forget what is cached",
+    detail="In every worker of every server within 100 ms. Nothing is lost: it is made anew when it"
+    " is asked for.",
+    access="admin",
+    query=ClearQuery,
+    returns=ClearedCaches,
+    errors=(BadInput, NotFound),
+)
+def clear_caches(query: ClearQuery) -> ClearedCaches:
+    if query.tag is not None:
+        return _invalidate(query)
+    found = services()
+    names = (*found.cache.layers, ENGINE)
+    if query.layer is not None and query.layer not in names:
+        raise NotFound(f"There is no layer {query.layer!r}; there are {', '.join(names)}.")
+    cleared: list[ClearedLayer] = []
+    if query.layer != ENGINE:
+        cleared += map(_cleared, found.cache.clear(query.use, layer=query.layer))
+    if query.layer in (None, ENGINE):
+        cleared += _forget(query.use)
+
+    def write(c: Any) -> None:
+        if query.layer in (None, "memory"):
+            revisions.raise_(c, revisions.of_cache(query.use))
+        note(c, "cache.clear", kind="cache", name=query.use, layer=query.layer)
+
+    found.db.write(write)
+    return ClearedCaches(cleared)
+
+
+def _invalidate(query: ClearQuery) -> ClearedCaches:
+    tag = query.tag or ""
+    if query.use is not None or query.layer is not None:
+        raise BadInput("`tag` goes without `use` and `layer`.")
+
+    def write(c: Any) -> None:
+        if not revisions.values(c, [tag])[tag]:
+            raise NotFound(f"Nothing depends on {tag!r}.")
+        revisions.raise_(c, tag)
+        note(c, "cache.clear", kind="cache", tag=tag)
+
+    services().db.write(write)
+    # It stays where it is, is never used again, and goes in its time.
+    return ClearedCaches([])
+
+
+def _layer(total: Totals, sizes: Any) -> CachedIn:
+    size = None if sizes is None else sizes.get(total.use)
+    # Of memory, what all workers hold together, and not only this one.
+    in_memory = total.layer == "memory"
+    return CachedIn(
+        layer=total.layer,
+        hits=total.hits,
+        misses=total.misses,
+        hit_rate=_rate(total.hits, total.misses),
+        sets=total.sets,
+        evictions=total.evictions,
+        errors=total.errors,
+        refused=total.refused,
+        mean_us=round(total.mean_us, 1),
+        p99_us=total.p99_us,
+        entries=total.entries if in_memory else size and size.entries,
+        bytes=total.bytes if in_memory else size and size.bytes,
+    )
+
+
+def _engine() -> dict[EngineUse, Remembered]:
+    try:
+        status = services().engine.status()
+    except EngineUnavailable:
+        return {}
+    return {"searches": status.searches, "queries": status.queries}
+
+
+def _of_engine(found: Remembered) -> CachedIn:
+    return CachedIn(
+        layer=ENGINE,
+        hits=found.hits,
+        misses=found.misses + found.shared,
+        hit_rate=_rate(found.hits, found.misses + found.shared),
+        evictions=found.evictions,
+        entries=found.entries,
+        bytes=found.bytes,
+    )
+
+
+def _forget(use: str | None) -> list[ClearedLayer]:
+    chosen = [name for name in ENGINE_USES if use in (None, name)]
+    if not chosen:
+        return []
+    try:
+        gone = services().engine.forget(chosen).uses.values()
+    except EngineUnavailable:
+        return [ClearedLayer(ENGINE, None, None, failed=True)]
+    entries, held = sum(one.entries for one in gone), sum(one.bytes for one in gone)
+    return [ClearedLayer(ENGINE, entries, held, failed=False)]
+
+
+def _cleared(one: Cleared) -> ClearedLayer:
+    return ClearedLayer(one.layer, one.entries, one.bytes, one.failed)
+
+
+def _rate(hits: int, misses: int) -> float | None:
+    return round(hits / (hits + misses), 4) if hits + misses else None
