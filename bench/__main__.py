@@ -6,7 +6,17 @@ Each prints a table and writes it to bench/results/<name>.json with the machine 
 import importlib
 import sys
 
-BENCHES = ("search", "quality", "fusion", "middleware", "session", "ingest", "peer", "footprint")
+BENCHES = (
+    "search",
+    "quality",
+    "fusion",
+    "semantic",
+    "middleware",
+    "session",
+    "ingest",
+    "peer",
+    "footprint",
+)
 
 
 def main(names: list[str]) -> int:
