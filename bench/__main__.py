@@ -16,6 +16,7 @@ BENCHES = (
     "ingest",
     "peer",
     "footprint",
+    "zipf",
 )
 
 

@@ -28,7 +28,7 @@ import numpy as np
 
 from likeopt.clock import Clock
 from likeopt.engine.library import Library, View
-from likeopt.engine.results import Results
+from likeopt.engine.results import MOST_BYTES, Results
 from likeopt.errors import Busy, EngineUnavailable, LikeOptError
 from likeopt.monitoring.stages import Stages
 from likeopt.retrieval import fuse, highlight
@@ -115,13 +115,21 @@ class _Ranked(msgspec.Struct, frozen=True):
 class Searcher:
     """Answers the engine's requests, each on its caller's thread. Thread-safe."""
 
-    def __init__(self, library: Library, db: Database, clock: Clock, *, threads: int) -> None:
-        """`threads` searches by meaning run at the same time."""
+    def __init__(
+        self,
+        library: Library,
+        db: Database,
+        clock: Clock,
+        *,
+        threads: int,
+        kept_bytes: int = MOST_BYTES,
+    ) -> None:
+        """`threads` searches by meaning run at the same time; `kept_bytes` of results are kept."""
         self._library = library
         self._db = db
         self._clock = clock
         self._pool = ThreadPoolExecutor(threads, "meaning")
-        self._results = Results()
+        self._results = Results(kept_bytes)
 
     def search(
         self, request: SearchRequest, deadline: float, run: Run = run_here

@@ -1,0 +1,395 @@
+"""How many calls of a model are spared while documents change, and is anything ever stale?
+
+100,000 questions, drawn from 10,000 by Zipf's law with exponent 1, are asked in process, through
+the chat, search, database and indexes that the product has. After every 500 of them a document is
+added, changed or deleted, one that the next question is about. The index of words follows 20
+questions later and the vectors 60 later, so answers of all three states are looked at.
+
+Two things stand in: a model that writes down a hash of each passage it is given, so that its answer
+says what it is made of; and an embedder that hashes words, since embedding 15,000 passages takes
+half an hour.
+
+Each answer is compared with that of a second chat which keeps nothing: neither answers, nor results
+of searches, nor vectors. Another answer is a stale one. The ceiling is what nobody could spare: the
+first call for a question, and one for each time that the passages of a question really changed.
+"""
+
+import hashlib
+import itertools
+import os
+import random
+import re
+import shutil
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import common
+from likeopt.chat.answer import Chat
+from likeopt.chat.events import Done
+from likeopt.cli.eval import fill
+from likeopt.clock import Clock
+from likeopt.config import Config
+from likeopt.engine.library import Library
+from likeopt.engine.results import MOST_BYTES
+from likeopt.engine.searching import Searcher
+from likeopt.llm.types import Completion
+from likeopt.retrieval import evaluate
+from likeopt.retrieval.evaluate import DataSet, Passage
+from likeopt.retrieval.search import EngineClient
+from likeopt.retrieval.types import SearchRequest, SearchResponse
+from likeopt.services import Services
+from likeopt.storage import access, documents
+from likeopt.storage.messages import Message
+from likeopt.storage.reader import Reader
+from likeopt.worker.embedding import Embedding
+from likeopt.worker.follower import Follower
+from likeopt.worker.vectors import LocalVectors
+
+QUESTIONS = 10_000
+REQUESTS = int(os.environ.get("BENCH_REQUESTS", "100000"))
+EVERY = 500
+WORDS_AFTER, VECTORS_AFTER = 20, 60
+SETS = ("boolq_en", "xquad_en", "scifact_dev", "msdocs_ko", "msdocs_en")
+# Of each set at most; the Korean one has 81,000 passages.
+PASSAGES = 6000
+
+_block = re.compile(r"^\[(\d+)\] ", re.MULTILINE)
+
+
+# -- what stands in ------------------------------------------------------------------------------
+
+
+class Naming:
+    """A model whose answer names the passages it was given, and that counts its calls."""
+
+    name = "naming"
+    quick = False
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def prompt_tokens(self) -> int:
+        """As an endpoint's."""
+        return 3000
+
+    def stream(self, request: Completion) -> "_Text":
+        """One sentence for each passage."""
+        self.calls += 1
+        _, *parts = _block.split(request.turns[-1].content.rpartition("\n\n")[0])
+        named = zip(parts[::2], parts[1::2], strict=True)
+        return _Text(" ".join(f"Passage {_digest(text)} [{number}]." for number, text in named))
+
+
+class _Text(Iterator[str]):
+    """A `TextStream` of one piece."""
+
+    def __init__(self, text: str) -> None:
+        self._pieces = iter([text])
+
+    def __next__(self) -> str:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.strip().encode(), digest_size=8).hexdigest()
+
+
+class Hashing:
+    """Texts that share words get similar vectors."""
+
+    model = "hashing"
+    dim = 128
+
+    def queries(self, texts: list[str]) -> NDArray[np.float32]:
+        """[n, dim], of length 1."""
+        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
+        for row, text in zip(vectors, texts, strict=True):
+            for word in text.lower().split():
+                digest = zlib.crc32(word.encode())
+                row[digest % self.dim] += 1.0 if digest & 0x10000 else -1.0
+            row[0] += 1e-3
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors
+
+    passages = queries
+
+
+class Here(EngineClient):
+    """An engine in this process; one that keeps no results if `kept` is 0 bytes."""
+
+    def __init__(self, services: Services, config: Config, kept: int) -> None:
+        super().__init__(config.data_dir / "run" / "none.sock", Clock())
+        self.library = Library(config, services.db, self.clock, lambda _: Hashing())
+        self.searcher = Searcher(self.library, services.db, self.clock, threads=2, kept_bytes=kept)
+
+    def search(self, request: SearchRequest) -> SearchResponse:
+        """On this thread."""
+        return self.searcher.search(request, self.clock.monotonic() + 60)
+
+    def close(self) -> None:
+        """The indexes."""
+        self.searcher.close()
+        self.library.close()
+
+
+# -- the library, and its changes ----------------------------------------------------------------
+
+
+def _data() -> tuple[DataSet, list[str]]:
+    """15,000 passages, and 10,000 questions about them in random order."""
+    corpus: list[Passage] = []
+    questions: list[str] = []
+    for name in SETS:
+        data = common.data_set(name)
+        part = evaluate.sample(data, passages=PASSAGES, queries=len(data.qrels))
+        corpus += [Passage(f"{name}:{p.id}", p.text, p.title) for p in part.corpus]
+        questions += list(data.queries.values())
+    questions = [question[:1900] for question in dict.fromkeys(questions)]
+    random.Random(7).shuffle(questions)
+    return DataSet("zipf", corpus, {}, {}), questions[:QUESTIONS]
+
+
+class Shelf:
+    """The documents, and the indexing worker's steps, taken one at a time."""
+
+    def __init__(self, services: Services, data: DataSet) -> None:
+        self._services = services
+        db, clock, config = services.db, services.clock, services.config
+        self.reader: Reader = db.read(access.local_reader)
+        self._random = random.Random(7)
+        self._added = itertools.count()
+        self._follower = Follower(db, clock, config, LocalVectors(db, clock, _indexes(config)))
+        self._embedding = Embedding(
+            db, clock, Hashing, Hashing.model, "bench:0", lease_ms=600_000, batch=500
+        )
+        # By document: its page, and the passages on it.
+        self.pages: dict[str, tuple[str, list[Passage]]] = {}
+        self._put(data.corpus)
+        self.follow_words()
+        self.embed()
+        LocalVectors(db, clock, _indexes(config)).follow(lambda: False)
+
+    def change(self, number: int, answer: Message, question: str) -> str:
+        """Add, change or delete a document, in turn, about a question; what was done is committed
+        when this returns."""
+        ids = [one.document_id for one in answer.citations if one.document_id in self.pages]
+        kinds = ("change", "add", "delete")
+        kind = kinds[number % 3] if ids else "add"
+        if kind == "add":
+            key = f"added {next(self._added)}"
+            self._put([Passage(key, f"{question} This was settled in {number}.", "News")])
+            return kind
+        page, passages = self.pages[self._random.choice(ids)]
+        if kind == "change":
+            self._put([_revised(passage, number) for passage in passages])
+            return kind
+        (id_,) = [id_ for id_, (key, _) in self.pages.items() if key == page]
+        del self.pages[id_]
+        db, clock = self._services.db, self._services.clock
+        db.write(lambda c: documents.delete(c, self.reader, clock, id_))
+        return kind
+
+    def follow_words(self) -> None:
+        """Bring the index of words up to the database."""
+        while pause := self._follower.follow_words():
+            time.sleep(pause)
+
+    def embed(self) -> None:
+        """Embed what is not."""
+        while self._embedding.step():
+            pass
+
+    def close(self) -> None:
+        """Let go of the index."""
+        self._follower.stop()
+
+    def _put(self, passages: list[Passage]) -> None:
+        pages: dict[str, list[Passage]] = {}
+        for passage in passages:
+            pages.setdefault(passage.id.partition("#")[0], []).append(passage)
+        for id_ in fill(self._services, DataSet("zipf", passages, {}, {})).items():
+            key = id_[1][0].partition("#")[0]
+            self.pages[id_[0]] = key, pages[key]
+
+
+def _revised(passage: Passage, number: int) -> Passage:
+    return Passage(passage.id, f"{passage.text} Revised for the {number}th time.", passage.title)
+
+
+def _indexes(config: Config) -> Any:
+    return config.data_dir / "indexes"
+
+
+# -- asking --------------------------------------------------------------------------------------
+
+
+class Asked:
+    """A chat with its model, asked one question after the other."""
+
+    def __init__(self, chat: Chat, reader: Reader, model: Naming) -> None:
+        self._chat, self._reader, self.model = chat, reader, model
+
+    def ask(self, question: str) -> tuple[Message, bool]:
+        """The answer, and whether the model was asked for it."""
+        calls = self.model.calls
+        broadcast = self._chat.reply(self._reader, question, [])
+        *_, last = (one for one in broadcast.events() if one is not None)
+        if isinstance(last.event, Done):
+            return last.event.message, self.model.calls > calls
+        raise RuntimeError(last.event)
+
+
+@contextmanager
+def _chat(services: Services, engine: EngineClient) -> Iterator[Asked]:
+    model = Naming()
+    services.__dict__["engine"] = engine
+    with mock.patch("likeopt.chat.answer.open_openai", return_value=model):
+        chat = services.chat
+    reader = services.db.read(access.local_reader)
+    yield Asked(chat, reader, model)
+    engine.close()
+
+
+def _same(one: Message, other: Message) -> bool:
+    return (one.content, one.kind, _cited(one)) == (other.content, other.kind, _cited(other))
+
+
+def _cited(answer: Message) -> list[tuple[object, ...]]:
+    return [
+        (one.number, one.version_id, one.chunk_id, one.document_name) for one in answer.citations
+    ]
+
+
+# -- measuring -----------------------------------------------------------------------------------
+
+
+class Counts(msgspec.Struct):
+    """What the stream cost."""
+
+    requests: int = 0
+    without_model: int = 0
+    calls: int = 0
+    first: int = 0
+    changed: int = 0
+    stale: int = 0
+    changes: int = 0
+
+    def row(self) -> dict[str, Any]:
+        """With what follows from them, in per cent."""
+        needed = self.requests - self.without_model
+        sparable = needed - self.first - self.changed
+        spared = needed - self.calls
+        return {
+            **msgspec.structs.asdict(self),
+            "hit rate %": _percent(spared, needed),
+            "ceiling %": _percent(sparable, needed),
+            "spared of sparable %": _percent(spared, sparable),
+        }
+
+
+def _percent(part: int, whole: int) -> float:
+    return round(100 * part / whole, 2) if whole else 0.0
+
+
+class Stream:
+    """Asks, changes and compares."""
+
+    def __init__(self, shelf: Shelf, product: Asked, anew: Asked, questions: list[str]) -> None:
+        self._shelf, self._product, self._anew = shelf, product, anew
+        self.counts = Counts()
+        self.times: dict[str, list[float]] = {"kept": [], "made": []}
+        self._right: dict[str, tuple[Message, bool]] = {}
+        self._seen: dict[str, set[str]] = {}
+        weights = 1 / np.arange(1, len(questions) + 1)
+        draws = np.random.default_rng(7).choice(len(questions), REQUESTS, p=weights / weights.sum())
+        self._asked = [questions[i] for i in draws.tolist()]
+
+    def run(self) -> Iterator[Counts]:
+        """One pass, with the counts so far after every change."""
+        for number, question in enumerate(self._asked):
+            since = number % EVERY
+            if since == 0 and number:
+                answer, _ = self._truth(question)
+                self._shelf.change(number // EVERY, answer, question)
+                self.counts.changes += 1
+                self._right.clear()
+                yield self.counts
+            elif number > EVERY and since == WORDS_AFTER:
+                self._shelf.follow_words()
+                self._right.clear()
+            elif number > EVERY and since == VECTORS_AFTER:
+                self._shelf.embed()
+                self._right.clear()
+            self._one(question)
+
+    def _one(self, question: str) -> None:
+        counts = self.counts
+        start = time.perf_counter()
+        answer, called = self._product.ask(question)
+        self.times["made" if called else "kept"].append((time.perf_counter() - start) * 1000)
+        right, needed = self._truth(question)
+        counts.requests += 1
+        counts.calls += called
+        counts.stale += not _same(answer, right)
+        if not needed:
+            counts.without_model += 1
+            return
+        seen = self._seen.setdefault(question.casefold(), set())
+        counts.first += not seen
+        counts.changed += bool(seen) and right.content not in seen
+        seen.add(right.content)
+
+    def _truth(self, question: str) -> tuple[Message, bool]:
+        """What a chat answers that keeps nothing; asked once while nothing at all changes."""
+        if question not in self._right:
+            self._right[question] = self._anew.ask(question)
+        return self._right[question]
+
+
+def main() -> None:
+    """Measure and report."""
+    data, questions = _data()
+    shutil.rmtree(common.WORK / "zipf", ignore_errors=True)
+    model = {"llm": "openai", "llm_url": "http://127.0.0.1:9/v1", "llm_model": Naming.name}
+    with common.library("zipf", **model) as services, ExitStack() as stack:
+        shelf = Shelf(services, data)
+        stack.callback(shelf.close)
+        config = services.config
+        own = msgspec.structs.replace(config, data_dir=config.data_dir / "anew", cache="")
+        other = Services(own)
+        other.__dict__["db"] = services.db
+        keeping = Here(services, config, MOST_BYTES)
+        product = stack.enter_context(_chat(services, keeping))
+        where = msgspec.structs.replace(config, cache="")
+        anew = stack.enter_context(_chat(other, Here(services, where, 0)))
+        stream = Stream(shelf, product, anew, questions)
+        start = time.perf_counter()
+        for counts in stream.run():
+            if counts.requests % 5000 == 0:
+                print(counts.row(), round(time.perf_counter() - start), "s", flush=True)
+        common.report(
+            "zipf",
+            [stream.counts.row()],
+            passages=len(data.corpus),
+            questions=len(questions),
+            seconds=round(time.perf_counter() - start),
+            answered_ms={
+                what: common.spread(times) for what, times in stream.times.items() if times
+            },
+            searches=keeping.searcher.status(keeping.clock.monotonic() + 10).searches,
+        )
+
+
+if __name__ == "__main__":
+    main()
