@@ -12,6 +12,7 @@ from likeopt.accounts import Accounts
 from likeopt.cache.layered import Cache
 from likeopt.cache.opening import open_cache
 from likeopt.chat.answer import Chat, open_chat
+from likeopt.chat.warm import Warmer
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.errors import ConfigError
@@ -78,6 +79,11 @@ class Services:
             search, self.engine, self.reranker, deadline_ms=self.config.search_deadline_ms
         )
         return open_chat(self.config, self.db, self.clock, find, self.run)
+
+    @cached_property
+    def warmer(self) -> Warmer:
+        """Asking ahead what people ask most."""
+        return Warmer(self.db, self.clock, self.chat, self.config.data_dir / "run" / "warm.lock")
 
     @cached_property
     def sessions(self) -> SessionStore:
@@ -162,7 +168,7 @@ class Services:
 
     def close(self) -> None:
         """Close what was opened."""
-        for name in ("watch", "cache", "db", "engine"):
+        for name in ("warmer", "watch", "cache", "db", "engine"):
             if name in self.__dict__:
                 getattr(self, name).close()
 

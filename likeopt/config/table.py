@@ -164,6 +164,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             " `/run/memcached.sock`; needs the extra `memcached`."
         ),
     ] = ""
+    cache_warm: Annotated[
+        int,
+        _help(
+            "Most asked questions that are asked ahead whenever documents have changed. With a"
+            " model, it writes those answers anew whose passages changed. 0: none.",
+            ge=0,
+            le=1000,
+        ),
+    ] = 0
 
     # -- indexing ------------------------------------------------------------------------------
     sample_library: Annotated[

@@ -332,6 +332,12 @@ def fail(c: sa.Connection, clock: Clock, job: Job, code: str, message: str, *, f
     return final
 
 
+def indexing(c: sa.Connection) -> bool:
+    """Whether any document waits to be read, or is being read."""
+    active = sa.select(jobs.c.id).where(jobs.c.kind == "index", jobs.c.state.in_(ACTIVE))
+    return c.execute(active.limit(1)).first() is not None
+
+
 def exhausted(c: sa.Connection, clock: Clock) -> list[Job]:
     """Jobs that the last allowed number of workers died with, locked."""
     query = (

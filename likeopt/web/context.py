@@ -29,7 +29,12 @@ class Identity(msgspec.Struct, frozen=True):
 
 def services() -> Services:
     """The services of the application that handles this request."""
-    found: Services = current_app.extensions[_EXTENSION]
+    return services_of(current_app)
+
+
+def services_of(app: Flask) -> Services:
+    """The services of an application."""
+    found: Services = app.extensions[_EXTENSION]
     return found
 
 

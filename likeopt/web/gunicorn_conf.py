@@ -21,6 +21,7 @@ from typing import Any  # noqa: E402
 
 from likeopt.config import load  # noqa: E402
 from likeopt.monitoring import log  # noqa: E402
+from likeopt.web.context import services_of  # noqa: E402
 
 _config = load(os.environ)
 log.configure("web", _config.log_level)
@@ -65,6 +66,12 @@ loglevel = "debug" if _config.log_level == "debug" else "warning"
 accesslog = None
 # A socket in the home folder through which gunicorn could be commanded: signals are enough.
 control_socket_disable = True
+
+
+def post_worker_init(worker: Any) -> None:
+    """This worker is about to serve."""
+    if _config.cache_warm:
+        services_of(worker.app.callable).warmer.follow(_config.cache_warm)
 
 
 def when_ready(server: Any) -> None:  # noqa: ARG001  (gunicorn's signature)

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from likeopt.cache.guard import Cleared
 from likeopt.cache.stats import Totals
-from likeopt.errors import BadInput, EngineUnavailable, NotFound
+from likeopt.errors import BadInput, Busy, EngineUnavailable, NotFound
 from likeopt.retrieval.types import EngineUse, Remembered
 from likeopt.storage import revisions
 from likeopt.web.context import note, services
@@ -74,6 +74,18 @@ class ClearQuery(msgspec.Struct, forbid_unknown_fields=True):
         str | None,
         Meta(description="Only what depends on this counter, such as `library`; goes alone."),
     ] = None
+
+
+class WarmUp(msgspec.Struct, forbid_unknown_fields=True):
+    """How many questions to ask ahead."""
+
+    questions: Annotated[int, Meta(ge=1, le=1000)] = 20
+
+
+class Warming(msgspec.Struct):
+    """How many questions are being asked: fewer, if fewer were ever asked lately."""
+
+    questions: int
 
 
 class ClearedLayer(msgspec.Struct):
@@ -155,6 +167,29 @@ def clear_caches(query: ClearQuery) -> ClearedCaches:
 
     found.db.write(write)
     return ClearedCaches(cleared)
+
+
+@caches.operation(
+    "POST",
+    "/warm",
+    summary="Ask ahead what people ask most",
+    detail="Detached, as the person who asked each question last, and without a trace in anybody's"
+    " history. Nobody waits for the model because of it longer than for one answer.",
+    access="admin",
+    body=WarmUp,
+    returns=Warming,
+    status=202,
+    errors=(Busy,),
+    example="--json '{}'",
+)
+def warm_caches(body: WarmUp) -> Warming:
+    questions = services().warmer.begin(body.questions)
+
+    def write(c: Any) -> None:
+        note(c, "cache.warm", kind="cache", questions=questions)
+
+    services().db.write(write)
+    return Warming(questions)
 
 
 def _invalidate(query: ClearQuery) -> ClearedCaches:

@@ -62,6 +62,7 @@ ADMIN = {
     "GET /api/v1/audit/export": Call(200, 403),
     "GET /api/v1/caches": Call(200, 403),
     "DELETE /api/v1/caches": Call(200, 403),
+    "POST /api/v1/caches/warm": Call(202, 403, send=body()),
 }
 OWNED = {
     "PATCH /api/v1/collections/{collection}": Call(200, 404, send=body(name="x")),

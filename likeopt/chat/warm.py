@@ -1,0 +1,122 @@
+"""Asking again what people ask most, before they do, once documents have changed.
+
+Each question is asked as the person who asked it last, so its answer is cached for exactly those
+who may read the same. Where its passages have not changed, that costs a search, which the engine
+then remembers, and no model. Nothing is stored in anybody's history.
+"""
+
+import fcntl
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+from likeopt.chat.answer import Chat
+from likeopt.chat.events import Failed
+from likeopt.clock import Clock
+from likeopt.errors import Busy, LikeOptError
+from likeopt.storage import access, asked, jobs, revisions
+from likeopt.storage.asked import Asked
+from likeopt.storage.db import Database
+
+# What counts as asked lately.
+LATELY_MS = 30 * 24 * 3_600_000
+# How often the database is asked whether documents have changed, which costs 0.3 ms; and for how
+# long nothing must have changed since: documents come in batches.
+POLL_SECONDS = 5.0
+QUIET_SECONDS = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class Warmer:
+    """Of one process. Thread-safe."""
+
+    def __init__(self, db: Database, clock: Clock, chat: Chat, lock: Path) -> None:
+        """Of the processes that share `lock`, one warms at a time."""
+        self._db = db
+        self._clock = clock
+        self._chat = chat
+        self._path = lock
+        self._stop = threading.Event()
+
+    def follow(self, count: int) -> None:
+        """From now on, warm `count` questions whenever documents have changed."""
+        threading.Thread(target=lambda: self._follow(count), daemon=True).start()
+
+    def begin(self, count: int) -> int:
+        """Warm `count` questions now, detached; returns how many there are. Busy while that is
+        being done."""
+        lock = self._take()
+        if lock is None:
+            raise Busy("Questions are being asked ahead just now.", retry_after=10.0)
+        found = self._most(count)
+
+        def work() -> None:
+            with lock:
+                self._ask(found)
+
+        threading.Thread(target=work, daemon=True).start()
+        return len(found)
+
+    def close(self) -> None:
+        """Stop after the question that is being asked."""
+        self._stop.set()
+
+    def _follow(self, count: int) -> None:
+        # Nothing has changed since whoever runs this server started it.
+        warm: int | None = None
+        seen, since = -1, self._clock.monotonic()
+        while not self._stop.wait(POLL_SECONDS):
+            try:
+                now = self._db.read(_library)
+                if warm is None:
+                    warm = now
+                if now != seen:
+                    seen, since = now, self._clock.monotonic()
+                quiet = self._clock.monotonic() - since >= QUIET_SECONDS
+                if seen == warm or not quiet or self._db.read(jobs.indexing):
+                    continue
+                lock = self._take()
+                if lock is not None:
+                    with lock:
+                        self._ask(self._most(count))
+                # Else another worker of this machine does it.
+                warm = seen
+            except LikeOptError as error:
+                _log.info("questions are not asked ahead: %s", error.message)
+
+    def _most(self, count: int) -> list[Asked]:
+        since = self._clock.now_ms() - LATELY_MS
+        return self._db.read(lambda c: asked.most_asked(c, since, count))
+
+    def _ask(self, questions: list[Asked]) -> None:
+        for one in questions:
+            if self._stop.is_set():
+                return
+            try:
+                reader = self._db.read(lambda c, id_=one.user_id: access.reader_for(c, id_))  # type: ignore[misc]
+                answer = self._chat.reply(reader, one.question, [], whole=True)
+            except Busy:
+                # People are waiting for the model: they go first.
+                return
+            except LikeOptError as error:
+                _log.info("a question could not be asked ahead: %s", error.message)
+                continue
+            for event in answer.events():
+                if event is not None and isinstance(event.event, Failed):
+                    _log.info("a question could not be asked ahead: %s", event.event.detail)
+
+    def _take(self) -> Any:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = self._path.open("a")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            return None
+        return lock
+
+
+def _library(c: Any) -> int:
+    return revisions.current(c, "library")

@@ -1,0 +1,112 @@
+"""What people ask most is asked again before they do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from likeopt.chat.answer import Chat
+from likeopt.chat.warm import Warmer
+from likeopt.clock import Clock
+from likeopt.errors import Busy
+from likeopt.storage import asked, conversations, revisions
+from likeopt.storage.db import Database
+from likeopt.storage.reader import Reader
+from likeopt.storage.tables import users
+from tests.chat.conftest import last
+from tests.chat.shelf import Shelf
+from tests.servers import wait_until
+from tests.stub_openai import StubOpenAI
+
+LEAVE = "How many days of annual leave are there?"
+LUNCH = "When does the canteen open?"
+
+
+@pytest.fixture
+def history(plain: Chat, reader: Reader, shelf: Shelf) -> None:
+    """Leave was asked three times, lunch once, and something after it."""
+    for question in (LEAVE, LUNCH, LEAVE, LEAVE):
+        message = last(plain.ask(reader, question))
+    last(plain.ask(reader, "And what does it cost?", message.conversation_id))
+    shelf.queries.clear()
+
+
+@pytest.fixture
+def warmer(database: Database, chat: Chat, real_clock: Clock, tmp_path: Path) -> Iterator[Warmer]:
+    made = Warmer(database, real_clock, chat, tmp_path / "run" / "warm.lock")
+    yield made
+    made.close()
+
+
+def test_what_is_asked_most(database: Database, reader: Reader, history: None) -> None:
+    found = database.read(lambda c: asked.most_asked(c, 0, 10))
+    assert [(one.question, one.times) for one in found] == [(LEAVE, 3), (LUNCH, 1)]
+    assert {one.user_id for one in found} == {reader.user_id}
+    assert database.read(lambda c: asked.most_asked(c, 0, 1)) == found[:1]
+    assert database.read(lambda c: asked.most_asked(c, 1 << 50, 10)) == []
+
+
+def test_it_is_asked_ahead_and_nobody_sees_it(
+    database: Database,
+    warmer: Warmer,
+    reader: Reader,
+    stub: StubOpenAI,
+    shelf: Shelf,
+    history: None,
+) -> None:
+    def listed() -> int:
+        return len(database.read(lambda c: conversations.list_(c, reader)).items)
+
+    before = listed()
+    assert warmer.begin(10) == 2
+    wait_until(lambda: len(stub.requests) == 2, "both questions to reach the model")
+    assert sorted(shelf.queries) == sorted([LEAVE, LUNCH])
+    assert listed() == before
+
+
+def test_not_twice_at_once(
+    database: Database, chat: Chat, real_clock: Clock, warmer: Warmer, history: None
+) -> None:
+    other = Warmer(database, real_clock, chat, warmer._path)
+    held = warmer._take()
+    with pytest.raises(Busy):
+        other.begin(1)
+    held.close()
+    assert other.begin(1) == 1
+
+
+def test_people_who_are_gone_are_not_asked_for(
+    database: Database, warmer: Warmer, reader: Reader, stub: StubOpenAI, history: None
+) -> None:
+    gone = sa.update(users).where(users.c.id == reader.user_id).values(disabled=1)
+    database.write(lambda c: c.execute(gone))
+    assert warmer.begin(10) == 0
+    assert stub.requests == []
+
+
+def test_it_follows_the_library(
+    database: Database,
+    warmer: Warmer,
+    stub: StubOpenAI,
+    history: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("likeopt.chat.warm.POLL_SECONDS", 0.02)
+    monkeypatch.setattr("likeopt.chat.warm.QUIET_SECONDS", 0.05)
+    looks: list[int] = []
+    current = revisions.current
+
+    def counted(c: object, name: str) -> int:
+        looks.append(1)
+        return current(c, name)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("likeopt.chat.warm.revisions.current", counted)
+    warmer.follow(10)
+    wait_until(lambda: len(looks) > 10, "some looks")
+    assert stub.requests == []
+    database.write(lambda c: revisions.raise_(c, "library"))
+    wait_until(lambda: len(stub.requests) >= 2, "the questions to be asked")
+    seen = len(looks)
+    wait_until(lambda: len(looks) > seen + 10, "some more looks")
+    assert len(stub.requests) == 2
