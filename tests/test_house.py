@@ -143,6 +143,7 @@ BENCH_ONLY = {
     "langchain_chroma": ["langchain-chroma"],
     "langchain_classic": ["langchain-classic"],
     "langchain_community": ["langchain-community"],
+    "limits": ["limits"],
     "txtai": ["txtai-minimal"],
 }
 ALL_EXTRAS = [requirement for extra in EXTRAS.values() for requirement in extra]
