@@ -1,14 +1,14 @@
 """The use case of chat: a question comes in, its answer is written, whoever wants it reads it.
 
-An answer is written detached from the request that asked for it. While a model writes, a watcher
-saves what there is, which proves that the process lives, and looks whether somebody, perhaps
-through another process, asked to stop.
+What an answer is made of is searched first. Then it is known whether the same is being answered
+already, here or in another process: if so it is joined, and no model is asked. Whoever is first
+leads: it writes the answer detached from any request, for all who join (see `meeting`).
 """
 
 import logging
+import secrets
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -17,15 +17,20 @@ from likeopt.chat.broadcast import (
     PING_SECONDS,
     Broadcast,
     Broadcasts,
-    Frames,
-    Stop,
+    Log,
     Telling,
     nobody_tells,
 )
-from likeopt.chat.events import Done, Event, Failed, Numbered, Start
-from likeopt.chat.follow import ELSEWHERE, POLL_SECONDS, again, follow
+from likeopt.chat.events import End, Numbered, Record, Restart, Start
+from likeopt.chat.events import Queue as Position
+from likeopt.chat.exchange import Exchange, Lead, NoExchange, generation_id
+from likeopt.chat.exchange_files import FileExchange
+from likeopt.chat.follow import follow, start_of
+from likeopt.chat.generation import Generation
+from likeopt.chat.meeting import Meeting
+from likeopt.chat.rows import Rows, broken, so_far
 from likeopt.chat.text import Language, clean_question, language_of
-from likeopt.chat.writer import Search, Task, Writer, Written
+from likeopt.chat.writer import Prepared, Search, Task, Writer
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.errors import LikeOptError, NotFound
@@ -36,21 +41,20 @@ from likeopt.llm.queue import Queue, Ticket
 from likeopt.llm.stream import Run
 from likeopt.llm.types import ChatModel
 from likeopt.retrieval.types import Filters
-from likeopt.storage import conversations, jobs, messages
+from likeopt.storage import answers, conversations, jobs, messages
 from likeopt.storage.conversations import Conversation
 from likeopt.storage.db import Database
 from likeopt.storage.ids import new_id
-from likeopt.storage.messages import Citation, Exchange, Message, Outcome
+from likeopt.storage.messages import Message
 from likeopt.storage.reader import Reader
 
-# How often the text so far is saved.
-SAVE_SECONDS = 2.0
 # What is asked again should not be answered with the same words.
 _AGAIN_TEMPERATURE = 0.7
 # An endpoint schedules by itself; this only bounds what one machine of ours sends to it.
 _ENDPOINT_CONCURRENCY = 32
 
-_Finish = Callable[[Outcome], Message]
+# Finds, or stores, the question to answer.
+_Find = Callable[[Any], tuple[Conversation, Message]]
 
 
 class Chat:
@@ -62,16 +66,22 @@ class Chat:
         clock: Clock,
         writer: Writer,
         queue: Queue | None = None,
+        exchange: Exchange | None = None,
         *,
         max_tokens: int = 512,
     ) -> None:
-        """`queue` stands before the writer's model; `max_tokens` is the longest answer."""
+        """`queue` stands before the writer's model, through `exchange` its answers are shared with
+        other processes; `max_tokens` is the longest answer."""
         self._db = db
         self._clock = clock
         self._writer = writer
         self._queue = queue
         self._max_tokens = max_tokens
         self._broadcasts = Broadcasts(clock)
+        self._rows = Rows(db, clock)
+        self._meeting = Meeting(
+            exchange or NoExchange(), self._rows, self._broadcasts, clock, self._lead
+        )
 
     # -- asking ----------------------------------------------------------------------------------
 
@@ -89,12 +99,17 @@ class Chat:
 
         `whole`: its reader sees no text before the end (see `likeopt.chat.writer`). Raises
         BadInput, TooLarge, NotFound (not the reader's conversation), or Busy when the model's
-        queue is full; then nothing is stored.
+        queue is full and nobody is being told the same; then nothing is stored.
         """
         text = clean_question(question)
+        exchanges = []
+        if conversation_id is not None:
+            exchanges = self._db.read(lambda c: conversations.recent(c, reader, conversation_id))
+        task = self._task(reader, text, exchanges, filters, language)
         return self._begin(
+            task,
             lambda c: conversations.add_question(c, reader, self._clock, conversation_id, text),
-            _Wish(reader, filters or Filters(), language, 0.0, self._max_tokens, whole),
+            whole=whole,
         )
 
     def regenerate(
@@ -106,19 +121,28 @@ class Chat:
         language: Language | None = None,
         whole: bool = False,
     ) -> Broadcast:
-        """Answer a question again, given it or any answer to it; `whole` and errors as `ask`."""
-        return self._begin(
-            lambda c: conversations.question_of(c, reader, message_id),
-            _Wish(
-                reader, filters or Filters(), language, _AGAIN_TEMPERATURE, self._max_tokens, whole
-            ),
-        )
+        """Answer a question again, given it or any answer to it, with an answer of its own;
+        `whole` and errors as `ask`."""
+
+        def find(c: Any) -> tuple[Conversation, Message]:
+            return conversations.question_of(c, reader, message_id)
+
+        def look(c: Any) -> tuple[Message, list[messages.Exchange]]:
+            _, question = find(c)
+            return question, messages.recent(
+                c, reader, question.conversation_id, before=question.created_at
+            )
+
+        question, exchanges = self._db.read(look)
+        task = self._task(reader, question.content, exchanges, filters, language)
+        task = msgspec.structs.replace(task, temperature=_AGAIN_TEMPERATURE)
+        return self._begin(task, find, whole=whole, fresh=True)
 
     def reply(
         self,
         reader: Reader,
         question: str,
-        exchanges: list[Exchange],
+        exchanges: list[messages.Exchange],
         *,
         max_tokens: int | None = None,
         temperature: float = 0.0,
@@ -126,123 +150,206 @@ class Chat:
     ) -> Broadcast:
         """Answer without storing anything, for clients that keep the conversation themselves.
 
-        Whoever reads it asks it to stop when the client goes. `whole` and errors as `ask`.
+        Whoever reads it leaves it when the client goes. `whole` and errors as `ask`.
         """
-        text = clean_question(question)
+        task = self._task(reader, clean_question(question), exchanges, None, None)
         most = max(1, min(max_tokens or self._max_tokens, self._max_tokens))
-        wish = _Wish(reader, Filters(), None, temperature, most, whole)
-        now = self._clock.now_ms()
-        answer = Message(new_id(self._clock), "", "assistant", "", "streaming", now, now)
-        start = Start("", "", answer.id, "")
-        ticket = self._queue.enter() if self._queue else None
-        task = wish.task(text, exchanges, ticket)
+        task = msgspec.structs.replace(task, max_tokens=most, temperature=temperature)
+        return self._begin(task, None, whole=whole)
 
-        def finish(outcome: Outcome) -> Message:
-            return msgspec.structs.replace(answer, **msgspec.structs.asdict(outcome))
+    def _task(
+        self,
+        reader: Reader,
+        question: str,
+        exchanges: list[messages.Exchange],
+        filters: Filters | None,
+        language: Language | None,
+    ) -> Task:
+        return Task(
+            reader=reader,
+            question=question,
+            language=language or language_of(question),
+            exchanges=exchanges,
+            filters=filters or Filters(),
+            max_tokens=self._max_tokens,
+            temperature=0.0,
+        )
 
-        return self._start(start, task, finish, watched=False)
+    # -- beginning -------------------------------------------------------------------------------
 
-    def _begin(self, find: Callable[..., tuple[Conversation, Message]], wish: "_Wish") -> Broadcast:
-        """Store the beginning of an answer, and write the rest of it detached."""
+    def _begin(
+        self, task: Task, find: _Find | None, *, whole: bool, fresh: bool = False
+    ) -> Broadcast:
+        """`find` is None for an answer that is not stored; a `fresh` one is not shared."""
+        begun = self._clock.monotonic()
+        if self._writer.rewrites(task):
+            return self._begin_later(task, find, whole=whole, fresh=fresh)
+        prepared = None
+        try:
+            prepared = self._writer.prepare(task)
+        except LikeOptError as error:
+            # It is stored all the same, and can be asked again.
+            generation = _over(broken(Log(), error))
+        else:
+            generation = self._place(prepared, fresh=fresh)
+        try:
+            asker = self._asker(task, find, generation, prepared, whole=whole)
+        except BaseException:
+            generation.forget()
+            raise
+        asker.begun = begun
+        self._attach(asker, generation, prepared.stages if prepared else {})
+        return asker
+
+    def _begin_later(
+        self, task: Task, find: _Find | None, *, whole: bool, fresh: bool
+    ) -> Broadcast:
+        """Begin an answer whose question the model has to rewrite first."""
         ticket = self._queue.enter() if self._queue else None
         try:
-            start, question, exchanges = self._db.write(lambda c: self._store(c, wish.reader, find))
+            asker = self._asker(task, find, None, None, whole=whole)
         except BaseException:
             if ticket:
                 ticket.leave()
             raise
-        task = wish.task(question, exchanges, ticket)
+        if asker.answer is None:
+            self._rows.watch(asker)
+        _detach(lambda: self._rewritten(asker, task, ticket, fresh=fresh))
+        return asker
 
-        def finish(outcome: Outcome) -> Message:
-            return self._db.write(
-                lambda c: messages.finish_answer(c, self._clock, start.message_id, outcome)
+    def _rewritten(
+        self, asker: Broadcast, task: Task, ticket: Ticket | None, *, fresh: bool
+    ) -> None:
+        prepared = generation = None
+        try:
+            prepared = self._writer.prepare(
+                task, lambda: ticket is None or ticket.wait(asker.left, asker.position)
             )
+            if asker.left.is_set():
+                generation = _over(so_far(Log()))
+            else:
+                generation = self._place(prepared, fresh=fresh, ticket=ticket)
+                self._know(asker, generation, prepared)
+        except LikeOptError as error:
+            generation = generation or _over(broken(Log(), error))
+        except Exception:  # outermost handler of this thread or greenlet
+            logging.getLogger(__name__).exception("an answer failed")
+            generation = generation or _over(broken(Log(), _logged()))
+        finally:
+            if ticket and (generation is None or generation.log.end is not None):
+                ticket.leave()
+        self._attach(asker, generation, prepared.stages if prepared else {})
 
-        return self._start(start, task, finish, watched=self._writer.model is not None)
+    def _know(self, asker: Broadcast, generation: Generation, prepared: Prepared) -> None:
+        """Store which generation an answer is of."""
+        if asker.answer is None:
+            id_, query = generation.id, _query(prepared)
+            self._db.write(lambda c: answers.set_generation(c, asker.message_id, id_, query))
 
-    def _store(
-        self, c: Any, reader: Reader, find: Callable[..., tuple[Conversation, Message]]
-    ) -> tuple[Start, str, list[Exchange]]:
-        conversation, question = find(c)
-        answer = messages.start_answer(c, self._clock, question)
-        start = Start(conversation.id, question.id, answer.id, conversation.title)
-        return start, question.content, messages.recent(c, reader, question)
+    def _asker(
+        self,
+        task: Task,
+        find: _Find | None,
+        generation: Generation | None,
+        prepared: Prepared | None,
+        *,
+        whole: bool,
+    ) -> Broadcast:
+        """Store the question and the beginning of its answer; or its end, if that is known."""
+        reader, clock = task.reader, self._clock
+        if find is None:
+            now = clock.now_ms()
+            answer = Message(new_id(clock), "", "assistant", "", "streaming", now, now)
+            start = Start("", "", answer.id, "")
+            asker = Broadcast(reader, start, clock, answer=answer, whole=whole)
+        else:
+            running = generation if generation and generation.log.end is None else None
 
-    def _start(self, start: Start, task: Task, finish: _Finish, *, watched: bool) -> Broadcast:
-        broadcast = self._broadcasts.open(start.message_id, task.stop)
-        broadcast.publish(start)
-        _detach(lambda: self._run(broadcast, task, finish, watched=watched))
-        return broadcast
+            def store(c: Any) -> Start:
+                conversation, question = find(c)
+                made = messages.start_answer(
+                    c,
+                    clock,
+                    question,
+                    generation=running.id if running else None,
+                    query=_query(prepared) if prepared else None,
+                )
+                return Start(conversation.id, question.id, made.id, conversation.title)
+
+            asker = Broadcast(reader, self._db.write(store), clock, whole=whole)
+        self._broadcasts.open(asker)
+        return asker
+
+    def _attach(self, asker: Broadcast, generation: Generation, stages: dict[str, float]) -> None:
+        asker.stages = stages
+        if generation.log.end is None and asker.answer is None:
+            self._rows.watch(asker)
+        generation.attach(asker)
+        if generation.log.end is not None:
+            self._meeting.settle(generation)
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def _run(self, broadcast: Broadcast, task: Task, finish: _Finish, *, watched: bool) -> None:
+    def _place(
+        self, prepared: Prepared, *, fresh: bool, ticket: Ticket | None = None
+    ) -> Generation:
+        """The generation that answers a task, where one answer more is expected. Raises Busy."""
+        if prepared.asked is None:
+            # No model is needed, or none can be asked: that takes no time.
+            told: list[Record] = []
+            return _over(self._writer.write(prepared, told.append), told)
+        key = secrets.token_hex(16) if fresh else prepared.key
+        lead = None
+        generation = self._meeting.join(prepared, key)
+        if generation is None:
+            ticket = ticket or (self._queue.enter() if self._queue else None)
+            generation, lead = self._meeting.enter(prepared, key)
+        if lead is not None:
+            _detach(lambda: self._lead(generation, lead, ticket))
+        elif ticket:
+            ticket.leave()
+        return generation
+
+    def _lead(self, generation: Generation, lead: Lead, ticket: Ticket | None = None) -> None:
         """Write an answer to its end, whatever happens: its readers wait for the last event."""
-        seconds = _until_the_end if task.whole else self._broadcasts.frame_seconds
-        frames = Frames(broadcast.publish, self._clock, seconds)
-        started = self._clock.monotonic()
-        last: Event = Failed.of(LikeOptError("The answer failed for a reason that was logged."))
+        assert generation.prepared is not None
+
+        def publish(record: Record) -> None:
+            lead.append(record)
+            generation.add(record)
+
+        done = threading.Event()
+        _detach(lambda: self._meeting.watch(generation, lead, done))
+        error = _logged()
+        end: End | None = None
         try:
-            with self._watched(broadcast, frames) if watched else nullcontext():
-                written = self._write(task, broadcast, frames)
-            total = round((self._clock.monotonic() - started) * 1000, 1)
-            stages = written.outcome.stages | {"total": total}
-            message = finish(msgspec.structs.replace(written.outcome, stages=stages))
-            last = Failed.of(written.error, message) if written.error else Done(message)
-        except LikeOptError as error:
-            # It could not be stored: the conversation is gone, or the disk is full.
-            last = Failed.of(error)
+            if lead.told:
+                generation.catch_up(lead.told)
+                publish(Restart())
+            ticket = ticket or (self._queue.enter() if self._queue else None)
+            taken, stop = ticket, generation.stop
+            end = self._writer.write(
+                generation.prepared,
+                publish,
+                seconds=self._broadcasts.frame_seconds,
+                stop=stop,
+                turn=lambda: (
+                    taken.wait(stop.event, lambda place: publish(Position(place)))
+                    if taken
+                    else not stop.event.is_set()
+                ),
+            )
+        except LikeOptError as raised:
+            error = raised
         except Exception:  # outermost handler of this thread or greenlet
             logging.getLogger(__name__).exception("an answer failed")
         finally:
-            if task.ticket:
-                task.ticket.leave()
-            broadcast.publish(last)
-            self._broadcasts.close(broadcast)
-
-    def _write(self, task: Task, broadcast: Broadcast, frames: Frames) -> Written:
-        try:
-            return self._writer.write(task, broadcast.publish, frames)
-        except LikeOptError as error:
-            outcome = Outcome(
-                content=frames.text, state="failed", kind=None, error_code=error.instance_code
-            )
-            return Written(outcome, error)
-
-    @contextmanager
-    def _watched(self, broadcast: Broadcast, frames: Frames) -> Iterator[None]:
-        """While the block runs, look for a stop and save the text so far."""
-        done = threading.Event()
-        _detach(lambda: self._watch(broadcast, frames, done))
-        try:
-            yield
-        finally:
             done.set()
-
-    def _watch(self, broadcast: Broadcast, frames: Frames, done: threading.Event) -> None:
-        id_ = broadcast.message_id
-        saved = self._clock.monotonic()
-        bound = False
-        while not done.wait(POLL_SECONDS):
-            try:
-                wanted = not self._db.read(lambda c: messages.stop_requested(c, id_))
-                if wanted and self._clock.monotonic() - saved >= SAVE_SECONDS:
-                    saved = self._clock.monotonic()
-                    text = frames.text
-                    sources = [] if bound else broadcast.sources()
-                    wanted = self._save(id_, text, sources)
-                    bound = bound or bool(sources)
-            except LikeOptError:
-                # The database is away for a moment; the answer goes on, and its end will tell.
-                continue
-            if not wanted:
-                broadcast.stop.request()
-                return
-
-    def _save(self, message_id: str, text: str, sources: list[Citation]) -> bool:
-        return self._db.write(
-            lambda c: messages.keep_alive(c, self._clock, message_id, text, sources)
-        )
+            generation.changed.set()
+            if ticket:
+                ticket.leave()
+            publish(end or broken(generation.log, error))
+            self._meeting.end(generation, lead)
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -255,21 +362,40 @@ class Chat:
         ping: float = PING_SECONDS,
         telling: Telling = nobody_tells,
     ) -> Iterator[Numbered | None]:
-        """The events of an answer after number `after`; see `Broadcast.events`.
-
-        An answer that another process writes is followed in the database, where its text grows
-        every SAVE_SECONDS, from `start`: what `after` numbers there is not known here. Raises
-        NotFound unless it is the reader's.
-        """
+        """The events of an answer after number `after`, in whichever process it began; see
+        `Broadcast.events`. Raises NotFound unless it is the reader's."""
         message = self._db.read(lambda c: messages.get(c, reader, message_id))
         if message.role != "assistant":
             raise NotFound("There is no such answer.")
         broadcast = self._broadcasts.find(message_id)
-        if broadcast is None:
-            return follow(self._db, self._clock, reader, message, after, ping, telling)
-        if after < ELSEWHERE:
+        if broadcast is None and message.state == "streaming":
+            broadcast = self._adopt(reader, message)
+        if broadcast is not None:
             return broadcast.events(after, ping, telling)
-        return again(after, broadcast.events(0, ping, telling))
+
+        def begun(after: int) -> Iterator[Numbered | None] | None:
+            adopted = self._adopt(reader, message)
+            return adopted.events(after, ping, telling) if adopted else None
+
+        return follow(self._db, self._clock, reader, message, after, telling, begun)
+
+    def _adopt(self, reader: Reader, message: Message) -> Broadcast | None:
+        """An answer that began in another process, which may have died: from now on it is
+        finished here, too."""
+
+        def look(c: Any) -> tuple[str | None, Conversation]:
+            conversation, _ = conversations.question_of(c, reader, message.id)
+            return answers.generation_of(c, message.id), conversation
+
+        id_, conversation = self._db.read(look)
+        generation = self._meeting.adopt(id_) if id_ else None
+        if generation is None:
+            return None
+        asker = Broadcast(reader, start_of(conversation, message), self._clock)
+        asker.bound = bool(message.citations)
+        self._broadcasts.open(asker)
+        self._attach(asker, generation, message.stages)
+        return asker
 
     def shown(self, message_id: str) -> set[str]:
         """Ids of the documents that an answer of this process shows something of, so far."""
@@ -277,11 +403,14 @@ class Chat:
         return broadcast.shown() if broadcast else set()
 
     def stop(self, reader: Reader, message_id: str) -> None:
-        """Stop an answer; what is written stays. NotFound unless it is the reader's."""
+        """Stop an answer; what is written stays. NotFound unless it is the reader's.
+
+        Others who are told the same are told on.
+        """
         self._db.write(lambda c: messages.request_stop(c, reader, message_id))
         broadcast = self._broadcasts.find(message_id)
         if broadcast is not None:
-            broadcast.stop.request()
+            broadcast.leave()
 
 
 def _detach(work: Callable[[], None]) -> None:
@@ -289,34 +418,22 @@ def _detach(work: Callable[[], None]) -> None:
     threading.Thread(target=work, daemon=True).start()
 
 
-def _until_the_end() -> float:
-    return float("inf")
+def _over(end: End, told: Sequence[Record] = ()) -> Generation:
+    """A generation that needs no thread, where one answer is expected."""
+    made = Generation(generation_id(secrets.token_hex(16)))
+    made.expect()
+    for record in (*told, end):
+        made.add(record)
+    return made
 
 
-class _Wish(msgspec.Struct, frozen=True):
-    """What is asked for beside the question itself."""
+def _logged() -> LikeOptError:
+    return LikeOptError("The answer failed for a reason that was logged.")
 
-    reader: Reader
-    filters: Filters
-    language: Language | None
-    temperature: float
-    max_tokens: int
-    whole: bool
 
-    def task(self, question: str, exchanges: list[Exchange], ticket: Ticket | None) -> Task:
-        """The task of answering `question`, asked after `exchanges`."""
-        return Task(
-            reader=self.reader,
-            question=question,
-            language=self.language or language_of(question),
-            exchanges=exchanges,
-            filters=self.filters,
-            max_tokens=self.max_tokens,
-            temperature=self.temperature,
-            whole=self.whole,
-            stop=Stop(),
-            ticket=ticket,
-        )
+def _query(prepared: Prepared) -> str | None:
+    """What was searched, if it differs from the question."""
+    return prepared.query if prepared.query != prepared.task.question else None
 
 
 def _unread(c: Any, reader: Reader) -> int:
@@ -338,7 +455,8 @@ def open_chat(config: Config, db: Database, clock: Clock, search: Search, run: R
     elif local.is_local(config):
         model = LocalChat(config, clock)
         running = local.concurrency(config)
-    folder = config.data_dir / "run" / "queue"
-    queue = Queue(folder, running=running, waiting=config.llm_queue) if model else None
+    folder = config.data_dir / "run"
+    queue = Queue(folder / "queue", running=running, waiting=config.llm_queue) if model else None
+    exchange = FileExchange(folder / "generations") if model else None
     writer = Writer(search, model, clock, lambda reader: db.read(lambda c: _unread(c, reader)))
-    return Chat(db, clock, writer, queue, max_tokens=config.llm_max_tokens)
+    return Chat(db, clock, writer, queue, exchange, max_tokens=config.llm_max_tokens)

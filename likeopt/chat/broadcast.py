@@ -1,8 +1,8 @@
-"""One answer, written once, read by any number of readers of this process.
+"""One answer, read by any number of readers of this process.
 
-The writer runs detached from whoever asked: readers come, leave and return without touching it.
-Events keep their numbers, so a reader that lost its connection goes on where it was. Reaching
-readers in other processes is not done here: they follow the answer in the database.
+What it tells is in a `Log`, which many answers may share. Readers come, leave and return without
+touching it. Events keep their numbers, so a reader that lost its connection goes on where it was,
+in another process too.
 """
 
 import threading
@@ -10,10 +10,21 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
-from likeopt.chat.events import Delta, Done, Event, Failed, Numbered, Sources
+from likeopt.chat.events import (
+    Delta,
+    End,
+    Final,
+    Numbered,
+    Queue,
+    Record,
+    Restart,
+    Sources,
+    Start,
+)
+from likeopt.chat.frames import frame_seconds
 from likeopt.clock import Clock
-from likeopt.llm.stream import TextStream
-from likeopt.storage.messages import Citation
+from likeopt.storage.messages import Citation, Message
+from likeopt.storage.reader import Reader
 
 # A finished answer stays this long, for those who lost their connection just before its end.
 KEEP_SECONDS = 60.0
@@ -21,13 +32,8 @@ KEEP_SECONDS = 60.0
 MOST_KEPT = 1000
 # A reader hears at least this often from us, so that its connection can be kept open.
 PING_SECONDS = 15.0
-
-# Text is sent in frames of this length, so that a quick model does not cost 100 events a second.
-# An event costs 60 µs of CPU for each reader; frames grow with the number of readers so that all
-# of them together stay below a quarter of a core, up to 300 ms, which reads as flowing still.
-FRAME_SECONDS = 0.03
-LONGEST_FRAME_SECONDS = 0.3
-_EVENTS_PER_SECOND = 4000
+# An answer that nobody reads counts as read for this long: its reader may come back.
+GRACE_SECONDS = 60.0
 
 
 # Has a function called while a block runs, whenever somebody's rights have changed.
@@ -39,62 +45,128 @@ def nobody_tells(_changed: Callable[[], None]) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-class Stop:
-    """A wish to stop, from any thread, that also reaches a model in the middle of its work."""
+class Log:
+    """What a generation has told so far. One thread adds, any number read."""
 
     def __init__(self) -> None:
-        self.event = threading.Event()
-        self._stream: TextStream | None = None
+        # At place n the event with number n + 2; None where it began anew.
+        self.told: list[Numbered | None] = []
+        self.end: End | None = None
+        self.text = ""
+        self.sources: list[Citation] = []
+        self._restarts: list[int] = []
 
-    def request(self) -> None:
-        """Stop as soon as possible."""
-        self.event.set()
-        if self._stream is not None:
-            self._stream.close()
+    def add(self, record: Record) -> None:
+        """Add a record; the last one is an End."""
+        if isinstance(record, End):
+            self.end = record
+            return
+        if isinstance(record, Restart):
+            self.text = ""
+            self.sources = []
+            self._restarts.append(len(self.told))
+            self.told.append(None)
+            return
+        if isinstance(record, Delta):
+            self.text += record.text
+        elif isinstance(record, Sources):
+            self.sources = record.citations
+        self.told.append(Numbered(len(self.told) + 2, record))
 
-    def attach(self, stream: TextStream) -> None:
-        """Close `stream` when the wish comes, or now if it has come."""
-        self._stream = stream
-        if self.event.is_set():
-            stream.close()
+    def begins(self, before: int) -> int:
+        """The place from which what is told before place `before` counts: where it last began
+        anew, or -1."""
+        return max((at for at in self._restarts if at < before), default=-1)
 
 
 class Broadcast:
-    """The events of one answer. Thread-safe; works with greenlets where threads are patched."""
+    """An answer that is being written, as its reader sees it. Thread-safe; works with greenlets
+    where threads are patched."""
 
-    def __init__(self, message_id: str, stop: Stop) -> None:
-        self.message_id = message_id
-        self.stop = stop
+    def __init__(
+        self,
+        reader: Reader,
+        start: Start,
+        clock: Clock,
+        *,
+        answer: Message | None = None,
+        whole: bool = False,
+    ) -> None:
+        """`answer` is what becomes of one that is not stored; a reader who wants the `whole` gets
+        no text before the end."""
+        self.message_id = start.message_id
+        self.reader = reader
+        self.answer = answer
+        self.whole = whole
         self.readers = 0
-        self._log: list[Event] = []
+        # Milliseconds that went by before its generation was known.
+        self.stages: dict[str, float] = {}
+        # Set when its reader wants no more of it.
+        self.left = threading.Event()
+        # Whether what it may be made of is stored.
+        self.bound = False
+        self.final: Final | None = None
+        self.begun = clock.monotonic()
+        self._clock = clock
+        self._start = start
+        # What it tells, once that is known.
+        self.log: Log | None = None
+        self._until = 0
+        self._positions: list[Queue] = []
+        self._alone_since = self.begun
         self._changed = threading.Condition()
         self._woken = 0
+        self._on_leave: Callable[[], None] = lambda: None
 
-    @property
-    def finished(self) -> bool:
-        """Whether the last event is there."""
-        return bool(self._log) and isinstance(self._log[-1], (Done, Failed))
+    # -- for who writes it -----------------------------------------------------------------------
 
-    def publish(self, event: Event) -> None:
-        """Add an event; the last one is Done or Failed."""
-        with self._changed:
-            self._log.append(event)
-            self._changed.notify_all()
+    def attach(self, log: Log, on_leave: Callable[[], None]) -> None:
+        """What it tells from now on; `on_leave` is called when its reader leaves."""
+        self.log = log
+        self._on_leave = on_leave
+        self.wake()
 
-    def sources(self) -> list[Citation]:
-        """The passages that the answer is made of, as far as they were told."""
-        told = [one for one in self._log if isinstance(one, Sources)]
-        return [cited for one in told for cited in one.citations]
+    def position(self, position: int) -> None:
+        """Its place before a busy model, while it has no log."""
+        self._positions.append(Queue(position))
+        self.wake()
 
-    def shown(self) -> set[str]:
-        """Ids of the documents that the events so far have something of."""
-        return {cited.document_id for cited in self.sources() if cited.available}
+    def news(self, record: Record) -> None:
+        """Something was added to the log."""
+        if not (self.whole and isinstance(record, Delta)):
+            self.wake()
+
+    def finish(self, final: Final, until: int = 0) -> None:
+        """Its last event, which comes after the first `until` of the log."""
+        self._until = until
+        self.final = final
+        self.wake()
 
     def wake(self) -> None:
-        """Have every reader get a None, so that it can look whether it may go on."""
+        """Have every reader look what there is, or get a None, so that it can look whether it may
+        go on."""
         with self._changed:
             self._woken += 1
             self._changed.notify_all()
+
+    @property
+    def attended(self) -> bool:
+        """Whether somebody reads it, or may come back to it."""
+        if self.left.is_set() or self.final is not None:
+            return False
+        return self.readers > 0 or self._clock.monotonic() - self._alone_since < GRACE_SECONDS
+
+    # -- for its readers -------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """Its reader wants no more of it: it ends with what there is."""
+        self.left.set()
+        self._on_leave()
+
+    def shown(self) -> set[str]:
+        """Ids of the documents that the events so far have something of."""
+        sources = self.log.sources if self.log else []
+        return {cited.document_id for cited in sources if cited.available}
 
     def events(
         self, after: int = 0, ping: float = PING_SECONDS, telling: Telling = nobody_tells
@@ -108,38 +180,68 @@ class Broadcast:
         with self._changed:
             self.readers += 1
             woken = self._woken
+        positions = 0
         try:
             with telling(self.wake):
-                while not (self.finished and after >= len(self._log)):
+                while not self._is_over(after):
                     with self._changed:
-                        if len(self._log) <= after and woken == self._woken:
+                        if woken == self._woken and self._next(after, positions) is None:
                             self._changed.wait(ping)
-                        news = len(self._log) > after
                         woken = self._woken
-                    if not news:
-                        yield None
-                        continue
-                    after, event = self._next(after)
-                    yield Numbered(after, event)
+                    one = self._next(after, positions)
+                    positions = len(self._positions)
+                    after = max(after, one.sequence) if one else after
+                    yield one
         finally:
             with self._changed:
                 self.readers -= 1
+                self._alone_since = self._clock.monotonic()
 
-    def _next(self, after: int) -> tuple[int, Event]:
-        event = self._log[after]
-        number = after + 1
+    def _is_over(self, after: int) -> bool:
+        return self.final is not None and after >= self._until + 2
+
+    def _next(self, after: int, positions: int) -> Numbered | None:
+        """The event to tell after number `after` and so many positions, if there is one."""
+        final, log = self.final, self.log
+        if log is None:
+            if after == 0:
+                return Numbered(1, self._start)
+            if final is not None:
+                return Numbered(2, final)
+            # They have no numbers of their own: who comes back goes on after the start.
+            news = self._positions[positions:]
+            return Numbered(1, news[-1]) if news else None
+        until = self._until if final is not None else len(log.told)
+        begins = log.begins(until)
+        if after < begins + 2:
+            return Numbered(begins + 2, self._start)
+        place = after - 1
+        if place >= until:
+            return Numbered(until + 2, final) if final is not None else None
+        return self._at(log, place, until, final)
+
+    def _at(self, log: Log, place: int, until: int, final: Final | None) -> Numbered | None:
         texts = []
-        while isinstance(event, Delta):
-            texts.append(event.text)
-            if number == len(self._log) or not isinstance(self._log[number], Delta):
-                return number, Delta("".join(texts))
-            event = self._log[number]
-            number += 1
-        return number, event
+        one = log.told[place]
+        while one is not None and isinstance(one.event, Delta):
+            texts.append(one.event.text)
+            place += 1
+            following = log.told[place] if place < until else None
+            if following is None or not isinstance(following.event, Delta):
+                break
+            one = following
+        if not texts:
+            return one
+        if self.whole:
+            if place < until:
+                return self._at(log, place, until, final)
+            return Numbered(until + 2, final) if final is not None else None
+        assert one is not None
+        return one if len(texts) == 1 else Numbered(one.sequence, Delta("".join(texts)))
 
 
 class Broadcasts:
-    """All answers that are being written in this process, and those just finished."""
+    """All answers that are being written for readers of this process, and those just finished."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -147,14 +249,13 @@ class Broadcasts:
         self._finished: OrderedDict[str, tuple[float, Broadcast]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def open(self, message_id: str, stop: Stop) -> Broadcast:
-        """A new broadcast for an answer that is about to be written; `stop` ends its writer."""
+    def open(self, broadcast: Broadcast) -> None:
+        """An answer that is about to be written."""
         with self._lock:
-            made = self._running[message_id] = Broadcast(message_id, stop)
-            return made
+            self._running[broadcast.message_id] = broadcast
 
     def close(self, broadcast: Broadcast) -> None:
-        """Its last event was published: keep it for a while."""
+        """It has its last event: keep it for a while."""
         with self._lock:
             now = self._clock.monotonic()
             self._running.pop(broadcast.message_id, None)
@@ -166,7 +267,7 @@ class Broadcasts:
                 self._finished.popitem(last=False)
 
     def find(self, message_id: str) -> Broadcast | None:
-        """The answer's broadcast if this process writes it or just did."""
+        """The answer's broadcast if it is written for readers of this process, or just was."""
         with self._lock:
             kept = self._finished.get(message_id)
             return self._running.get(message_id) or (kept[1] if kept else None)
@@ -174,41 +275,4 @@ class Broadcasts:
     def frame_seconds(self) -> float:
         """How long text is collected before it is sent, by the number of readers."""
         with self._lock:
-            readers = sum(broadcast.readers for broadcast in self._running.values())
-        return min(LONGEST_FRAME_SECONDS, max(FRAME_SECONDS, readers / _EVENTS_PER_SECOND))
-
-
-class Frames:
-    """Collects pieces of text into events. For one writer."""
-
-    def __init__(
-        self, publish: Callable[[Event], None], clock: Clock, seconds: Callable[[], float]
-    ) -> None:
-        self._publish = publish
-        self._clock = clock
-        self._seconds = seconds
-        self._held: list[str] = []
-        self._sent_at = float("-inf")
-        # All text so far, sent or held.
-        self.text = ""
-
-    def write(self, piece: str) -> None:
-        """Send a piece, or hold it until the frame is over."""
-        if not piece:
-            return
-        self.text += piece
-        self._held.append(piece)
-        if self._clock.monotonic() - self._sent_at > self._seconds():
-            self.flush()
-
-    def discard(self) -> None:
-        """Forget all text. Only while `seconds` is endless: what was sent cannot be taken back."""
-        self._held.clear()
-        self.text = ""
-
-    def flush(self) -> None:
-        """Send what is held."""
-        if self._held:
-            self._publish(Delta("".join(self._held)))
-            self._held.clear()
-            self._sent_at = self._clock.monotonic()
+            return frame_seconds(sum(one.readers for one in self._running.values()))

@@ -4,8 +4,10 @@
 is the SSE event's name and the body its data. The text of all deltas together is the answer as
 `done` carries it, but for Unicode normalisation (NFC) and white space around it.
 
-A reader that comes back to another process than it left may get a second `start`, which begins
-anew; `sources` then come with the first text that was saved, or at the end.
+A second `start` begins anew: the process that wrote the answer died, and another writes it.
+
+What one generation tells all its readers are the records of its log, and each has the same number
+for every one of them, in whichever process: `start` is 1, and the first record 2.
 """
 
 from typing import Literal
@@ -14,7 +16,7 @@ import msgspec
 
 from likeopt.errors import LikeOptError
 from likeopt.retrieval.types import Degraded
-from likeopt.storage.messages import Citation, Message
+from likeopt.storage.messages import Citation, Message, Outcome
 
 
 class Start(msgspec.Struct, frozen=True, tag="start", tag_field="event"):
@@ -86,11 +88,32 @@ Event = Start | Queue | Sources | Delta | Done | Failed
 Final = Done | Failed
 
 
-class Numbered(msgspec.Struct, frozen=True):
-    """An event with its place in the stream, from 1: what `Last-Event-ID` names."""
+class Restart(msgspec.Struct, frozen=True, tag="restart", tag_field="event"):
+    """What was told so far does not count; each reader gets its `start` again."""
+
+
+class End(msgspec.Struct, frozen=True, tag="end", tag_field="event"):
+    """What became of a generation, and why if it failed. `whole` takes the place of `outcome` for
+    readers who have seen nothing of the text yet."""
+
+    outcome: Outcome
+    failed: Failed | None = None
+    whole: Outcome | None = None
+
+
+Told = Queue | Sources | Delta | Restart
+Record = Told | End
+
+
+class Numbered(msgspec.Struct):
+    """An event with its place in the stream, from 1: what `Last-Event-ID` names.
+
+    `frame` is what the web layer has made of it, once for all who read it in this process.
+    """
 
     sequence: int
     event: Event
+    frame: bytes | None = None
 
 
 EventName = Literal["start", "queue", "sources", "delta", "done", "error"]

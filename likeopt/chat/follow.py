@@ -1,14 +1,14 @@
-"""An answer that another process writes, or wrote long ago, followed in the database.
+"""An answer whose text this process does not have: finished long ago, or not begun.
 
-Its text grows there every two seconds; numbers of events mean nothing across processes, so a
-reader that comes back to another process than it left is told everything again.
+One that is finished is told from the database. One that is not yet part of a generation, or whose
+generation nobody knows any more, is waited for there.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from likeopt.chat.broadcast import Telling
-from likeopt.chat.events import Delta, Done, Event, Failed, Numbered, Sources, Start
+from likeopt.chat.broadcast import PING_SECONDS, Telling
+from likeopt.chat.events import Delta, Done, Event, Failed, Final, Numbered, Sources, Start
 from likeopt.clock import Clock
 from likeopt.errors import Forbidden, ModelUnavailable, NotFound
 from likeopt.storage import conversations, messages
@@ -19,8 +19,9 @@ from likeopt.storage.reader import Reader
 
 # How often the database is asked what is new in it.
 POLL_SECONDS = 0.25
-# Numbers of events from here on count what was read in the database, not what a writer published.
-ELSEWHERE = 1_000_000
+
+# The events of an answer after a number, once its text can be had in this process.
+Begun = Callable[[int], Iterator[Numbered | None] | None]
 
 
 def follow(
@@ -29,84 +30,64 @@ def follow(
     reader: Reader,
     message: Message,
     after: int,
-    ping: float,
     telling: Telling,
+    begun: Begun,
 ) -> Iterator[Numbered | None]:
-    """The events of an answer that this process does not write; the last three as for
-    `Broadcast.events`. One that is being written is told from `start`."""
+    """The events of an answer that this process does not write, after number `after`; `telling` as
+    for `Broadcast.events`. `begun` is asked from time to time, and goes on."""
     id_ = message.id
-    number = _elsewhere(after) if message.state == "streaming" else 0
-    sent, bound = "", False
     heard = clock.monotonic()
     woken = threading.Event()
     try:
         conversation, _ = db.read(lambda c: conversations.question_of(c, reader, id_))
-        if number:
-            number += 1
-            yield Numbered(number, _start(conversation, message))
+        if message.state == "streaming" and after == 0:
+            after = 1
+            yield Numbered(1, start_of(conversation, message))
         with telling(woken.set):
             while message.state == "streaming":
-                if message.citations and not bound:
-                    # Before any text of it: they are what its reader's right to it hangs on.
-                    number, bound = number + 1, True
-                    yield Numbered(number, Sources("", message.citations))
-                if grown := _beyond(sent, message.content):
-                    number += 1
-                    yield Numbered(number, Delta(grown))
-                    sent, heard = message.content, clock.monotonic()
+                if events := begun(after):
+                    yield from events
+                    return
                 if clock.now_ms() - message.updated_at > messages.STALE_MS:
                     db.write(lambda c: messages.abandon_stale(c, clock))
-                elif woken.wait(POLL_SECONDS) or clock.monotonic() - heard >= ping:
+                elif woken.wait(POLL_SECONDS) or clock.monotonic() - heard >= PING_SECONDS:
                     woken.clear()
                     heard = clock.monotonic()
                     yield None
                 message = db.read(lambda c: messages.get(c, reader, id_))
     except NotFound as error:
-        yield Numbered(max(number, after) + 1, Failed.of(error))
+        yield Numbered(after + 1, Failed.of(error))
         return
-    rest = _replay(conversation, message, sent)
-    if number:
-        rest = rest[2:] if bound else rest[1:]
-    elif after:
-        # The last event holds the whole answer.
-        number, rest = after, rest[-1:]
-    for place, event in enumerate(rest, number + 1):
+    told = _replay(conversation, message)
+    # Who has begun it elsewhere gets the whole in the last event.
+    rest = told if after == 0 else told[1:] if after == 1 else told[-1:]
+    for place, event in enumerate(rest, after + 1):
         yield Numbered(place, event)
 
 
-def _elsewhere(after: int) -> int:
-    """Where the numbers of a new telling begin, so that they are higher than `after`."""
-    return (after // ELSEWHERE + 1) * ELSEWHERE
-
-
-def again(after: int, events: Iterator[Numbered | None]) -> Iterator[Numbered | None]:
-    """All `events` for a reader who comes with a number that was told elsewhere."""
-    first = _elsewhere(after)
-    return (one and Numbered(first + one.sequence, one.event) for one in events)
-
-
-def _beyond(sent: str, text: str) -> str:
-    return text[len(sent) :] if text.startswith(sent) else ""
-
-
-def _start(conversation: Conversation, answer: Message) -> Start:
-    return Start(conversation.id, answer.parent_id or "", answer.id, conversation.title)
-
-
-def _replay(conversation: Conversation, answer: Message, sent: str) -> list[Event]:
-    """The events of a finished answer, without the text that was `sent`."""
-    events: list[Event] = [_start(conversation, answer)]
-    events.append(Sources(answer.query or "", answer.citations))
-    if rest := _beyond(sent, answer.content):
-        events.append(Delta(rest))
+def final_of(answer: Message) -> Final:
+    """The last event of a stored answer."""
     if answer.error_code == "access_revoked":
         gone = "You no longer have access to what this answer is made of."
-        events.append(Failed.of(Forbidden(gone, code=answer.error_code), answer))
-    elif answer.state == "failed":
+        return Failed.of(Forbidden(gone, code=answer.error_code), answer)
+    if answer.state == "failed":
         error = ModelUnavailable(
             "Writing this answer was interrupted. Ask again.", code=answer.error_code
         )
-        events.append(Failed.of(error, answer))
-    else:
-        events.append(Done(answer))
+        return Failed.of(error, answer)
+    return Done(answer)
+
+
+def start_of(conversation: Conversation, answer: Message) -> Start:
+    """The first event of a stored answer."""
+    return Start(conversation.id, answer.parent_id or "", answer.id, conversation.title)
+
+
+def _replay(conversation: Conversation, answer: Message) -> list[Event]:
+    """The events of a finished answer."""
+    events: list[Event] = [start_of(conversation, answer)]
+    events.append(Sources(answer.query or "", answer.citations))
+    if answer.content:
+        events.append(Delta(answer.content))
+    events.append(final_of(answer))
     return events

@@ -100,10 +100,17 @@ _digits = re.compile("[0-9]").findall
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """The turns of a prompt, and the numbers of the sources that are in it."""
+    """The turns of a prompt, and the numbers of the sources that are in it.
+
+    What of the turns differs between prompts: the conversation before, the passages, and the
+    question as it is asked.
+    """
 
     turns: list[Turn]
     numbers: frozenset[int]
+    history: list[Turn]
+    passages: str
+    asked: str
 
 
 def build(
@@ -121,15 +128,17 @@ def build(
     asked as it was searched (`query`), which says what it is about.
     """
     history = _history(exchanges, int(budget * _HISTORY_SHARE))
-    asked = f"{_QUESTION[language]} {inert(question if history else query)}"
-    left = budget - tokens(asked) - sum(tokens(turn.content) for turn in history)
+    asked = inert(question if history else query)
+    line = f"{_QUESTION[language]} {asked}"
+    left = budget - tokens(line) - sum(tokens(turn.content) for turn in history)
     texts = _fit(sources, left)
     blocks = [
         _quoted(one.hit, one.number, texts[one.number]) for one in sources if one.number in texts
     ]
-    content = "\n\n".join([_PASSAGES[language], *blocks, asked])
+    passages = "\n\n".join(blocks)
+    content = "\n\n".join([_PASSAGES[language], passages, line])
     turns = [*PREFIX[language], *history, Turn("user", content)]
-    return Prompt(turns, frozenset(texts))
+    return Prompt(turns, frozenset(texts), history, passages, asked)
 
 
 def tokens(text: str) -> int:

@@ -1,7 +1,7 @@
 """Writing one answer: search, then a model or the documents' own sentences.
 
-Knows nothing of conversations, databases or readers: it takes a task, publishes events and
-returns what became of it.
+Knows nothing of conversations, databases or readers: it prepares a task, which finds what the
+answer will be made of, publishes events while it writes, and returns what became of it.
 
 What a model's failure means to the reader: before its first word, the extractive answer takes its
 place (kind `extractive`, with the reason in `error_code`). After that, what was written stays and
@@ -17,16 +17,16 @@ from functools import cached_property
 import msgspec
 
 from likeopt.chat import followup, prompt
-from likeopt.chat.broadcast import Frames, Stop
 from likeopt.chat.citations import Markers
 from likeopt.chat.doubts import doubts
-from likeopt.chat.events import Event, Queue, Sources
+from likeopt.chat.events import Delta, End, Failed, Sources
+from likeopt.chat.frames import Frames, Stop
+from likeopt.chat.key import answer_key
 from likeopt.chat.sources import Source, nearest, select
 from likeopt.chat.text import Language, language_of
 from likeopt.clock import Clock
 from likeopt.errors import LikeOptError, ModelUnavailable
 from likeopt.llm import extractive
-from likeopt.llm.queue import Ticket
 from likeopt.llm.stream import TextStream
 from likeopt.llm.types import ChatModel, Completion
 from likeopt.monitoring.stages import Stages
@@ -44,11 +44,13 @@ _QUERY_HEAD = 600
 
 # `likeopt.retrieval.search.search` with its client and its reranker bound.
 Search = Callable[..., SearchResponse]
+# Waits for one's turn with the model; false if nobody wants the answer any more.
+Turn = Callable[[], bool]
+Publish = Callable[[Sources | Delta], None]
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """What to answer, for whom. `whole`: text is sent at its end only. `ticket` is the place in
-    the model's queue, if there is a model."""
+    """What to answer, for whom."""
 
     reader: Reader
     question: str
@@ -57,16 +59,31 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     filters: Filters
     max_tokens: int
     temperature: float
-    whole: bool
-    stop: Stop
-    ticket: Ticket | None
+
+    @property
+    def scope(self) -> Reader:
+        """The reader with no more than what this may be answered from."""
+        wanted, readable = self.filters.collections, self.reader.collections
+        if wanted:
+            readable &= set(wanted)
+        return msgspec.structs.replace(self.reader, collections=readable)
 
 
-class Written(msgspec.Struct, frozen=True):
-    """What became of an answer, and why it failed if it did."""
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A task with what its answer will be made of.
 
-    outcome: Outcome
-    error: LikeOptError | None = None
+    `asked` is what a model is asked; without one none is needed, or `problem` says why none can
+    be. `key` is equal for tasks whose answers can be the same. `stages` are milliseconds.
+    """
+
+    task: Task
+    query: str
+    found: SearchResponse
+    sources: list[Source]
+    stages: dict[str, float]
+    asked: prompt.Prompt | None = None
+    key: str = ""
+    problem: LikeOptError | None = None
 
 
 class Writer:
@@ -90,88 +107,152 @@ class Writer:
         """Compares a model's sentences with its passages."""
         return Analyser()
 
-    def write(self, task: Task, publish: Callable[[Event], None], frames: Frames) -> Written:
-        """Answer, publishing sources and text on the way (not the last event).
+    def rewrites(self, task: Task) -> bool:
+        """Whether the model has to be waited for before the search."""
+        depends = bool(task.exchanges) and followup.depends(task.question)
+        return depends and self.model is not None and self.model.quick
+
+    def prepare(self, task: Task, turn: Turn | None = None) -> Prepared:
+        """Search. `turn` is needed if the model `rewrites` the question.
 
         Raises EngineUnavailable, Busy or BadInput when nothing could be searched.
         """
-        return _Answer(self, task, publish, frames).write()
+        stages = Stages(self.clock)
+        with stages.time("rewrite"):
+            query = self._standalone(task, turn)
+        with stages.time("search"):
+            found = self.search(
+                task.reader,
+                _shortened(query),
+                k=HITS,
+                filters=task.filters,
+                sentences=SENTENCES,
+            )
+        for name, millis in found.stages.items():
+            stages.add(f"search.{name}", millis)
+        asked_in = language_of(task.question) if self.model else None
+        prepared = Prepared(
+            task=task,
+            query=query,
+            found=found,
+            sources=select(found.hits, asked_in),
+            stages={name: round(millis, 1) for name, millis in stages.millis.items()},
+        )
+        if self.model is None or not prepared.sources:
+            return prepared
+        return _asking(prepared, self.model)
+
+    def _standalone(self, task: Task, turn: Turn | None) -> str:
+        """The question as it is searched. A quick model rewrites it, when it is its turn."""
+        if not task.exchanges or not followup.depends(task.question):
+            return task.question
+        model = self.model
+        if model is not None and not (model.quick and turn is not None and turn()):
+            model = None
+        return followup.standalone(task.question, task.exchanges, model)
+
+    def write(
+        self,
+        prepared: Prepared,
+        publish: Publish,
+        *,
+        seconds: Callable[[], float] = lambda: 0.0,
+        stop: Stop | None = None,
+        turn: Turn = lambda: True,
+    ) -> End:
+        """Answer, publishing sources and text on the way, the text in frames of `seconds`.
+
+        `turn` waits for the model, if there is one.
+        """
+        frames = Frames(publish, self.clock, seconds)
+        return _Answer(self, prepared, publish, frames, stop or Stop()).write(turn)
+
+
+def _asking(prepared: Prepared, model: ChatModel) -> Prepared:
+    """With what the model is asked, if it can be."""
+    task = prepared.task
+    try:
+        built = prompt.build(
+            task.question,
+            prepared.query,
+            prepared.sources,
+            task.exchanges,
+            task.language,
+            model.prompt_tokens(),
+        )
+    except LikeOptError as problem:
+        return msgspec.structs.replace(prepared, problem=problem)
+    key = answer_key(
+        built,
+        [source.citation() for source in prepared.sources],
+        model=model.name,
+        language=task.language,
+        max_tokens=task.max_tokens,
+        temperature=task.temperature,
+        scope=task.scope.collections,
+    )
+    return msgspec.structs.replace(prepared, asked=built, key=key)
 
 
 class _Answer:
     """One answer being written."""
 
     def __init__(
-        self, writer: Writer, task: Task, publish: Callable[[Event], None], frames: Frames
+        self, writer: Writer, prepared: Prepared, publish: Publish, frames: Frames, stop: Stop
     ) -> None:
         self._writer = writer
-        self._task = task
+        self._prepared = prepared
+        self._task = prepared.task
         self._publish = publish
         self._frames = frames
+        self._stop = stop
         self._stages = Stages(writer.clock)
-        self._query = task.question
-        self._found = SearchResponse([], 0)
-        self._sources: list[Source] = []
         self._announced = False
         self._markers = Markers({}, writer.analyser)
 
-    def write(self) -> Written:
-        with self._stages.time("rewrite"):
-            self._query = self._standalone()
-        with self._stages.time("search"):
-            found = self._writer.search(
-                self._task.reader,
-                _shortened(self._query),
-                k=HITS,
-                filters=self._task.filters,
-                sentences=SENTENCES,
-            )
-        for name, millis in found.stages.items():
-            self._stages.add(f"search.{name}", millis)
-        self._found = found
-        asked_in = language_of(self._task.question) if self._writer.model else None
-        self._sources = select(found.hits, asked_in)
-        if self._task.stop.event.is_set():
-            return self._written("stopped", None)
-        if not self._sources:
+    def write(self, turn: Turn) -> End:
+        """See `Writer.write`."""
+        prepared = self._prepared
+        if not prepared.sources:
             return self._not_found()
-        if self._writer.model is None:
-            return self._extract()
-        return self._generate(self._writer.model)
-
-    def _standalone(self) -> str:
-        """The question as it is searched. A quick model rewrites it, when it is its turn."""
-        task, model = self._task, self._writer.model
-        if not task.exchanges or not followup.depends(task.question):
-            return task.question
-        if model is not None and not (model.quick and self._wait()):
-            model = None
-        return followup.standalone(task.question, task.exchanges, model)
+        if prepared.asked is None:
+            problem = prepared.problem
+            return self._extract(error_code=problem.instance_code if problem else None)
+        assert self._writer.model is not None
+        return self._generate(self._writer.model, prepared.asked, turn)
 
     # -- without a model -------------------------------------------------------------------------
 
-    def _not_found(self, error_code: str | None = None) -> Written:
+    def _not_found(self, error_code: str | None = None) -> End:
         """Say so, and name the nearest passages: their reader may see what no rule sees."""
         near = self._nearest()
         self._announce(near)
         self._frames.write(extractive.NOT_FOUND[self._task.language])
         self._doubt()
-        return self._written("complete", "not_found", near, error_code=error_code)
+        return self._end("complete", "not_found", near, error_code=error_code)
 
     def _doubt(self) -> None:
         """Say what could not be looked at."""
-        unread = self._writer.unread(self._task.reader)
-        if said := doubts(self._task.language, self._found.degraded, unread):
+        unread = self._writer.unread(self._task.scope)
+        if said := doubts(self._task.language, self._prepared.found.degraded, unread):
             self._frames.write(f" {said}")
         self._frames.flush()
 
-    def _extract(self, error_code: str | None = None) -> Written:
+    def _extract(self, error_code: str | None = None) -> End:
         """Answer with the documents' sentences; `error_code` says why no model did."""
-        candidates = [one for source in self._sources for one in source.candidates()]
-        chosen = extractive.choose(candidates)
-        if not chosen:
+        text, citations = self._quoted()
+        if not text:
             return self._not_found(error_code)
-        by_number = {source.number: source for source in self._sources}
+        self._announce(citations)
+        self._frames.write(text)
+        self._frames.flush()
+        return self._end("complete", "extractive", citations, error_code=error_code)
+
+    def _quoted(self) -> tuple[str, list[Citation]]:
+        """The documents' sentences that answer best, if any do."""
+        sources = self._prepared.sources
+        chosen = extractive.choose([one for source in sources for one in source.candidates()])
+        by_number = {source.number: source for source in sources}
         numbers = list(dict.fromkeys(one.number for one in chosen))
         if not self._announced:
             # Nobody has seen the numbers yet: count from 1 in the order of the text.
@@ -183,55 +264,41 @@ class _Answer:
             source = msgspec.structs.replace(by_number[number], number=renumbered[number])
             starts = {one.start for one in chosen if one.number == number}
             citations.append(source.citation([s for s in source.sentences if s.start in starts]))
-        self._announce(citations)
-        for piece in extractive.write(
-            [msgspec.structs.replace(one, number=renumbered[one.number]) for one in chosen]
-        ):
-            self._frames.write(piece)
-        self._frames.flush()
-        return self._written("complete", "extractive", citations, error_code=error_code)
+        quoted = [msgspec.structs.replace(one, number=renumbered[one.number]) for one in chosen]
+        return "".join(extractive.write(quoted)), citations
 
     # -- with a model ----------------------------------------------------------------------------
 
-    def _generate(self, model: ChatModel) -> Written:
-        task = self._task
+    def _generate(self, model: ChatModel, asked: prompt.Prompt, turn: Turn) -> End:
+        task, sources = self._task, self._prepared.sources
         try:
-            built = prompt.build(
-                task.question,
-                self._query,
-                self._sources,
-                task.exchanges,
-                task.language,
-                model.prompt_tokens(),
-            )
-            self._announce([source.citation() for source in self._sources])
-            if not self._wait():
-                return self._written("stopped", None)
+            self._announce([source.citation() for source in sources])
+            with self._stages.time("queue"):
+                wanted = turn()
+            if not wanted:
+                return self._end("stopped", None)
             texts = {
                 source.number: f"{source.hit.context}\n{source.hit.text}"
-                for source in self._sources
-                if source.number in built.numbers
+                for source in sources
+                if source.number in asked.numbers
             }
             self._markers = Markers(texts, self._writer.analyser)
-            request = Completion(built.turns, task.max_tokens, task.temperature)
-            self._stream(model.stream(request))
+            self._stream(model.stream(Completion(asked.turns, task.max_tokens, task.temperature)))
         except LikeOptError as error:
-            if task.whole:
-                self._frames.discard()
             if not self._frames.text:
                 return self._extract(error_code=error.instance_code)
             self._frames.flush()
-            return self._written("failed", "generated", self._cited(), error=error)
-        if task.stop.event.is_set():
-            return self._written("stopped", "generated", self._cited())
+            return self._broken(error)
+        if self._stop.event.is_set():
+            return self._end("stopped", "generated", self._cited())
         if prompt.is_not_found(self._frames.text):
             self._doubt()
-            return self._written("complete", "not_found", self._nearest())
-        return self._written("complete", "generated", self._cited())
+            return self._end("complete", "not_found", self._nearest())
+        return self._end("complete", "generated", self._cited())
 
     def _stream(self, stream: TextStream) -> None:
         """Send the model's text on. Raises ModelUnavailable if there is none."""
-        self._task.stop.attach(stream)
+        self._stop.attach(stream)
         clock = self._writer.clock
         started = clock.monotonic()
         first = None
@@ -242,23 +309,30 @@ class _Answer:
                     first = clock.monotonic()
                     self._stages.add("first_token", (first - started) * 1000)
                 self._frames.write(self._markers.feed(piece))
-            broken = self._task.stop.event.is_set()
+            broken = self._stop.event.is_set()
         finally:
             stream.close()
             if first is not None:
                 self._frames.write(self._markers.end(broken=broken))
                 self._stages.add("generate", (clock.monotonic() - first) * 1000)
         self._frames.flush()
-        if first is None and not self._task.stop.event.is_set():
+        if first is None and not self._stop.event.is_set():
             raise ModelUnavailable("The model wrote nothing.", code="model_silent")
 
-    def _wait(self) -> bool:
-        """Wait for one's turn with the model, telling readers the place; false to stop."""
-        ticket = self._task.ticket
-        if ticket is None:
-            return not self._task.stop.event.is_set()
-        with self._stages.time("queue"):
-            return ticket.wait(self._task.stop.event, lambda place: self._publish(Queue(place)))
+    def _broken(self, error: LikeOptError) -> End:
+        """The model died in the middle of its answer."""
+        broken = self._end("failed", "generated", self._cited()).outcome
+        broken = msgspec.structs.replace(broken, error_code=error.instance_code)
+        text, citations = self._quoted()
+        whole = msgspec.structs.replace(
+            broken,
+            content=_stored(text or extractive.NOT_FOUND[self._task.language]),
+            state="complete",
+            kind="extractive" if text else "not_found",
+            model=None,
+            citations=citations if text else self._nearest(),
+        )
+        return End(broken, Failed.of(error), whole)
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -266,40 +340,43 @@ class _Answer:
         """Show the sources, once: a fallback keeps the numbers that readers have seen."""
         if not self._announced:
             self._announced = True
-            found = self._found
-            self._publish(Sources(self._query, citations, found.pending, found.degraded))
+            found = self._prepared.found
+            self._publish(Sources(self._prepared.query, citations, found.pending, found.degraded))
 
     def _nearest(self) -> list[Citation]:
         asked_in = language_of(self._task.question)
-        return [one.citation() for one in nearest(self._sources, self._found.hits, asked_in)]
+        near = nearest(self._prepared.sources, self._prepared.found.hits, asked_in)
+        return [one.citation() for one in near]
 
     def _cited(self) -> list[Citation]:
         used = self._markers.used
-        return [source.citation() for source in self._sources if source.number in used]
+        return [one.citation() for one in self._prepared.sources if one.number in used]
 
-    def _written(
+    def _end(
         self,
         state: State,
         kind: Kind | None,
         citations: list[Citation] | None = None,
         *,
-        error: LikeOptError | None = None,
         error_code: str | None = None,
-    ) -> Written:
+    ) -> End:
         # With an error code, another answer took the place of what the model wrote.
         wrote = "first_token" in self._stages.millis and not error_code
         generated = kind == "generated" or wrote
         outcome = Outcome(
-            content=unicodedata.normalize("NFC", self._frames.text).strip(),
+            content=_stored(self._frames.text),
             state=state,
             kind=kind,
             model=self._writer.model.name if generated and self._writer.model else None,
-            query=self._query if self._query != self._task.question else None,
             stages={name: round(millis, 1) for name, millis in self._stages.millis.items()},
             citations=citations or [],
-            error_code=error.instance_code if error else error_code,
+            error_code=error_code,
         )
-        return Written(outcome, error)
+        return End(outcome)
+
+
+def _stored(text: str) -> str:
+    return unicodedata.normalize("NFC", text).strip()
 
 
 def _shortened(query: str) -> str:

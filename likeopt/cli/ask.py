@@ -49,7 +49,7 @@ def ask(
             last = _show(answer, quiet=as_json)
         except KeyboardInterrupt:
             # What was written so far is kept, as when somebody stops on the page.
-            answer.stop.request()
+            answer.leave()
             _show(answer, quiet=True)
             raise
     if isinstance(last, events.Done):

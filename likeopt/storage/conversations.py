@@ -14,7 +14,7 @@ from likeopt.errors import NotFound
 from likeopt.storage import cursors, revisions
 from likeopt.storage import messages as messages_
 from likeopt.storage.ids import new_id
-from likeopt.storage.messages import Citation, Message
+from likeopt.storage.messages import Citation, Exchange, Message
 from likeopt.storage.reader import Reader
 from likeopt.storage.tables import conversations, messages
 from likeopt.storage.text import clean_line, contains
@@ -32,6 +32,7 @@ __all__ = [
     "get",
     "list_",
     "question_of",
+    "recent",
     "rename",
 ]
 
@@ -147,7 +148,7 @@ def rename(c: sa.Connection, reader: Reader, conversation_id: str, title: str) -
 def delete(c: sa.Connection, reader: Reader, conversation_id: str) -> None:
     """Remove a conversation with its messages and citations; NotFound if it is not the reader's.
 
-    An answer being written in it stops by itself: `messages.keep_alive` tells its writer.
+    An answer being written in it stops by itself: `answers.wanted` tells its writer.
     """
     _own(c, reader, conversation_id)
     c.execute(conversations.delete().where(conversations.c.id == conversation_id))
@@ -166,6 +167,12 @@ def add_question(
     else:
         conversation = _own(c, reader, conversation_id)
     return conversation, messages_.append(c, clock, conversation.id, role="user", content=text)
+
+
+def recent(c: sa.Connection, reader: Reader, conversation_id: str) -> list[Exchange]:
+    """Its last exchanges, which the next question may refer to; NotFound if not the reader's."""
+    _own(c, reader, conversation_id)
+    return messages_.recent(c, reader, conversation_id)
 
 
 def question_of(c: sa.Connection, reader: Reader, message_id: str) -> tuple[Conversation, Message]:

@@ -1,8 +1,8 @@
 """The messages of a conversation: questions, the answers to them, and what the answers cite.
 
-The life of an answer: `start_answer` writes it as streaming; while it is written, `keep_alive`
-saves what there is and proves that its process lives; `finish_answer` sets its final state. An
-answer whose process died is kept alive by nobody, and `abandon_stale` fails it.
+The life of an answer: `start_answer` writes it as streaming; what happens to it from then on, often
+with many others at once, is in `answers`. An answer whose process died is kept alive by nobody, and
+`abandon_stale` fails it.
 """
 
 from typing import Any, Literal
@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from likeopt.clock import Clock
-from likeopt.errors import Conflict, NotFound
+from likeopt.errors import NotFound
 from likeopt.storage import revisions
 from likeopt.storage.ids import new_id
 from likeopt.storage.reader import Reader
@@ -48,7 +48,8 @@ class Message(msgspec.Struct, frozen=True):
 
     `parent_id` is the question that an answer answers. `kind`, `model`, `query` (what was
     searched, if it differs from the question), `stages` (milliseconds) and `error_code` belong to
-    answers. Times are ms since the epoch.
+    answers. `cached_at` is when its text was written, if that was for an earlier question. Times
+    are ms since the epoch.
 
     An answer that cites what its reader may no longer read is shown as failed with the code
     `access_revoked` and without its text, which may repeat it word for word. Nothing of that is
@@ -69,20 +70,21 @@ class Message(msgspec.Struct, frozen=True):
     query: str | None = None
     stages: dict[str, float] = msgspec.field(default_factory=dict)
     error_code: str | None = None
+    cached_at: int | None = None
     citations: list[Citation] = msgspec.field(default_factory=list)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an answer, as `finish_answer` writes it."""
+    """What became of an answer, as `answers.finish` writes it."""
 
     content: str
     state: State
     kind: Kind | None
     model: str | None = None
-    query: str | None = None
     stages: dict[str, float] = msgspec.field(default_factory=dict)
     citations: list[Citation] = msgspec.field(default_factory=list)
     error_code: str | None = None
+    cached_at: int | None = None
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -99,14 +101,14 @@ class Exchange(msgspec.Struct, frozen=True):
 def get(c: sa.Connection, reader: Reader, message_id: str) -> Message:
     """One message with its citations. NotFound unless it is in the reader's conversation."""
     row = c.execute(
-        sa.select(*_columns())
+        sa.select(*columns())
         .join(conversations, conversations.c.id == messages.c.conversation_id)
         .where(messages.c.id == message_id, conversations.c.owner_id == reader.user_id)
     ).one_or_none()
     if row is None:
         raise NotFound("There is no such message.")
     cited, withheld = _citations(c, reader, citations.c.message_id == message_id)
-    return _shown(_message(row, cited.get(message_id, [])), withheld)
+    return _shown(message_of(row, cited.get(message_id, [])), withheld)
 
 
 def of_conversation(c: sa.Connection, reader: Reader, conversation_id: str) -> list[Message]:
@@ -115,13 +117,13 @@ def of_conversation(c: sa.Connection, reader: Reader, conversation_id: str) -> l
     The caller has checked that the conversation is the reader's.
     """
     rows = c.execute(
-        sa.select(*_columns())
+        sa.select(*columns())
         .where(messages.c.conversation_id == conversation_id)
         .order_by(messages.c.created_at)
     ).all()
     here = sa.select(messages.c.id).where(messages.c.conversation_id == conversation_id)
     cited, withheld = _citations(c, reader, citations.c.message_id.in_(here))
-    found = [_shown(_message(row, cited.get(row.id, [])), withheld) for row in rows]
+    found = [_shown(message_of(row, cited.get(row.id, [])), withheld) for row in rows]
     answers: dict[str | None, list[Message]] = {}
     for message in found:
         if message.role == "assistant":
@@ -143,9 +145,15 @@ def out_of_reach(reader: Reader, message_id: sa.ColumnElement[str]) -> sa.Column
 
 
 def recent(
-    c: sa.Connection, reader: Reader, question: Message, *, limit: int = 3
+    c: sa.Connection,
+    reader: Reader,
+    conversation_id: str,
+    *,
+    before: int | None = None,
+    limit: int = 3,
 ) -> list[Exchange]:
-    """The last `limit` exchanges before `question` in its conversation, oldest first.
+    """The last `limit` exchanges of a conversation, oldest first; with `before`, those before a
+    question of that time.
 
     Of several answers to one question the newest counts; questions without one that the reader may
     read are left out.
@@ -156,9 +164,9 @@ def recent(
         sa.select(asked.c.id, asked.c.content, answered.c.content, answered.c.query)
         .join(answered, answered.c.parent_id == asked.c.id)
         .where(
-            asked.c.conversation_id == question.conversation_id,
+            asked.c.conversation_id == conversation_id,
             asked.c.role == "user",
-            asked.c.created_at < question.created_at,
+            sa.true() if before is None else asked.c.created_at < before,
             answered.c.content != "",
             answered.c.state != "streaming",
             ~out_of_reach(reader, answered.c.id),
@@ -173,14 +181,6 @@ def recent(
     return list(newest.values())[:limit][::-1]
 
 
-def stop_requested(c: sa.Connection, message_id: str) -> bool:
-    """Whether an answer should stop: somebody asked, or it is no longer being written at all."""
-    row = c.execute(
-        sa.select(messages.c.stop_requested, messages.c.state).where(messages.c.id == message_id)
-    ).one_or_none()
-    return row is None or row.stop_requested == 1 or row.state != "streaming"
-
-
 # -- writing -------------------------------------------------------------------------------------
 
 
@@ -191,7 +191,7 @@ def append(c: sa.Connection, clock: Clock, conversation_id: str, **values: Any) 
     """
     now = clock.now_ms()
     # First, because it locks the conversation: two writers cannot get the same place.
-    if not _touch(c, conversation_id, now):
+    if not touch(c, conversations.c.id == conversation_id, now):
         raise NotFound("The conversation no longer exists.")
     here = messages.c.conversation_id == conversation_id
     last = c.execute(sa.select(sa.func.max(messages.c.created_at)).where(here)).scalar()
@@ -203,13 +203,20 @@ def append(c: sa.Connection, clock: Clock, conversation_id: str, **values: Any) 
         "updated_at": now,
     } | values
     c.execute(messages.insert().values(row))
+    row.pop("generation", None)
     return Message(**row)
 
 
 def start_answer(
-    c: sa.Connection, clock: Clock, question: Message, *, model: str | None = None
+    c: sa.Connection,
+    clock: Clock,
+    question: Message,
+    *,
+    generation: str | None = None,
+    query: str | None = None,
 ) -> Message:
-    """An empty answer to `question` in state streaming.
+    """An empty answer to `question` in state streaming; of a generation and with what was
+    searched, if that is known and differs.
 
     Raises NotFound if the conversation was deleted meanwhile.
     """
@@ -221,56 +228,9 @@ def start_answer(
         content="",
         state="streaming",
         parent_id=question.id,
-        model=model,
+        generation=generation,
+        query=query,
     )
-
-
-def keep_alive(
-    c: sa.Connection,
-    clock: Clock,
-    message_id: str,
-    content: str,
-    sources: list[Citation] | None = None,
-) -> bool:
-    """Save what is written so far, so that a killed process loses little; false when the answer
-    is no longer being written (deleted, or given up by `abandon_stale`) and should stop.
-
-    `sources`, what it may be made of, come with the first text; later ones leave them as they are.
-    """
-    done = c.execute(
-        messages.update()
-        .where(messages.c.id == message_id, messages.c.state == "streaming")
-        .values(content=content, updated_at=clock.now_ms())
-    )
-    if done.rowcount == 1 and sources:
-        _cite(c, message_id, sources)
-    return done.rowcount == 1
-
-
-def finish_answer(c: sa.Connection, clock: Clock, message_id: str, outcome: Outcome) -> Message:
-    """Write an answer's end with its citations.
-
-    Raises NotFound when it was deleted meanwhile, Conflict when it is not being written.
-    """
-    now = clock.now_ms()
-    values = {
-        name: getattr(outcome, name)
-        for name in ("content", "state", "kind", "model", "query", "error_code")
-    }
-    stages = msgspec.json.encode(outcome.stages).decode()
-    written = c.execute(
-        messages.update()
-        .where(messages.c.id == message_id, messages.c.state == "streaming")
-        .values(values | {"stages": stages, "updated_at": now})
-    )
-    done = c.execute(sa.select(*_columns()).where(messages.c.id == message_id)).one_or_none()
-    if done is None:
-        raise NotFound("The answer no longer exists.")
-    if written.rowcount == 0:
-        raise Conflict("The answer is already finished.")
-    _cite(c, message_id, outcome.citations)
-    _touch(c, done.conversation_id, now)
-    return _message(done, sorted(outcome.citations, key=lambda item: item.number))
 
 
 def request_stop(c: sa.Connection, reader: Reader, message_id: str) -> Message:
@@ -332,15 +292,31 @@ def withhold_for_good(
     )
 
 
+def touch(c: sa.Connection, which: sa.ColumnElement[bool], now: int) -> int:
+    """Something was written in these conversations: they come first in the list. How many."""
+    owners = c.execute(
+        conversations.update()
+        .where(which)
+        .values(updated_at=now)
+        .returning(conversations.c.owner_id)
+    ).scalars()
+    found = list(owners)
+    for owner in set(found):
+        revisions.announce(c, revisions.of_conversations(owner))
+    return len(found)
+
+
 # -- rows ----------------------------------------------------------------------------------------
 
 
-def _columns() -> list[sa.Column[Any]]:
+def columns() -> list[sa.Column[Any]]:
+    """What `message_of` needs of a row."""
     return [messages.c[name] for name in Message.__struct_fields__ if name != "citations"]
 
 
-def _message(row: sa.Row[Any], cited: list[Citation]) -> Message:
-    fields = dict(zip((column.name for column in _columns()), row, strict=True))
+def message_of(row: sa.Row[Any], cited: list[Citation]) -> Message:
+    """A stored message with its citations."""
+    fields = dict(zip((column.name for column in columns()), row, strict=True))
     fields["stages"] = msgspec.json.decode(row.stages or "{}", type=dict[str, float])
     return Message(**fields, citations=cited)
 
@@ -352,33 +328,6 @@ def _shown(message: Message, withheld: set[str]) -> Message:
     return msgspec.structs.replace(
         message, content="", query=None, state="failed", error_code="access_revoked"
     )
-
-
-def _cite(c: sa.Connection, message_id: str, cited: list[Citation]) -> None:
-    """Make these the citations of a message."""
-    c.execute(citations.delete().where(citations.c.message_id == message_id))
-    if not cited:
-        return
-    fields = [name for name in Citation.__struct_fields__ if name != "available"]
-    c.execute(
-        citations.insert(),
-        [
-            {"message_id": message_id} | {name: getattr(item, name) for name in fields}
-            for item in cited
-        ],
-    )
-
-
-def _touch(c: sa.Connection, conversation_id: str, now: int) -> bool:
-    owner = c.execute(
-        conversations.update()
-        .where(conversations.c.id == conversation_id)
-        .values(updated_at=now)
-        .returning(conversations.c.owner_id)
-    ).scalar_one_or_none()
-    if owner is not None:
-        revisions.announce(c, revisions.of_conversations(owner))
-    return owner is not None
 
 
 def _citations(

@@ -309,8 +309,12 @@ messages = Table(
     # JSON object: stage name -> milliseconds.
     Column("stages", Text, nullable=True),
     Column("error_code", String(64), nullable=True),
-    # 1: somebody asked to stop; the generator looks at it between frames.
+    # 1: somebody asked to stop; whoever writes the answer looks four times a second.
     Column("stop_requested", Integer, nullable=False, server_default="0"),
+    # Where its text comes from while it is written; several answers may come from one place.
+    Column("generation", String(64), nullable=True),
+    # When its text was written, if that was for an earlier question.
+    _time("cached_at", nullable=True),
     _time("created_at"),
     _time("updated_at"),
     CheckConstraint("role IN ('user', 'assistant')", name="role"),

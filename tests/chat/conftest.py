@@ -9,6 +9,7 @@ import pytest
 from likeopt.chat.answer import Chat
 from likeopt.chat.broadcast import Broadcast
 from likeopt.chat.events import Delta, Done, Event, Failed
+from likeopt.chat.exchange_files import FileExchange
 from likeopt.chat.writer import Writer
 from likeopt.clock import Clock
 from likeopt.llm.openai import OpenAIChat
@@ -74,7 +75,9 @@ def make_chat(
     def make(*, running: int = 2, waiting: int = 4, timeout: float = 10.0) -> Chat:
         model = OpenAIChat(stub.url, "", "stub", clock=real_clock, timeout=timeout)
         queue = Queue(tmp_path / "queue", running=running, waiting=waiting)
-        return Chat(database, real_clock, Writer(shelf.search, model, real_clock), queue)
+        exchange = FileExchange(tmp_path / "generations")
+        writer = Writer(shelf.search, model, real_clock)
+        return Chat(database, real_clock, writer, queue, exchange)
 
     return make
 

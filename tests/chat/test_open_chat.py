@@ -65,7 +65,7 @@ def test_all_chats_of_a_machine_share_one_queue(
     held = stub.say("First [1].", hold=0)
     first = one.ask(reader, "How many days of annual leave?")
     stub.wait_for_request()
-    second = two.ask(reader, "How many days of annual leave?")
+    second = two.ask(reader, "When does unused leave expire?")
     queue = Queue(config.data_dir / "run" / "queue", running=1, waiting=5)
     assert len(queue.places()) == 2
     held.release()

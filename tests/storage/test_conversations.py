@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
-from likeopt.errors import BadInput, Conflict, NotFound
-from likeopt.storage import access, collections, conversations, documents, groups, messages
+from likeopt.errors import BadInput, NotFound
+from likeopt.storage import access, answers, collections, conversations, documents, groups, messages
 from likeopt.storage.conversations import Conversation, derive_title
 from likeopt.storage.db import Database
 from likeopt.storage.messages import Citation, Message, Outcome
@@ -32,13 +32,21 @@ class Steps:
             lambda c: conversations.add_question(c, self.reader, self.clock, conversation, text)
         )
 
-    def start(self, question: Message) -> Message:
-        return self.db.write(lambda c: messages.start_answer(c, self.clock, question, model="m"))
+    def start(self, question: Message, query: str | None = None) -> Message:
+        return self.db.write(lambda c: messages.start_answer(c, self.clock, question, query=query))
 
     def finish(self, answer: Message, content: str, **more: object) -> Message:
         fields = {"state": "complete", "kind": "generated"} | more
         outcome = Outcome(content=content, **fields)  # type: ignore[arg-type]
-        return self.db.write(lambda c: messages.finish_answer(c, self.clock, answer.id, outcome))
+        times: dict[str, dict[str, float]] = {answer.id: {}}
+        done = self.db.write(lambda c: answers.finish(c, self.clock, times, outcome))
+        return done[answer.id]
+
+    def is_wanted(self, answer: Message) -> bool:
+        return bool(self.db.read(lambda c: answers.wanted(c, [answer.id])))
+
+    def save(self, answer: Message, text: str, sources: list[Citation] | None = None) -> None:
+        self.db.write(lambda c: answers.keep_alive(c, self.clock, [answer.id], text, sources or []))
 
     def exchange(self, question: str, answer: str, conversation: str | None = None) -> str:
         found, asked = self.ask(question, conversation)
@@ -183,9 +191,9 @@ def test_deleting_removes_everything_and_ends_an_answer_in_work(me: Steps) -> No
     assert me.titles() == []
     with pytest.raises(NotFound):
         me.get(conversation.id)
-    assert me.db.read(lambda c: messages.stop_requested(c, answer.id))
-    assert not me.db.write(lambda c: messages.keep_alive(c, me.clock, answer.id, "text"))
-    with pytest.raises(NotFound):
+    assert not me.is_wanted(answer)
+    me.save(answer, "text")
+    with pytest.raises(KeyError):
         me.finish(answer, "text")
     with pytest.raises(NotFound):
         me.start(question)
@@ -208,7 +216,7 @@ def test_for_a_stranger_nothing_of_it_exists(me: Steps, stranger: Steps) -> None
         with pytest.raises(NotFound):
             me.db.write(attempt)
     assert me.titles() == ["secret plans"]
-    assert not me.db.read(lambda c: messages.stop_requested(c, answer.id))
+    assert me.is_wanted(answer)
 
 
 # -- answers -------------------------------------------------------------------------------------
@@ -217,15 +225,18 @@ def test_for_a_stranger_nothing_of_it_exists(me: Steps, stranger: Steps) -> None
 def test_an_answer_is_streaming_until_it_is_finished(me: Steps, clock: FakeClock) -> None:
     conversation, question = me.ask("one")
     answer = me.start(question)
-    assert (answer.state, answer.model, answer.content) == ("streaming", "m", "")
-    assert me.db.write(lambda c: messages.keep_alive(c, clock, answer.id, "half"))
+    assert (answer.state, answer.content) == ("streaming", "")
+    me.save(answer, "half")
     assert me.get(conversation.id).messages[1].content == "half"
-    done = me.finish(answer, "whole", stages={"total": 12.5}, query="one thing", model="m")
+    me.db.write(lambda c: answers.set_generation(c, answer.id, "k-1", "one thing"))
+    assert me.db.read(lambda c: answers.generation_of(c, answer.id)) == "k-1"
+    done = me.finish(answer, "whole", stages={"total": 12.5}, model="m")
     assert me.db.read(lambda c: messages.get(c, me.reader, answer.id)) == done
     assert (done.content, done.state, done.stages) == ("whole", "complete", {"total": 12.5})
     assert (done.query, done.parent_id) == ("one thing", question.id)
-    with pytest.raises(Conflict):
+    with pytest.raises(KeyError):
         me.finish(answer, "twice")
+    assert me.get(conversation.id).messages[1] == done
 
 
 def test_asking_again_finds_the_question_of_an_answer(me: Steps) -> None:
@@ -242,9 +253,9 @@ def test_asking_again_finds_the_question_of_an_answer(me: Steps) -> None:
 def test_a_stop_is_seen_by_the_writer(me: Steps) -> None:
     _, question = me.ask("one")
     answer = me.start(question)
-    assert not me.db.read(lambda c: messages.stop_requested(c, answer.id))
+    assert me.is_wanted(answer)
     me.db.write(lambda c: messages.request_stop(c, me.reader, answer.id))
-    assert me.db.read(lambda c: messages.stop_requested(c, answer.id))
+    assert not me.is_wanted(answer)
     me.finish(answer, "half", state="stopped")
     # Stopping what has ended changes nothing; a question cannot be stopped.
     assert me.db.write(lambda c: messages.request_stop(c, me.reader, answer.id)).state == "stopped"
@@ -257,14 +268,14 @@ def test_an_answer_without_its_process_fails_and_keeps_its_text(
 ) -> None:
     _, question = me.ask("one")
     dead, alive = me.start(question), me.start(question)
-    me.db.write(lambda c: messages.keep_alive(c, clock, dead.id, "half an answ"))
+    me.save(dead, "half an answ")
     clock.advance(20)
-    me.db.write(lambda c: messages.keep_alive(c, clock, alive.id, "going on"))
+    me.save(alive, "going on")
     assert me.db.write(lambda c: messages.abandon_stale(c, clock)) == 1
     failed = me.db.read(lambda c: messages.get(c, me.reader, dead.id))
     assert (failed.state, failed.error_code) == ("failed", "interrupted")
     assert failed.content == "half an answ"
-    with pytest.raises(Conflict):
+    with pytest.raises(KeyError):
         me.finish(dead, "too late")
     assert me.finish(alive, "done").state == "complete"
 
@@ -274,18 +285,19 @@ def test_recent_exchanges_are_the_newest_answers_before_a_question(
 ) -> None:
     id_ = me.exchange("one", "1")
     _, second = me.ask("two", id_)
-    me.finish(me.start(second), "2 bad", query="two of what")
-    me.finish(me.start(second), "2 better", query="two of these")
+    me.finish(me.start(second, query="two of what"), "2 bad")
+    me.finish(me.start(second, query="two of these"), "2 better")
     me.ask("never answered", id_)
     me.exchange("four", "4", id_)
     _, last = me.ask("five", id_)
     me.exchange("six", "6", id_)
-    found = me.db.read(lambda c: messages.recent(c, me.reader, last, limit=2))
+    before = partial(messages.recent, reader=me.reader, conversation_id=id_, before=last.created_at)
+    found = me.db.read(lambda c: before(c, limit=2))
     assert [(one.question, one.answer, one.query) for one in found] == [
         ("two", "2 better", "two of these"),
         ("four", "4", "four"),
     ]
-    everything = me.db.read(lambda c: messages.recent(c, me.reader, last, limit=10))
+    everything = me.db.read(lambda c: before(c, limit=10))
     assert [one.question for one in everything] == ["one", "two", "four"]
 
 
@@ -333,7 +345,19 @@ def test_a_citation_out_of_reach_shows_nothing_of_it(me: Steps) -> None:
     for reader, found in ((blind, 0), (me.reader, 1)):
         listed = me.db.read(partial(conversations.list_, reader=reader, query="repeated"))
         assert len(listed.items) == found
-        assert len(me.db.read(partial(messages.recent, reader=reader, question=later))) == found
+        assert (
+            len(
+                me.db.read(
+                    partial(
+                        messages.recent,
+                        reader=reader,
+                        conversation_id=conversation.id,
+                        before=later.created_at,
+                    )
+                )
+            )
+            == found
+        )
     assert (shown.available, shown.document_name, shown.quote) == (False, "", "")
     again = me.db.read(access.local_reader)
     answer = me.db.read(lambda c: conversations.get(c, again, conversation.id)).messages[1]
@@ -349,8 +373,7 @@ def test_an_answer_being_written_is_withheld_like_a_finished_one(
     answer = me.start(question)
     cited = [citation(document), citation(document, 2)]
     for text in ("Repeat", "Repeated"):
-        assert me.db.write(partial(messages.keep_alive, clock=clock, message_id=answer.id,
-                                   content=text, sources=cited))  # fmt: skip
+        me.save(answer, text, cited)
         cited = []
     blind = Reader(me.reader.user_id, is_admin=True, collections=frozenset())
     shown = me.db.read(lambda c: messages.get(c, blind, answer.id))
@@ -362,7 +385,7 @@ def test_an_answer_being_written_is_withheld_like_a_finished_one(
     assert [one.number for one in mine.citations] == [1, 2]
     # Whoever does not see it may still stop it.
     me.db.write(lambda c: messages.request_stop(c, blind, answer.id))
-    assert me.db.read(lambda c: messages.stop_requested(c, answer.id))
+    assert not me.is_wanted(answer)
     # In the end it cites what it really uses, and no less is withheld if its process dies first.
     done = me.finish(answer, "Repeated [2]", citations=[citation(document, 2)])
     assert me.get(conversation.id).messages[1] == done
@@ -393,7 +416,7 @@ def test_answers_withheld_stay_so_when_the_collection_goes(
     theirs.finish(theirs.start(question), "They merge in May [1]", citations=quoted)
     theirs.finish(theirs.start(question), "Not found", kind="not_found", citations=quoted)
     running = theirs.start(question)
-    database.write(lambda c: messages.keep_alive(c, clock, running.id, "They merge", quoted))
+    database.write(lambda c: answers.keep_alive(c, clock, [running.id], "They merge", quoted))
     theirs.exchange("two", "Of something else", conversation.id)
 
     database.write(lambda c: collections.delete(c, owner, clock, made.id))
@@ -405,7 +428,7 @@ def test_answers_withheld_stay_so_when_the_collection_goes(
         for one in (answer, half):
             assert (one.content, one.state, one.error_code) == ("", "failed", "access_revoked")
         assert theirs.titles("merge") == []
-        with pytest.raises(Conflict):
+        with pytest.raises(KeyError):
             theirs.finish(running, "They merge in May [1]", citations=quoted)
     else:
         assert (answer.content, answer.state) == ("They merge in May [1]", "complete")

@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 from likeopt.accounts import SignedIn
 from likeopt.config import Config
 from likeopt.services import Services
-from likeopt.storage import access, api_keys, collections, groups, links, messages
+from likeopt.storage import access, answers, api_keys, collections, groups, links, messages
 from likeopt.storage import conversations as talks
 from likeopt.web import cookies
 from tests.servers import wait_until
@@ -65,7 +65,7 @@ def _things(services: Services, admin: SignedIn) -> dict[str, str]:
         conversation, question = talks.add_question(c, reader, clock, None, "Why?")
         answer = messages.start_answer(c, clock, question)
         done = messages.Outcome(content="So.", state="complete", kind="extractive")
-        messages.finish_answer(c, clock, answer.id, done)
+        answers.finish(c, clock, {answer.id: {}}, done)
         return {
             "collection_id": collections.create(c, reader, clock, "Private").id,
             "conversation_id": conversation.id,

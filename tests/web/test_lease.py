@@ -9,8 +9,8 @@ import pytest
 from flask import Flask, request
 
 from likeopt.accounts import SignedIn
-from likeopt.chat.broadcast import Broadcast, Stop
-from likeopt.chat.events import Delta, Event, Failed, Numbered, Sources, Start
+from likeopt.chat.broadcast import Broadcast, Log
+from likeopt.chat.events import Delta, Event, Failed, Numbered, Record, Sources, Start
 from likeopt.config import Config
 from likeopt.services import Services
 from likeopt.storage import access, collections, people
@@ -79,12 +79,25 @@ def unshare(services: Services, collection: str) -> None:
     services.db.write(change)
 
 
-def begin(services: Services, lease: Lease) -> tuple[Broadcast, Iterator[Event]]:
+class Answer:
     """An answer being written, and its events as the reader gets them."""
-    broadcast = Broadcast("m", Stop())
-    broadcast.publish(Start("c", "q", "m", "T"))
-    events = broadcast.events(ping=PING, telling=services.watch.telling)
-    return broadcast, said(permitted(events, lease))
+
+    def __init__(self, services: Services, lease: Lease) -> None:
+        reader = services.db.read(access.local_reader)
+        self.broadcast = Broadcast(reader, Start("c", "q", "m", "T"), services.clock)
+        self.log = Log()
+        self.broadcast.attach(self.log, lambda: None)
+        events = self.broadcast.events(ping=PING, telling=services.watch.telling)
+        self.events = said(permitted(events, lease))
+
+    def publish(self, record: Record) -> None:
+        self.log.add(record)
+        self.broadcast.news(record)
+
+
+def begin(services: Services, lease: Lease) -> tuple[Answer, Iterator[Event]]:
+    made = Answer(services, lease)
+    return made, made.events
 
 
 def said(events: Iterator[Numbered | None]) -> Iterator[Event]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from likeopt.errors import ModelUnavailable, NotFound, UnreadableFile
 from likeopt.retrieval.types import Parsed
 from likeopt.storage import (
+    answers,
     conversations,
     documents,
     facts,
@@ -340,7 +341,7 @@ def test_an_answer_whose_process_was_killed_fails_without_anybody_looking(stage:
     stage.restart()
     assert states() == ["streaming", "streaming"]
     stage.clock.advance(20)
-    stage.db.write(lambda c: messages.keep_alive(c, stage.clock, alive.id, "You get"))
+    stage.db.write(lambda c: answers.keep_alive(c, stage.clock, [alive.id], "You get"))
     stage.worker.step()
     assert states() == ["failed", "streaming"]
     stage.clock.advance(20)

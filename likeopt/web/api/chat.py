@@ -30,8 +30,8 @@ _EVENTS = (
     "Events, each with its number as `id`: `start` (ids and title), `queue` (position before a busy"
     " model), `sources` (what was searched, and the passages), `delta` (more text), then `done`"
     " (the message) or `error` (a problem). A comment every 15 s keeps the connection open. After a"
-    " lost connection, GET /api/v1/chat/{message_id}/stream with Last-Event-ID goes on; a second"
-    " `start` means that all is sent again from the first word."
+    " lost connection, GET /api/v1/chat/{message_id}/stream with Last-Event-ID goes on, on any"
+    " server; a second `start` means that what was sent before does not count."
 )
 _STREAM = {sse.MEDIA_TYPE: {"type": "string", "description": _EVENTS}}
 
@@ -118,7 +118,8 @@ def follow(message_id: str) -> Response:
     "/<id:message_id>/stop",
     summary="Stop an answer",
     scope="chat",
-    detail="What is written stays. Stopping a finished answer does nothing.",
+    detail="What is written stays. Stopping a finished answer does nothing, and others who are told"
+    " the same answer are told on.",
     status=202,
     errors=(NotFound,),
 )
@@ -183,8 +184,11 @@ def _frames(events: Iterator[Numbered | None]) -> Iterator[bytes | None]:
             if one is None:
                 yield None
             else:
-                data = _data(one.event, request_id)
-                yield sse.frame(data, event=name_of(one.event), number=one.sequence)
+                # What all readers are told is written down once.
+                if one.frame is None:
+                    data = _data(one.event, request_id)
+                    one.frame = sse.frame(data, event=name_of(one.event), number=one.sequence)
+                yield one.frame
 
     return frames()
 

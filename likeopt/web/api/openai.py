@@ -207,7 +207,7 @@ def _chunks(
             yield sse.frame(head | empty)
         yield sse.frame(DONE)
     finally:
-        broadcast.stop.request()
+        broadcast.leave()
 
 
 def _check_numbers(body: ChatCompletionRequest) -> None:

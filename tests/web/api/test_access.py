@@ -17,7 +17,7 @@ from flask import Flask
 from likeopt.accounts import SignedIn
 from likeopt.config import Config
 from likeopt.services import Services
-from likeopt.storage import access, api_keys, collections, groups, links, messages
+from likeopt.storage import access, answers, api_keys, collections, groups, links, messages
 from likeopt.storage import conversations as talks
 from likeopt.storage.api_keys import SCOPES
 from likeopt.web import cookies
@@ -184,12 +184,8 @@ def world(services: Services) -> World:
         collection = collections.create(c, reader, clock, "Private")
         conversation, question = talks.add_question(c, reader, clock, None, "Why?")
         answer = messages.start_answer(c, clock, question)
-        messages.finish_answer(
-            c,
-            clock,
-            answer.id,
-            messages.Outcome(content="So.", state="complete", kind="extractive"),
-        )
+        done = messages.Outcome(content="So.", state="complete", kind="extractive")
+        answers.finish(c, clock, {answer.id: {}}, done)
         key, _ = api_keys.create(c, clock, owner.user.id, name="k", scopes=["read"])
         invitation, _ = links.create(c, clock, "invite", role="member")
         return {

@@ -11,7 +11,7 @@ from likeopt.chat.answer import Chat
 from likeopt.chat.writer import Writer
 from likeopt.llm.openai import OpenAIChat
 from likeopt.services import Services
-from likeopt.storage import access, conversations, messages
+from likeopt.storage import access, answers, conversations, messages
 from tests.chat.shelf import Shelf
 from tests.stub_openai import StubOpenAI
 from tests.web.conftest import Client, Server, as_stranger
@@ -255,7 +255,7 @@ def test_someone_elses_conversation_does_not_exist(client: Client, services: Ser
         assert refused.json["detail"] == missing.json["detail"]
     kept = services.db.read(lambda c: conversations.get(c, stranger, theirs))
     assert len(kept.messages) == 2
-    assert not services.db.read(lambda c: messages.stop_requested(c, answer))
+    assert services.db.read(lambda c: answers.wanted(c, [answer]))
 
 
 def test_without_an_engine_the_answer_fails_honestly(client: Client, services: Services) -> None:

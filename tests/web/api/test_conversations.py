@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from likeopt.services import Services
-from likeopt.storage import access, conversations, messages
+from likeopt.storage import access, answers, conversations, messages
 from likeopt.storage.messages import Citation, Outcome
 from likeopt.storage.reader import Reader
 from tests.web.conftest import Client, as_stranger
@@ -27,7 +27,7 @@ def hold(services: Services, reader: Reader, question: str, answer: str) -> str:
             stages={"search": 1.5},
             citations=[CITATION],
         )
-        messages.finish_answer(c, services.clock, begun.id, outcome)
+        answers.finish(c, services.clock, {begun.id: {}}, outcome)
         return held.id
 
     return services.db.write(write)

@@ -1,0 +1,70 @@
+"""What an answer depends on, as a key: equal keys, and the same answer is right for both.
+
+Not the version of the library, but the very passages that the model is given: while documents are
+added, an answer whose passages stay the same stays right, and one whose passages changed gets
+another key. Nothing that a reader sees of an answer is left out: names and pages are in it too.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Collection
+
+import msgspec
+
+from likeopt.chat import prompt
+from likeopt.chat.text import Language
+from likeopt.storage.messages import Citation
+
+# Raise it with every change of what an answer is made of, or of how it is written down.
+FORMAT = 1
+
+_spaces = re.compile(r"\s+")
+_end = re.compile(r"[\s?!.,;:。．、！？…~]+$")
+_quotes = str.maketrans({"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "‚": "'"})
+# Words that mean another thing in capitals.
+_names = re.compile(r"\b(?:IT|US|WHO|AIDS|CAN|MAY|UN)\b")
+
+
+def normal(question: str) -> str:
+    """A question without what makes no difference to its answer: case, white space, the form of
+    Unicode and of quotes, and the punctuation at its end.
+
+    Punctuation inside stays, since C++ is not C, and 3.5 is not 35.
+    """
+    text = unicodedata.normalize("NFC", question).translate(_quotes)
+    text = _end.sub("", _spaces.sub(" ", text).strip())
+    if text != text.upper():
+        text = _names.sub(lambda match: f"\0{match[0]}", text)
+    return text.casefold()
+
+
+def answer_key(
+    built: prompt.Prompt,
+    citations: list[Citation],
+    *,
+    model: str,
+    language: Language,
+    max_tokens: int,
+    temperature: float,
+    scope: Collection[str],
+) -> str:
+    """The key of the answer that `model` gives to the prompt: 32 hexadecimal digits.
+
+    `citations` are all sources as they are shown; `scope` the ids of the collections that its
+    reader may read.
+    """
+    parts = [
+        FORMAT,
+        prompt.VERSION,
+        model,
+        language,
+        max_tokens,
+        temperature,
+        sorted(scope),
+        [(turn.role, turn.content) for turn in built.history],
+        built.passages,
+        normal(built.asked),
+        citations,
+    ]
+    return hashlib.blake2b(msgspec.msgpack.encode(parts), digest_size=16).hexdigest()

@@ -1,0 +1,138 @@
+"""Answers while they are written: many at once, since many may have asked the same.
+
+Each function takes one transaction for all the answers it is given, in a number of statements
+that does not depend on how many there are; ROWS at a time keep a transaction short. Lists of ids
+travel as one JSON parameter, so that a statement is compiled once, whatever their number.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from likeopt.clock import Clock
+from likeopt.storage.messages import Citation, Message, Outcome, columns, message_of, touch
+from likeopt.storage.tables import citations, conversations, messages
+
+# Answers that one transaction should write at most: 100 take 15 ms with their citations.
+ROWS = 100
+
+
+def generation_of(c: sa.Connection, message_id: str) -> str | None:
+    """The generation whose text an answer gets, once that is known."""
+    return c.execute(
+        sa.select(messages.c.generation).where(messages.c.id == message_id)
+    ).scalar_one_or_none()
+
+
+def set_generation(
+    c: sa.Connection, message_id: str, generation: str | None, query: str | None
+) -> None:
+    """Say which generation an answer gets its text of, and what was searched for it."""
+    here = messages.c.id == message_id
+    c.execute(messages.update().where(here).values(generation=generation, query=query))
+
+
+def wanted(c: sa.Connection, message_ids: Collection[str]) -> set[str]:
+    """Those that should be written further: nobody asked to stop, and they were neither deleted
+    nor finished."""
+    found = sa.select(messages.c.id).where(
+        messages.c.id.in_(_list(c, message_ids)),
+        messages.c.state == "streaming",
+        messages.c.stop_requested == 0,
+    )
+    return set(c.execute(found).scalars())
+
+
+def keep_alive(
+    c: sa.Connection,
+    clock: Clock,
+    message_ids: Collection[str],
+    content: str,
+    sources: Collection[Citation] = (),
+) -> None:
+    """Save what is written so far of those that are not finished, so that a killed process loses
+    little.
+
+    `sources`, what it may be made of, come with the first text; later ones leave them as they are.
+    """
+    running = sa.and_(
+        messages.c.id.in_(_list(c, message_ids)),
+        messages.c.state == "streaming",
+    )
+    change = messages.update().where(running).values(content=content, updated_at=clock.now_ms())
+    saved = c.execute(change.returning(messages.c.id)).scalars().all()
+    if saved and sources:
+        _cite(c, saved, sources)
+
+
+def finish(
+    c: sa.Connection, clock: Clock, stages: Mapping[str, dict[str, float]], outcome: Outcome
+) -> dict[str, Message]:
+    """Write the end of answers with its citations; returns them by id.
+
+    `stages` has the times of each answer by its id, to which those of the outcome are added. An
+    answer that was deleted or is finished already stays as it is, and is not returned.
+    """
+    now = clock.now_ms()
+    fields = ("content", "state", "kind", "model", "error_code", "cached_at")
+    values: dict[str, Any] = {name: getattr(outcome, name) for name in fields}
+    times = {id_: msgspec.json.encode(outcome.stages | own).decode() for id_, own in stages.items()}
+    given = _map(c, times)
+    rows = c.execute(
+        messages.update()
+        .where(messages.c.id == given.c.key, messages.c.state == "streaming")
+        .values(values | {"stages": given.c.value, "updated_at": now})
+        .returning(*columns())
+    ).all()
+    if not rows:
+        return {}
+    _cite(c, [row.id for row in rows], outcome.citations)
+    here = conversations.c.id.in_(_list(c, {row.conversation_id for row in rows}))
+    touch(c, here, now)
+    cited = sorted(outcome.citations, key=lambda item: item.number)
+    return {row.id: message_of(row, cited) for row in rows}
+
+
+def _cite(c: sa.Connection, message_ids: Collection[str], cited: Collection[Citation]) -> None:
+    """Make these the citations of each of the messages."""
+    c.execute(citations.delete().where(citations.c.message_id.in_(_list(c, message_ids))))
+    names = [name for name in Citation.__struct_fields__ if name != "available"]
+    for one in cited:
+        each = _elements(c, message_ids)
+        columns_ = [citations.c[name] for name in names]
+        values = [
+            sa.literal(getattr(one, name), column.type)
+            for name, column in zip(names, columns_, strict=True)
+        ]
+        c.execute(
+            citations.insert().from_select(
+                ["message_id", *names], sa.select(each.c.value, *values).select_from(each)
+            )
+        )
+
+
+def _list(c: sa.Connection, ids: Collection[str]) -> Any:
+    """A subquery of the given ids."""
+    return sa.select(_elements(c, ids).c.value)
+
+
+def _elements(c: sa.Connection, ids: Collection[str]) -> Any:
+    # In one order everywhere: of two transactions over the same rows one waits, and none fails.
+    given = msgspec.json.encode(sorted(ids)).decode()
+    if c.dialect.name == "sqlite":
+        return sa.func.json_each(given).table_valued(sa.column("value", sa.Text))
+    function = sa.func.json_array_elements_text(sa.cast(sa.literal(given, sa.Text), sa.JSON))
+    return function.table_valued(sa.column("value", sa.Text))
+
+
+def _map(c: sa.Connection, values: Mapping[str, str]) -> Any:
+    """A table of keys and values."""
+    given = msgspec.json.encode(dict(sorted(values.items()))).decode()
+    columns_ = (sa.column("key", sa.Text), sa.column("value", sa.Text))
+    if c.dialect.name == "sqlite":
+        return sa.func.json_each(given).table_valued(*columns_)
+    return sa.func.json_each_text(sa.cast(sa.literal(given, sa.Text), sa.JSON)).table_valued(
+        *columns_
+    )

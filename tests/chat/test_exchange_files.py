@@ -1,0 +1,88 @@
+"""What only files can do to a generation."""
+
+import os
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+
+from likeopt.chat.events import Delta, Restart
+from likeopt.chat.exchange import Alone
+from likeopt.chat.exchange_files import FileExchange
+from tests.chat.test_exchange import END, KEY, OTHER, lead_of, read, seat_of
+
+
+def test_half_a_record_is_nothing(tmp_path: Path) -> None:
+    """A leader was killed in the middle of writing."""
+    here, there = FileExchange(tmp_path), FileExchange(tmp_path)
+    lead = lead_of(here)
+    seat = seat_of(there)
+    lead.append(Delta("a"))
+    lead.close()
+    with (tmp_path / f"{lead.id}.log").open("ab") as file:
+        file.write(b"\x40\x00\x00\x00half")
+    assert seat.read(0) == [Delta("a")]
+    taken = seat_of(here).take_over() if here.join(KEY) else here.enter(KEY)
+    assert taken is not None
+    assert taken.told == [Delta("a")]
+    taken.append(Restart())
+    taken.append(END)
+    assert read(seat, 2) == [Restart(), END]
+
+
+def test_long_records_are_read(tmp_path: Path) -> None:
+    exchange = FileExchange(tmp_path)
+    lead = lead_of(exchange)
+    seat = seat_of(exchange)
+    long = [Delta("x" * 3_000_000), Delta("y" * 700_000), Delta("z" * 700_000)]
+    for record in long:
+        lead.append(record)
+    assert read(seat, 3) == long
+
+
+def test_with_a_full_disk_everybody_goes_on_alone(tmp_path: Path) -> None:
+    exchange = FileExchange(tmp_path)
+    lead = lead_of(exchange)
+    seat = seat_of(exchange)
+    lead.append(Delta("a"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
+    try:
+        lead.append(Delta("b" * 100))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    lead.append(END)
+    assert lead.close_if_deserted(patient=True)
+    assert seat.read(0) == [Delta("a")]
+    taken = seat.take_over()
+    assert taken is not None
+    taken.append(Restart())
+    assert read(seat_of(exchange), 2) == [Delta("a"), Restart()]
+
+
+def test_an_unusable_folder_does_not_keep_anybody_from_an_answer(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    exchange = FileExchange(tmp_path / "file")
+    assert exchange.join(KEY) is None
+    assert isinstance(lead_of(exchange), Alone)
+
+
+def test_what_is_old_is_swept_away_and_what_runs_is_not(tmp_path: Path) -> None:
+    exchange = FileExchange(tmp_path)
+    ended, running = lead_of(exchange), lead_of(exchange, OTHER)
+    ended.append(END)
+    ended.close()
+    for path in tmp_path.iterdir():
+        os.utime(path, (1, 1))
+    lead_of(FileExchange(tmp_path), "a" * 32)
+    assert exchange.seat(ended.id) is None
+    assert exchange.seat(running.id) is not None
+    assert seat_of(exchange, OTHER).id == running.id
+
+
+@pytest.mark.parametrize("name", ["../../x", "", "a" * 200])
+def test_a_key_from_outside_opens_no_file(tmp_path: Path, name: str) -> None:
+    assert FileExchange(tmp_path).seat(f"{name}-0123456789ab") is None
