@@ -78,7 +78,7 @@ class Services:
         find = partial(
             search, self.engine, self.reranker, deadline_ms=self.config.search_deadline_ms
         )
-        return open_chat(self.config, self.db, self.clock, find, self.run)
+        return open_chat(self.config, self.db, self.clock, find, self.run, self.cache)
 
     @cached_property
     def warmer(self) -> Warmer:

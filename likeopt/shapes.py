@@ -78,7 +78,8 @@ class Message(msgspec.Struct, frozen=True):
     """A question (role user) or an answer (role assistant) with what it cites.
 
     `kind` of an answer is generated (by a model), extractive (sentences of the documents) or
-    not_found. `stages` are milliseconds.
+    not_found. `stages` are milliseconds. `cached_at` is when a model wrote it, if that was for an
+    earlier question with the same passages.
     """
 
     id: str
@@ -94,11 +95,13 @@ class Message(msgspec.Struct, frozen=True):
     citations: list[messages.Citation]
     parent_id: str | None
     error_code: str | None
+    cached_at: str | None
 
     @classmethod
     def of(cls, stored: messages.Message) -> "Message":
         """As the API shows it."""
-        return _copy(cls, stored, created_at=rfc3339(stored.created_at))
+        cached_at = None if stored.cached_at is None else rfc3339(stored.cached_at)
+        return _copy(cls, stored, created_at=rfc3339(stored.created_at), cached_at=cached_at)
 
 
 class Conversation(msgspec.Struct, frozen=True):

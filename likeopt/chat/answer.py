@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from likeopt.cache.layered import Cache
 from likeopt.chat.broadcast import (
     PING_SECONDS,
     Broadcast,
@@ -27,8 +28,9 @@ from likeopt.chat.exchange import Exchange, Lead, NoExchange, generation_id
 from likeopt.chat.exchange_files import FileExchange
 from likeopt.chat.follow import follow, start_of
 from likeopt.chat.generation import Generation
+from likeopt.chat.kept import KeptAnswers
 from likeopt.chat.meeting import Meeting
-from likeopt.chat.rows import Rows, broken, so_far
+from likeopt.chat.rows import Rows, broken, last_event, so_far
 from likeopt.chat.text import Language, clean_question, language_of
 from likeopt.chat.writer import Prepared, Search, Task, Writer
 from likeopt.clock import Clock
@@ -67,15 +69,18 @@ class Chat:
         writer: Writer,
         queue: Queue | None = None,
         exchange: Exchange | None = None,
+        cache: Cache | None = None,
         *,
         max_tokens: int = 512,
     ) -> None:
-        """`queue` stands before the writer's model, through `exchange` its answers are shared with
-        other processes; `max_tokens` is the longest answer."""
+        """`queue` stands before the writer's model; through `exchange` its answers are shared with
+        other processes while they are written, through `cache` afterwards. `max_tokens` is the
+        longest answer."""
         self._db = db
         self._clock = clock
         self._writer = writer
         self._queue = queue
+        self._kept = KeptAnswers(cache, clock)
         self._max_tokens = max_tokens
         self._broadcasts = Broadcasts(clock)
         self._rows = Rows(db, clock)
@@ -193,12 +198,12 @@ class Chat:
         else:
             generation = self._place(prepared, fresh=fresh)
         try:
-            asker = self._asker(task, find, generation, prepared, whole=whole)
+            asker = self._asker(task, find, generation, prepared, whole=whole, begun=begun)
         except BaseException:
             generation.forget()
             raise
-        asker.begun = begun
-        self._attach(asker, generation, prepared.stages if prepared else {})
+        if asker.final is None:
+            self._attach(asker, generation, prepared.stages if prepared else {})
         return asker
 
     def _begin_later(
@@ -254,30 +259,44 @@ class Chat:
         prepared: Prepared | None,
         *,
         whole: bool,
+        begun: float | None = None,
     ) -> Broadcast:
         """Store the question and the beginning of its answer; or its end, if that is known."""
-        reader, clock = task.reader, self._clock
+        clock = self._clock
         if find is None:
             now = clock.now_ms()
             answer = Message(new_id(clock), "", "assistant", "", "streaming", now, now)
             start = Start("", "", answer.id, "")
-            asker = Broadcast(reader, start, clock, answer=answer, whole=whole)
-        else:
-            running = generation if generation and generation.log.end is None else None
+            asker = Broadcast(task.reader, start, clock, answer=answer, whole=whole)
+            self._broadcasts.open(asker)
+            return asker
+        end = generation.log.end if generation else None
+        stages = dict(prepared.stages) if prepared else {}
+        if begun is not None:
+            stages["total"] = round((clock.monotonic() - begun) * 1000, 1)
 
-            def store(c: Any) -> Start:
-                conversation, question = find(c)
-                made = messages.start_answer(
-                    c,
-                    clock,
-                    question,
-                    generation=running.id if running else None,
-                    query=_query(prepared) if prepared else None,
-                )
-                return Start(conversation.id, question.id, made.id, conversation.title)
+        def store(c: Any) -> tuple[Start, Message | None]:
+            conversation, question = find(c)
+            made = messages.start_answer(
+                c,
+                clock,
+                question,
+                generation=generation.id if generation and not end else None,
+                query=_query(prepared) if prepared else None,
+            )
+            told = (
+                answers.finish(c, clock, {made.id: stages}, end.outcome)[made.id] if end else None
+            )
+            return Start(conversation.id, question.id, made.id, conversation.title), told
 
-            asker = Broadcast(reader, self._db.write(store), clock, whole=whole)
+        start, told = self._db.write(store)
+        asker = Broadcast(task.reader, start, clock, whole=whole)
+        asker.begun = asker.begun if begun is None else begun
         self._broadcasts.open(asker)
+        if generation and end and told:
+            asker.attach(generation.log, lambda: None)
+            asker.finish(last_event(told, end.failed), generation.until)
+            self._broadcasts.close(asker)
         return asker
 
     def _attach(self, asker: Broadcast, generation: Generation, stages: dict[str, float]) -> None:
@@ -299,6 +318,9 @@ class Chat:
             told: list[Record] = []
             return _over(self._writer.write(prepared, told.append), told)
         key = secrets.token_hex(16) if fresh else prepared.key
+        if kept := self._kept.get(key):
+            repeated: list[Record] = []
+            return _over(self._writer.repeat(prepared, kept, repeated.append), repeated)
         lead = None
         generation = self._meeting.join(prepared, key)
         if generation is None:
@@ -326,19 +348,14 @@ class Chat:
             if lead.told:
                 generation.catch_up(lead.told)
                 publish(Restart())
-            ticket = ticket or (self._queue.enter() if self._queue else None)
-            taken, stop = ticket, generation.stop
-            end = self._writer.write(
-                generation.prepared,
-                publish,
-                seconds=self._broadcasts.frame_seconds,
-                stop=stop,
-                turn=lambda: (
-                    taken.wait(stop.event, lambda place: publish(Position(place)))
-                    if taken
-                    else not stop.event.is_set()
-                ),
-            )
+            # Somebody may have come to the end between our look and our lead.
+            if kept := self._kept.get(generation.key):
+                end = self._writer.repeat(generation.prepared, kept, publish)
+            else:
+                ticket = ticket or (self._queue.enter() if self._queue else None)
+                end = self._written(generation, publish, ticket)
+                if generation.key == generation.prepared.key:
+                    self._kept.put(generation.key, end)
         except LikeOptError as raised:
             error = raised
         except Exception:  # outermost handler of this thread or greenlet
@@ -350,6 +367,25 @@ class Chat:
                 ticket.leave()
             publish(end or broken(generation.log, error))
             self._meeting.end(generation, lead)
+
+    def _written(
+        self, generation: Generation, publish: Callable[[Record], None], ticket: Ticket | None
+    ) -> End:
+        assert generation.prepared is not None
+        stop = generation.stop
+
+        def turn() -> bool:
+            if ticket is None:
+                return not stop.event.is_set()
+            return ticket.wait(stop.event, lambda place: publish(Position(place)))
+
+        return self._writer.write(
+            generation.prepared,
+            publish,
+            seconds=self._broadcasts.frame_seconds,
+            stop=stop,
+            turn=turn,
+        )
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -442,7 +478,9 @@ def _unread(c: Any, reader: Reader) -> int:
     return now.queued + sum(job.kind == "index" for job in now.running) + now.pending_words
 
 
-def open_chat(config: Config, db: Database, clock: Clock, search: Search, run: Run) -> Chat:
+def open_chat(
+    config: Config, db: Database, clock: Clock, search: Search, run: Run, cache: Cache | None = None
+) -> Chat:
     """The chat that the settings describe.
 
     `search` is `likeopt.retrieval.search.search` with its client and reranker bound; `run` is
@@ -459,4 +497,4 @@ def open_chat(config: Config, db: Database, clock: Clock, search: Search, run: R
     queue = Queue(folder / "queue", running=running, waiting=config.llm_queue) if model else None
     exchange = FileExchange(folder / "generations") if model else None
     writer = Writer(search, model, clock, lambda reader: db.read(lambda c: _unread(c, reader)))
-    return Chat(db, clock, writer, queue, exchange, max_tokens=config.llm_max_tokens)
+    return Chat(db, clock, writer, queue, exchange, cache, max_tokens=config.llm_max_tokens)

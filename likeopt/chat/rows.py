@@ -66,6 +66,10 @@ class Rows:
         self, askers: list[Broadcast], outcome: Outcome, failed: Failed | None
     ) -> list[Final]:
         stages = {one.message_id: self._stages(one) for one in askers if one.answer is None}
+        if not stages:
+            return [
+                last_event(_unstored(one, outcome, self._stages(one)), failed) for one in askers
+            ]
         try:
             stored = self._db.write(lambda c: answers.finish(c, self._clock, stages, outcome))
         except LikeOptError as error:
@@ -75,13 +79,11 @@ class Rows:
         for asker in askers:
             message = stored.get(asker.message_id)
             if asker.answer is not None:
-                message = _unstored(asker.answer, outcome, self._stages(asker))
+                message = _unstored(asker, outcome, self._stages(asker))
             if message is None:
                 finals.append(self._elsewhere(asker))
-            elif failed:
-                finals.append(msgspec.structs.replace(failed, message=message))
             else:
-                finals.append(Done(message))
+                finals.append(last_event(message, failed))
         return finals
 
     def _stages(self, asker: Broadcast) -> dict[str, float]:
@@ -163,9 +165,15 @@ def broken(log: Log, error: LikeOptError) -> End:
     return End(outcome, Failed.of(error))
 
 
-def _unstored(answer: Message, outcome: Outcome, stages: dict[str, float]) -> Message:
+def last_event(message: Message, failed: Failed | None) -> Final:
+    """How an answer ends, once that is stored."""
+    return msgspec.structs.replace(failed, message=message) if failed else Done(message)
+
+
+def _unstored(asker: Broadcast, outcome: Outcome, stages: dict[str, float]) -> Message:
+    assert asker.answer is not None
     fields = msgspec.structs.asdict(outcome) | {"stages": outcome.stages | stages}
-    return msgspec.structs.replace(answer, **fields)
+    return msgspec.structs.replace(asker.answer, **fields)
 
 
 def _slices(askers: list[Broadcast]) -> Iterator[list[Broadcast]]:

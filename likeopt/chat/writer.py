@@ -21,6 +21,7 @@ from likeopt.chat.citations import Markers
 from likeopt.chat.doubts import doubts
 from likeopt.chat.events import Delta, End, Failed, Sources
 from likeopt.chat.frames import Frames, Stop
+from likeopt.chat.kept import Kept
 from likeopt.chat.key import answer_key
 from likeopt.chat.sources import Source, nearest, select
 from likeopt.chat.text import Language, language_of
@@ -167,6 +168,11 @@ class Writer:
         frames = Frames(publish, self.clock, seconds)
         return _Answer(self, prepared, publish, frames, stop or Stop()).write(turn)
 
+    def repeat(self, prepared: Prepared, kept: Kept, publish: Publish) -> End:
+        """Answer with what was kept under the key of the task; doubts are today's."""
+        frames = Frames(publish, self.clock, lambda: 0.0)
+        return _Answer(self, prepared, publish, frames, Stop()).repeat(kept)
+
 
 def _asking(prepared: Prepared, model: ChatModel) -> Prepared:
     """With what the model is asked, if it can be."""
@@ -295,6 +301,22 @@ class _Answer:
             self._doubt()
             return self._end("complete", "not_found", self._nearest())
         return self._end("complete", "generated", self._cited())
+
+    def repeat(self, kept: Kept) -> End:
+        """See `Writer.repeat`."""
+        sources = [source.citation() for source in self._prepared.sources]
+        self._announce(sources)
+        if kept.kind == "not_found":
+            # In its own words, without what could not be looked at then.
+            self._frames.write(extractive.NOT_FOUND[self._task.language])
+            self._doubt()
+            cited = self._nearest()
+        else:
+            self._frames.write(kept.text)
+            cited = [one for one in sources if one.number in kept.used]
+        end = self._end("complete", kept.kind, cited)
+        known = msgspec.structs.replace(end.outcome, model=kept.model, cached_at=kept.at)
+        return End(known)
 
     def _stream(self, stream: TextStream) -> None:
         """Send the model's text on. Raises ModelUnavailable if there is none."""

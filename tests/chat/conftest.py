@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import pytest
 
+from likeopt.cache.layered import Cache
 from likeopt.chat.answer import Chat
 from likeopt.chat.broadcast import Broadcast
 from likeopt.chat.events import Delta, Done, Event, Failed
@@ -72,12 +73,14 @@ def make_chat(
 ) -> Callable[..., Chat]:
     """A chat with the stub as its model; `running` and `waiting` bound its queue."""
 
-    def make(*, running: int = 2, waiting: int = 4, timeout: float = 10.0) -> Chat:
+    def make(
+        *, running: int = 2, waiting: int = 4, timeout: float = 10.0, cache: Cache | None = None
+    ) -> Chat:
         model = OpenAIChat(stub.url, "", "stub", clock=real_clock, timeout=timeout)
         queue = Queue(tmp_path / "queue", running=running, waiting=waiting)
         exchange = FileExchange(tmp_path / "generations")
         writer = Writer(shelf.search, model, real_clock)
-        return Chat(database, real_clock, writer, queue, exchange)
+        return Chat(database, real_clock, writer, queue, exchange, cache)
 
     return make
 

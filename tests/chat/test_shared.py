@@ -202,7 +202,7 @@ def test_a_model_that_fails_gives_all_the_same(
 
 def test_stopping_only_leaves(two: tuple[Chat, Chat], stub: StubOpenAI, reader: Reader) -> None:
     here, there = two
-    held = stub.say("You get 15 days [1]. ", "And more [2].", hold=1)
+    held = stub.say("You get 15 days [1]. ", "And more [1].", hold=1)
     leader, mate, far = here.ask(reader, QUESTION), here.ask(reader, QUESTION), None
     far = there.ask(reader, QUESTION)
     for one in (leader, mate, far):
@@ -216,7 +216,7 @@ def test_stopping_only_leaves(two: tuple[Chat, Chat], stub: StubOpenAI, reader: 
         assert (message.state, message.content) == ("stopped", "You get 15 days [1]")
         assert [cited.number for cited in message.citations] == [1]
     held.release()
-    assert last(mate).content == "You get 15 days [1]. And more [2]."
+    assert last(mate).content == "You get 15 days [1]. And more [1]."
     assert not stub.requests[0].gone.is_set()
 
 
@@ -224,7 +224,7 @@ def test_when_the_last_one_leaves_the_model_stops(
     two: tuple[Chat, Chat], stub: StubOpenAI, reader: Reader
 ) -> None:
     here, there = two
-    stub.say("You get 15 days [1].", " And more [2].", hold=1)
+    stub.say("You get 15 days [1].", " And more [1].", hold=1)
     first, far = here.ask(reader, QUESTION), there.ask(reader, QUESTION)
     for one in (first, far):
         until(Delta, one)

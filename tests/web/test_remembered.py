@@ -7,7 +7,7 @@ import pytest
 
 from likeopt.config import Config
 from likeopt.services import Services
-from likeopt.storage import access, conversations, jobs, messages
+from likeopt.storage import access, answers, conversations, jobs, messages
 from likeopt.storage.db import Database
 from likeopt.storage.reader import Reader
 from likeopt.storage.watch import Watch
@@ -97,7 +97,7 @@ def test_what_grows_by_itself_is_not_remembered(
     begun = services.db.write(begin)
     path = f"{CONVERSATIONS}/{begun.conversation_id}"
     assert client.get(path).json["messages"][1]["content"] == ""
-    services.db.write(lambda c: messages.keep_alive(c, services.clock, begun.id, "In Se"))
+    services.db.write(lambda c: answers.keep_alive(c, services.clock, [begun.id], "In Se"))
     assert client.get(path).json["messages"][1]["content"] == "In Se"
 
 

@@ -1,0 +1,52 @@
+"""Answers that a model has given, for the next one who asks the same of the same passages.
+
+Their key says all that they depend on (see `key`), so they never grow stale: a changed passage has
+another key. What is kept is the text alone; sources and doubts are always today's.
+"""
+
+import msgspec
+
+from likeopt.cache.layered import Cache
+from likeopt.chat.events import End
+from likeopt.clock import Clock
+from likeopt.storage.messages import Kind
+
+# The name of this use of the cache. What nobody asked for in a week makes room.
+USE = "answers"
+KEEP_SECONDS = 7 * 86_400.0
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """An answer. `used` are the numbers of the sources that `text` cites; `at` is when it was
+    written, in ms since the epoch."""
+
+    text: str
+    kind: Kind
+    model: str
+    used: list[int]
+    at: int
+
+
+class KeptAnswers:
+    """See the module. Without a cache, nothing is kept."""
+
+    def __init__(self, cache: Cache | None, clock: Clock) -> None:
+        self._cache = cache
+        self._clock = clock
+
+    def get(self, key: str) -> Kept | None:
+        """What a model has answered under this key."""
+        if self._cache is None:
+            return None
+        kept = self._cache.get(self._cache.key(USE, key), Kept)
+        return kept if isinstance(kept, Kept) else None
+
+    def put(self, key: str, end: End) -> None:
+        """Keep an answer, if a model wrote it to its end just now."""
+        outcome = end.outcome
+        whole = outcome.state == "complete" and outcome.cached_at is None
+        if self._cache is None or not whole or outcome.model is None or outcome.kind is None:
+            return
+        used = [one.number for one in outcome.citations]
+        kept = Kept(outcome.content, outcome.kind, outcome.model, used, self._clock.now_ms())
+        self._cache.set(self._cache.key(USE, key), kept, ttl=KEEP_SECONDS)

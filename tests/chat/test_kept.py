@@ -1,0 +1,159 @@
+"""Answers given again: as fresh ones are told, never stale, and said to be of an earlier time."""
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+import pytest
+
+from likeopt.cache.layered import Cache
+from likeopt.chat.answer import Chat
+from likeopt.chat.events import Delta, Done, Sources, Start
+from likeopt.clock import Clock
+from likeopt.config import Config
+from likeopt.services import Services
+from likeopt.storage import messages
+from likeopt.storage.db import Database
+from likeopt.storage.reader import Reader
+from tests.chat.conftest import events, failure, last, only, text_of
+from tests.chat.shelf import Shelf
+from tests.stub_openai import StubOpenAI
+
+QUESTION = "How many days of annual leave?"
+
+
+@pytest.fixture
+def cache(config: Config, reader: Reader) -> Iterator[Cache]:
+    services = Services(msgspec.structs.replace(config, cache="memory,disk"))
+    services.prepare()
+    yield services.cache
+    services.close()
+
+
+@pytest.fixture
+def chat(make_chat: Callable[..., Chat], cache: Cache) -> Chat:
+    return make_chat(cache=cache)
+
+
+def test_a_question_asked_again_costs_no_call_and_looks_the_same(
+    chat: Chat, make_chat: Callable[..., Chat], cache: Cache, stub: StubOpenAI,
+    database: Database, reader: Reader, real_clock: Clock,
+) -> None:  # fmt: skip
+    stub.say("You get 15 days [1].")
+    before = real_clock.now_ms()
+    fresh = events(chat.ask(reader, QUESTION))
+    first = only(Done, fresh).message
+    assert first.cached_at is None
+    for one in (chat, make_chat(cache=cache)):
+        told = events(one.ask(reader, " how many days of ANNUAL leave"))
+        assert [type(event) for event in told] == [Start, Sources, Delta, Done]
+        assert only(Sources, told).citations == only(Sources, fresh).citations
+        assert text_of(told) == text_of(fresh)
+        message = only(Done, told).message
+        assert message.id != first.id
+        assert (message.content, message.kind, message.model) == (
+            first.content, first.kind, first.model,
+        )  # fmt: skip
+        assert message.citations == first.citations
+        assert message.cached_at is not None
+        assert before <= message.cached_at <= real_clock.now_ms()
+        stages = message.stages
+        assert {"search", "total"} <= stages.keys()
+        assert "generate" not in stages
+        assert database.read(lambda c, m=message: messages.get(c, reader, m.id)) == message  # type: ignore[misc]
+    assert len(stub.requests) == 1
+    # For clients that keep the conversation themselves, too.
+    assert last(chat.reply(reader, QUESTION, [])).cached_at == message.cached_at
+
+
+def test_asking_again_gives_a_new_answer_and_is_not_kept(
+    chat: Chat, stub: StubOpenAI, reader: Reader
+) -> None:
+    stub.say("You get 15 days [1].")
+    first = last(chat.ask(reader, QUESTION))
+    stub.say("Fifteen [1].")
+    again = last(chat.regenerate(reader, first.id))
+    assert (again.content, again.cached_at) == ("Fifteen [1].", None)
+    assert last(chat.ask(reader, QUESTION)).content == first.content
+    assert len(stub.requests) == 2
+
+
+def test_a_changed_passage_is_answered_anew_and_another_document_is_not(
+    chat: Chat, stub: StubOpenAI, shelf: Shelf, reader: Reader
+) -> None:
+    stub.say("You get 15 days [1].")
+    first = last(chat.ask(reader, QUESTION))
+    # A document that the answer is not made of leaves it right.
+    shelf.add("parking.md", "Visitors park behind the building.")
+    assert last(chat.ask(reader, QUESTION)).cached_at is not None
+    shelf.add("new.md", "From May on there are 20 days of annual leave.")
+    stub.say("Twenty days [2].")
+    changed = last(chat.ask(reader, QUESTION))
+    assert changed.cached_at is None
+    assert changed.content != first.content
+
+
+@pytest.mark.parametrize("change", ["rename", "page", "version"])
+def test_whatever_a_reader_sees_of_a_source_is_part_of_the_key(
+    chat: Chat, stub: StubOpenAI, shelf: Shelf, reader: Reader, change: str
+) -> None:
+    stub.say("You get 15 days [1].")
+    last(chat.ask(reader, QUESTION))
+    hit = shelf._hits[0]
+    changes = {
+        "rename": ("document_name", "x.pdf"),
+        "page": ("page", 9),
+        "version": ("version_id", 9),
+    }
+    setattr(hit, *changes[change])
+    stub.say("Anew [1].")
+    assert last(chat.ask(reader, QUESTION)).content == "Anew [1]."
+
+
+@pytest.mark.parametrize("way", ["rights", "language", "length", "temperature", "words"])
+def test_what_else_an_answer_depends_on_is_part_of_the_key(
+    chat: Chat, stub: StubOpenAI, reader: Reader, way: str
+) -> None:
+    stub.say("You get 15 days [1].")
+    last(chat.reply(reader, QUESTION, []))
+    stub.say("Anew [1].")
+    more = msgspec.structs.replace(reader, collections=reader.collections | {"secret"})
+    asked = {
+        "rights": lambda: chat.ask(more, QUESTION),
+        "language": lambda: chat.ask(reader, QUESTION, language="ko"),
+        "length": lambda: chat.reply(reader, QUESTION, [], max_tokens=50),
+        "temperature": lambda: chat.reply(reader, QUESTION, [], temperature=0.5),
+        "words": lambda: chat.ask(reader, "How many days of annual leave? C++"),
+    }
+    assert last(asked[way]()).content == "Anew [1]."
+
+
+def test_what_was_not_found_is_remembered_without_its_doubts(
+    chat: Chat, stub: StubOpenAI, reader: Reader
+) -> None:
+    chat._writer.unread = lambda _: 1
+    stub.say("I don't know from these documents: none of them answers this question.")
+    first = last(chat.ask(reader, "Does annual leave include birthdays?"))
+    assert "1 file is still being read" in first.content
+    chat._writer.unread = lambda _: 0
+    again = last(chat.ask(reader, "Does annual leave include birthdays?"))
+    assert (again.kind, again.citations) == ("not_found", first.citations)
+    assert "still being read" not in again.content
+    assert again.cached_at is not None
+    assert len(stub.requests) == 1
+
+
+def test_only_whole_answers_of_a_model_are_kept(
+    chat: Chat, stub: StubOpenAI, reader: Reader
+) -> None:
+    stub.fail(500, {})
+    assert last(chat.ask(reader, QUESTION)).kind == "extractive"
+    stub.say("You get", " 15", drop=1)
+    failure(chat.ask(reader, QUESTION))
+    stub.say("You get ", "15", hold=1)
+    stopped = chat.ask(reader, QUESTION)
+    next(one for one in stopped.events() if one and isinstance(one.event, Delta))
+    chat.stop(reader, stopped.message_id)
+    assert last(stopped).state == "stopped"
+    stub.say("You get 15 days [1].")
+    answer = last(chat.ask(reader, QUESTION))
+    assert (answer.content, answer.cached_at) == ("You get 15 days [1].", None)
