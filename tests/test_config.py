@@ -43,6 +43,16 @@ def test_a_guest_may_not_come_from_elsewhere(others: dict[str, str]) -> None:
             ["host:6379", "http://host", "redis://"],
         ),
         (
+            "CACHE",
+            ["", "memory", "disk, memory", "memory,disk"],
+            ["Memory", "memory,memory", "files", "redis", "memcached"],
+        ),
+        (
+            "MEMCACHED_SERVERS",
+            ["", "10.0.0.5:11211, [::1]:11211", "cache.example.org:11211", "/run/memcached.sock"],
+            ["10.0.0.5", "http://host:11211", "host:port", "a:1 b:2"],
+        ),
+        (
             "PUBLIC_URL",
             ["https://chat.example.org", "http://10.0.0.1:8080", "https://[::1]:8443"],
             ["chat.example.org", "https://chat.example.org/", "https://a.b/c", "ftp://a.b"],

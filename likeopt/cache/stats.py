@@ -34,7 +34,7 @@ _ROW_BYTES = _NAME_BYTES + 8 * _NUMBERS
 _ROWS = 128
 _FILE_BYTES = _ROWS * _ROW_BYTES
 # In a file's name, so that another version's files are left alone.
-_FORMAT = f"1-{_ROW_BYTES}"
+FORMAT = f"1-{_ROW_BYTES}"
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,7 +153,7 @@ class Stats:
             os.ftruncate(self._file, _FILE_BYTES)
             mapped = mmap.mmap(self._file, _FILE_BYTES)
             # Under this name others look at it: by now it is locked.
-            path.rename(path.with_suffix(f".{_FORMAT}"))
+            path.rename(path.with_suffix(f".{FORMAT}"))
         except OSError:
             # A full disk: this process counts for itself.
             return memoryview(mmap.mmap(-1, _FILE_BYTES))
@@ -167,9 +167,9 @@ def read(folder: Path) -> list[Totals]:
     live: list[_Numbers] = []
     with (folder / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        kept = folder / f"ended.{_FORMAT}"
+        kept = folder / f"ended.{FORMAT}"
         ended, gone = _kept(kept), []
-        for path in folder.glob(f"*-*.{_FORMAT}"):
+        for path in folder.glob(f"*-*.{FORMAT}"):
             with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
                 try:
                     # The kernel lets go of a dead process's lock.

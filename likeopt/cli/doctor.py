@@ -1,5 +1,7 @@
 """`likeopt doctor`: what works, what does not, and what to do about it."""
 
+from itertools import chain
+
 import click
 
 from likeopt.cli.output import Exit, print_json
@@ -16,10 +18,12 @@ def doctor(environment: Environment, as_json: bool) -> int:
 
     Exit code 1 means that something is broken; what to do stands below it.
     """
+    from likeopt.cli import cache_checks
     from likeopt.cli.checks import examine
 
     found = []
-    for check in examine(environment.config(), environment.variables):
+    config = environment.config()
+    for check in chain(examine(config, environment.variables), cache_checks.layers(config)):
         found.append(check)
         if not as_json:
             status = click.style(f"{check.status:4}", fg=COLOURS[check.status])

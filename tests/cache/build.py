@@ -44,7 +44,9 @@ class Built:
         self._find = find
         self._made: list[Any] = []
 
-    def layer(self, name: str, stats: Stats, *, max_bytes: int = 64 * MIB) -> Layer:
+    def layer(
+        self, name: str, stats: Stats, *, max_bytes: int = 64 * MIB, tenant: str = TENANT
+    ) -> Layer:
         layer: Layer
         match name:
             case "memory":
@@ -53,21 +55,33 @@ class Built:
                 folder = self.folder / "cache"
                 layer = DiskLayer(folder, max_bytes, self.clock, stats, lambda work: work())
             case "redis":
-                layer = RedisLayer(self._find("redis"), TENANT)
+                layer = RedisLayer(self._find("redis"), tenant)
             case "memcached":
-                layer = MemcachedLayer(self._find("memcached"), TENANT, self.clock)
+                layer = MemcachedLayer(self._find("memcached"), tenant, self.clock)
             case _:
                 raise ValueError(name)
         self._made.append(layer)
         return layer
 
-    def cache(self, names: str, *, tags: Tags | None = None, spread: float = 0.5) -> Cache:
+    def cache(
+        self,
+        names: str,
+        *,
+        tags: Tags | None = None,
+        spread: float = 0.5,
+        max_bytes: int = 64 * MIB,
+        tenant: str = TENANT,
+        stats: Stats | None = None,
+    ) -> Cache:
         """A cache as another process would have it: only shared layers are the same."""
-        stats = Stats(None)
-        guards = [Guard([self.layer(name, stats)], self.clock, stats) for name in names.split(",")]
+        stats = stats or Stats(None)
+        made = [
+            self.layer(name, stats, max_bytes=max_bytes, tenant=tenant) for name in names.split(",")
+        ]
+        guards = [Guard([layer], self.clock, stats) for layer in made]
         cache = Cache(
             guards,
-            tenant=TENANT,
+            tenant=tenant,
             clock=self.clock,
             tags=tags or LocalTags(),
             stats=stats,

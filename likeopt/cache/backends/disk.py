@@ -12,7 +12,9 @@ import logging
 import os
 import secrets
 import sqlite3
+import weakref
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -54,9 +56,8 @@ _File = tuple[int, int]
 
 
 class _Open(NamedTuple):
-    """A connection, the process that made it, and the file that it is of."""
+    """A connection, and the file that it is of."""
 
-    pid: int
     file: _File | None
     connection: sqlite3.Connection
 
@@ -76,8 +77,11 @@ class DiskLayer:
         self._stats = stats
         self._run = run
         self._idle: list[_Open] = []
-        # Of parents: closing them here would remove a log that is in use there.
-        self._inherited: list[_Open] = []
+        self._used: list[_Open] = []
+        self._pid = os.getpid()
+        # What was in use when this process was forked; see `_after_fork`.
+        self._barred: list[_Open] = []
+        os.register_at_fork(before=partial(_before_fork, weakref.ref(self)))
 
     def get(self, key: str) -> bytes | None:
         """See `Layer`."""
@@ -147,9 +151,9 @@ class DiskLayer:
 
     def close(self) -> None:
         """See `Layer`."""
-        idle, self._idle = self._idle, []
-        for held in idle:
-            if held.pid == os.getpid():
+        if self._pid == os.getpid():
+            idle, self._idle = self._idle, []
+            for held in idle:
                 held.connection.close()
 
     def _make_room(self, c: sqlite3.Connection) -> list[str]:
@@ -182,6 +186,11 @@ class DiskLayer:
     def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on a connection; once more on a new file if this one turns out damaged."""
 
+        if self._pid != os.getpid():
+            self._after_fork()
+        if self._barred:
+            raise LayerFailed("forked while it was in use")
+
         def unit() -> T:
             try:
                 seen = self._present()
@@ -202,17 +211,21 @@ class DiskLayer:
         return done
 
     def _on(self, file: _File | None, work: Callable[[sqlite3.Connection], T]) -> T:
-        held = self._take(file) or _Open(os.getpid(), file, _connect(self._link.resolve()))
+        held = self._take(file) or _Open(file, _connect(self._link.resolve()))
+        self._used.append(held)
         try:
             done = work(held.connection)
         except BaseException:
             held.connection.close()
             raise
-        if len(self._idle) < _IDLE:
-            self._idle.append(held)
         else:
-            held.connection.close()
-        return done
+            if len(self._idle) < _IDLE:
+                self._idle.append(held)
+            else:
+                held.connection.close()
+            return done
+        finally:
+            self._used.remove(held)
 
     def _take(self, file: _File | None) -> _Open | None:
         """An idle connection to `file`; those to others are let go."""
@@ -221,12 +234,17 @@ class DiskLayer:
                 held = self._idle.pop()
             except IndexError:
                 return None
-            if held.pid != os.getpid():
-                self._inherited.append(held)
-            elif held.file == file:
+            if held.file == file:
                 return held
-            else:
-                held.connection.close()
+            held.connection.close()
+
+    def _after_fork(self) -> None:
+        """SQLite's locks do not survive a fork, and a child that opens a file which it has
+        inherited open can damage it (sqlite.org/howtocorrupt.html, 2.6). `_before_fork` has closed
+        what was idle; if something was in use by a thread, this child does without the layer."""
+        # Kept: closing them here would remove the log that the parent uses.
+        self._barred = [*self._used, *self._idle]
+        self._used, self._idle, self._pid = [], [], os.getpid()
 
     def _present(self) -> _File | None:
         try:
@@ -251,6 +269,11 @@ class DiskLayer:
             temporary = self._folder / f"{new.stem}.link"
             temporary.symlink_to(new.name)
             temporary.replace(self._link)
+
+
+def _before_fork(layer: "weakref.ref[DiskLayer]") -> None:
+    if (found := layer()) is not None:
+        found.close()
 
 
 def _connect(path: Path) -> sqlite3.Connection:

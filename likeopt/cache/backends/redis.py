@@ -4,6 +4,7 @@ Redis bounds itself: `maxmemory` with `volatile-ttl`, under which what expires f
 sessions, which last for weeks, stay (docs/caching.md).
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,19 +24,14 @@ _STEP = 1000
 
 
 class RedisLayer:
-    """See `Layer`. The client's pool is thread-safe and notices a fork by itself."""
+    """See `Layer`."""
 
     name = "redis"
 
     def __init__(self, url: str, tenant: str) -> None:
+        self._url = url
         self._tenant = tenant
-        # Nothing connects before the first command, and none is sent twice: a miss is cheaper.
-        self.client: Any = redis.Redis.from_url(
-            url,
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._made = self._connect()
 
     def get(self, key: str) -> bytes | None:
         """See `Layer`."""
@@ -83,6 +79,25 @@ class RedisLayer:
     def close(self) -> None:
         """See `Layer`."""
         self.client.close()
+
+    @property
+    def client(self) -> Any:
+        """The client of this process."""
+        made = self._made
+        if made[0] != os.getpid():
+            # The client notices a fork by itself, but not that a thread held its lock then.
+            made = self._made = self._connect()
+        return made[1]
+
+    def _connect(self) -> tuple[int, Any]:
+        # Nothing connects before the first command, and none is sent twice: a miss is cheaper.
+        client = redis.Redis.from_url(
+            self._url,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+        return os.getpid(), client
 
     def _scan(self, use: str | None) -> Iterator[tuple[list[bytes], list[int]]]:
         """Keys, a few at a time, and the bytes kept under each."""
