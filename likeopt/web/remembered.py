@@ -54,7 +54,8 @@ def respond(
     stamp = found.watch.stamp(*(counter.format(user=user) for counter in remembered.until))
     if stamp is None:
         return _response(_body(view(**arguments)))
-    wanted = found.cache.key(USE, name, user, arguments, stamp)
+    # As JSON, for msgpack has no number beyond 64 bits, and anybody may ask for a page of as many.
+    wanted = found.cache.key(USE, name, user, _encode(arguments), stamp)
     kept = found.cache.get(wanted, _Body, layers=LAYERS)
     if kept:
         return _response(kept)

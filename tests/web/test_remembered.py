@@ -46,6 +46,12 @@ def reads(services: Services, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
+def test_a_number_of_any_size_is_refused_and_no_error(client: Client, services: Services) -> None:
+    assert services.watch.stamp("library") is not None
+    for limit in (10**30, -(10**30), 2**64, 0):
+        assert client.get(f"{CONVERSATIONS}?limit={limit}").status_code == 400
+
+
 def test_asked_twice_read_once(client: Client, services: Services, reads: list[str]) -> None:
     reader = services.db.read(access.local_reader)
     hold(services, reader, "Where is the office?", "In Seoul [1].")
