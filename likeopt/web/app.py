@@ -10,7 +10,7 @@ from werkzeug.wrappers import Request, Response
 from likeopt.config import Config
 from likeopt.monitoring.log import Write, line_writer
 from likeopt.services import Services
-from likeopt.web import auth, context, cors, errors, limits, origin, pages, refusals
+from likeopt.web import auth, compression, context, cors, errors, limits, origin, pages, refusals
 from likeopt.web.api.audit import audit
 from likeopt.web.api.caches import caches
 from likeopt.web.api.chat import chat
@@ -76,6 +76,7 @@ def create_app(
     origin.install(app, config)
     auth.install(app, services)
     errors.install(app)
+    compression.install(app)
     limits.install(app, config, services.clock)
     refusals.install(app, services.clock)
     install_provider(app, services)
