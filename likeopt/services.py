@@ -78,7 +78,10 @@ class Services:
         find = partial(
             search, self.engine, self.reranker, deadline_ms=self.config.search_deadline_ms
         )
-        return open_chat(self.config, self.db, self.clock, find, self.run, self.cache)
+        return open_chat(self.config, self.db, self.clock, find, self.run, self.cache, self._vector)
+
+    def _vector(self, question: str) -> bytes:
+        return self.engine.embed([question]).vectors[0]
 
     @cached_property
     def warmer(self) -> Warmer:

@@ -79,7 +79,7 @@ class Message(msgspec.Struct, frozen=True):
 
     `kind` of an answer is generated (by a model), extractive (sentences of the documents) or
     not_found. `stages` are milliseconds. `cached_at` is when a model wrote it, if that was for an
-    earlier question with the same passages.
+    earlier question with the same passages; `cached_question` is that one, if it had other words.
     """
 
     id: str
@@ -96,6 +96,7 @@ class Message(msgspec.Struct, frozen=True):
     parent_id: str | None
     error_code: str | None
     cached_at: str | None
+    cached_question: str | None
 
     @classmethod
     def of(cls, stored: messages.Message) -> "Message":

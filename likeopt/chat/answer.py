@@ -28,9 +28,10 @@ from likeopt.chat.exchange import Exchange, Lead, NoExchange, generation_id
 from likeopt.chat.exchange_files import FileExchange
 from likeopt.chat.follow import follow, start_of
 from likeopt.chat.generation import Generation
-from likeopt.chat.kept import KeptAnswers
+from likeopt.chat.kept import Kept, KeptAnswers
 from likeopt.chat.meeting import Meeting
 from likeopt.chat.rows import Rows, broken, last_event, so_far
+from likeopt.chat.similar import Embed, SimilarAnswers
 from likeopt.chat.text import Language, clean_question, language_of
 from likeopt.chat.writer import Prepared, Search, Task, Writer
 from likeopt.clock import Clock
@@ -62,7 +63,7 @@ _Find = Callable[[Any], tuple[Conversation, Message]]
 class Chat:
     """Questions, answers and their readers, in one process. Thread-safe."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (what a chat is made of; called in one place)
         self,
         db: Database,
         clock: Clock,
@@ -71,16 +72,18 @@ class Chat:
         exchange: Exchange | None = None,
         cache: Cache | None = None,
         *,
+        embed: Embed | None = None,
         max_tokens: int = 512,
     ) -> None:
         """`queue` stands before the writer's model; through `exchange` its answers are shared with
-        other processes while they are written, through `cache` afterwards. `max_tokens` is the
-        longest answer."""
+        other processes while they are written, through `cache` afterwards; with `embed`, also with
+        who asks the same in other words. `max_tokens` is the longest answer."""
         self._db = db
         self._clock = clock
         self._writer = writer
         self._queue = queue
         self._kept = KeptAnswers(cache, clock)
+        self._similar = SimilarAnswers(cache, self._kept, embed) if cache and embed else None
         self._max_tokens = max_tokens
         self._broadcasts = Broadcasts(clock)
         self._rows = Rows(db, clock)
@@ -318,7 +321,7 @@ class Chat:
             told: list[Record] = []
             return _over(self._writer.write(prepared, told.append), told)
         key = secrets.token_hex(16) if fresh else prepared.key
-        if kept := self._kept.get(key):
+        if kept := self._known(prepared, key, fresh=fresh):
             repeated: list[Record] = []
             return _over(self._writer.repeat(prepared, kept, repeated.append), repeated)
         lead = None
@@ -331,6 +334,17 @@ class Chat:
         elif ticket:
             ticket.leave()
         return generation
+
+    def _known(self, prepared: Prepared, key: str, *, fresh: bool) -> Kept | None:
+        """What a model has answered to the same, or, if that is wanted, in other words."""
+        kept = self._kept.get(key)
+        if kept is None and self._similar and not fresh:
+            kept = self._similar.find(prepared)
+        return kept
+
+    def _keep(self, prepared: Prepared, end: End) -> None:
+        if self._kept.put(prepared.key, end) and self._similar:
+            self._similar.add(prepared)
 
     def _lead(self, generation: Generation, lead: Lead, ticket: Ticket | None = None) -> None:
         """Write an answer to its end, whatever happens: its readers wait for the last event."""
@@ -355,7 +369,7 @@ class Chat:
                 ticket = ticket or (self._queue.enter() if self._queue else None)
                 end = self._written(generation, publish, ticket)
                 if generation.key == generation.prepared.key:
-                    self._kept.put(generation.key, end)
+                    self._keep(generation.prepared, end)
         except LikeOptError as raised:
             error = raised
         except Exception:  # outermost handler of this thread or greenlet
@@ -479,12 +493,18 @@ def _unread(c: Any, reader: Reader) -> int:
 
 
 def open_chat(
-    config: Config, db: Database, clock: Clock, search: Search, run: Run, cache: Cache | None = None
+    config: Config,
+    db: Database,
+    clock: Clock,
+    search: Search,
+    run: Run,
+    cache: Cache | None = None,
+    embed: Embed | None = None,
 ) -> Chat:
     """The chat that the settings describe.
 
-    `search` is `likeopt.retrieval.search.search` with its client and reranker bound; `run` is
-    where work that blocks belongs.
+    `search` is `likeopt.retrieval.search.search` with its client and reranker bound, `embed` makes
+    a question's vector; `run` is where work that blocks belongs.
     """
     model: ChatModel | None = None
     running = config.llm_concurrency or _ENDPOINT_CONCURRENCY
@@ -497,4 +517,6 @@ def open_chat(
     queue = Queue(folder / "queue", running=running, waiting=config.llm_queue) if model else None
     exchange = FileExchange(folder / "generations") if model else None
     writer = Writer(search, model, clock, lambda reader: db.read(lambda c: _unread(c, reader)))
-    return Chat(db, clock, writer, queue, exchange, cache, max_tokens=config.llm_max_tokens)
+    similar = embed if config.semantic_cache else None
+    most = config.llm_max_tokens
+    return Chat(db, clock, writer, queue, exchange, cache, embed=similar, max_tokens=most)

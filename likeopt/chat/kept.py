@@ -18,13 +18,14 @@ KEEP_SECONDS = 7 * 86_400.0
 
 class Kept(msgspec.Struct, frozen=True):
     """An answer. `used` are the numbers of the sources that `text` cites; `at` is when it was
-    written, in ms since the epoch."""
+    written, in ms since the epoch; `question` is what was asked then, if it had other words."""
 
     text: str
     kind: Kind
     model: str
     used: list[int]
     at: int
+    question: str | None = None
 
 
 class KeptAnswers:
@@ -41,12 +42,13 @@ class KeptAnswers:
         kept = self._cache.get(self._cache.key(USE, key), Kept)
         return kept if isinstance(kept, Kept) else None
 
-    def put(self, key: str, end: End) -> None:
-        """Keep an answer, if a model wrote it to its end just now."""
+    def put(self, key: str, end: End) -> bool:
+        """Keep an answer, if a model wrote it to its end just now; says whether it did."""
         outcome = end.outcome
         whole = outcome.state == "complete" and outcome.cached_at is None
         if self._cache is None or not whole or outcome.model is None or outcome.kind is None:
-            return
+            return False
         used = [one.number for one in outcome.citations]
         kept = Kept(outcome.content, outcome.kind, outcome.model, used, self._clock.now_ms())
         self._cache.set(self._cache.key(USE, key), kept, ttl=KEEP_SECONDS)
+        return True

@@ -74,7 +74,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """A task with what its answer will be made of.
 
     `asked` is what a model is asked; without one none is needed, or `problem` says why none can
-    be. `key` is equal for tasks whose answers can be the same. `stages` are milliseconds.
+    be. `key` is equal for tasks whose answers can be the same, `model` who writes them. `stages`
+    are milliseconds.
     """
 
     task: Task
@@ -84,6 +85,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     stages: dict[str, float]
     asked: prompt.Prompt | None = None
     key: str = ""
+    model: str = ""
     problem: LikeOptError | None = None
 
 
@@ -197,7 +199,7 @@ def _asking(prepared: Prepared, model: ChatModel) -> Prepared:
         temperature=task.temperature,
         scope=task.scope.collections,
     )
-    return msgspec.structs.replace(prepared, asked=built, key=key)
+    return msgspec.structs.replace(prepared, asked=built, key=key, model=model.name)
 
 
 class _Answer:
@@ -315,7 +317,9 @@ class _Answer:
             self._frames.write(kept.text)
             cited = [one for one in sources if one.number in kept.used]
         end = self._end("complete", kept.kind, cited)
-        known = msgspec.structs.replace(end.outcome, model=kept.model, cached_at=kept.at)
+        known = msgspec.structs.replace(
+            end.outcome, model=kept.model, cached_at=kept.at, cached_question=kept.question
+        )
         return End(known)
 
     def _stream(self, stream: TextStream) -> None:

@@ -164,6 +164,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             " `/run/memcached.sock`; needs the extra `memcached`."
         ),
     ] = ""
+    semantic_cache: Annotated[
+        bool,
+        _help(
+            "Give the answer to an earlier question to one that says the same in other words and"
+            " finds the same passages. Read docs/caching.md first: 1.4 % of near misses passed."
+        ),
+    ] = False
     cache_warm: Annotated[
         int,
         _help(

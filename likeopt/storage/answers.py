@@ -76,7 +76,7 @@ def finish(
     answer that was deleted or is finished already stays as it is, and is not returned.
     """
     now = clock.now_ms()
-    fields = ("content", "state", "kind", "model", "error_code", "cached_at")
+    fields = ("content", "state", "kind", "model", "error_code", "cached_at", "cached_question")
     values: dict[str, Any] = {name: getattr(outcome, name) for name in fields}
     times = {id_: msgspec.json.encode(outcome.stages | own).decode() for id_, own in stages.items()}
     given = _map(c, times)

@@ -48,8 +48,8 @@ class Message(msgspec.Struct, frozen=True):
 
     `parent_id` is the question that an answer answers. `kind`, `model`, `query` (what was
     searched, if it differs from the question), `stages` (milliseconds) and `error_code` belong to
-    answers. `cached_at` is when its text was written, if that was for an earlier question. Times
-    are ms since the epoch.
+    answers. `cached_at` is when its text was written, if that was for an earlier question;
+    `cached_question` is that one, if it had other words. Times are ms since the epoch.
 
     An answer that cites what its reader may no longer read is shown as failed with the code
     `access_revoked` and without its text, which may repeat it word for word. Nothing of that is
@@ -71,6 +71,7 @@ class Message(msgspec.Struct, frozen=True):
     stages: dict[str, float] = msgspec.field(default_factory=dict)
     error_code: str | None = None
     cached_at: int | None = None
+    cached_question: str | None = None
     citations: list[Citation] = msgspec.field(default_factory=list)
 
 
@@ -85,6 +86,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     citations: list[Citation] = msgspec.field(default_factory=list)
     error_code: str | None = None
     cached_at: int | None = None
+    cached_question: str | None = None
 
 
 class Exchange(msgspec.Struct, frozen=True):

@@ -315,6 +315,8 @@ messages = Table(
     Column("generation", String(64), nullable=True),
     # When its text was written, if that was for an earlier question.
     _time("cached_at", nullable=True),
+    # That question, if it had other words.
+    Column("cached_question", Text, nullable=True),
     _time("created_at"),
     _time("updated_at"),
     CheckConstraint("role IN ('user', 'assistant')", name="role"),
