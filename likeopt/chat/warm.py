@@ -14,7 +14,7 @@ from typing import Any
 from likeopt.chat.answer import Chat
 from likeopt.chat.events import Failed
 from likeopt.clock import Clock
-from likeopt.errors import Busy, LikeOptError
+from likeopt.errors import Busy, Conflict, LikeOptError
 from likeopt.storage import access, asked, jobs, revisions
 from likeopt.storage.asked import Asked
 from likeopt.storage.db import Database
@@ -45,11 +45,11 @@ class Warmer:
         threading.Thread(target=lambda: self._follow(count), daemon=True).start()
 
     def begin(self, count: int) -> int:
-        """Warm `count` questions now, detached; returns how many there are. Busy while that is
+        """Warm `count` questions now, detached; returns how many there are. Conflict while that is
         being done."""
         lock = self._take()
         if lock is None:
-            raise Busy("Questions are being asked ahead just now.", retry_after=10.0)
+            raise Conflict("Questions are being asked ahead just now.")
         found = self._most(count)
 
         def work() -> None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from likeopt.chat.answer import Chat
 from likeopt.chat.warm import Warmer
 from likeopt.clock import Clock
-from likeopt.errors import Busy
+from likeopt.errors import Conflict
 from likeopt.storage import asked, conversations, revisions
 from likeopt.storage.db import Database
 from likeopt.storage.reader import Reader
@@ -70,7 +70,7 @@ def test_not_twice_at_once(
 ) -> None:
     other = Warmer(database, real_clock, chat, warmer._path)
     held = warmer._take()
-    with pytest.raises(Busy):
+    with pytest.raises(Conflict):
         other.begin(1)
     held.close()
     assert other.begin(1) == 1

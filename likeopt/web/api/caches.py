@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from likeopt.cache.guard import Cleared
 from likeopt.cache.stats import Totals
-from likeopt.errors import BadInput, Busy, EngineUnavailable, NotFound
+from likeopt.errors import BadInput, Conflict, EngineUnavailable, NotFound
 from likeopt.retrieval.types import EngineUse, Remembered
 from likeopt.storage import revisions
 from likeopt.web.context import note, services
@@ -179,7 +179,7 @@ def clear_caches(query: ClearQuery) -> ClearedCaches:
     body=WarmUp,
     returns=Warming,
     status=202,
-    errors=(Busy,),
+    errors=(Conflict,),
     example="--json '{}'",
 )
 def warm_caches(body: WarmUp) -> Warming:
