@@ -54,4 +54,6 @@ test("a first paint or a page over its budget fails the build", async () => {
   expect(await build({ initial: 100_000, chunk: 10 })).toEqual([
     expect.stringMatching(/Over budget. page\..*\.js/),
   ]);
+  const own = { initial: 100_000, chunk: 10, parts: { page: 100_000 } };
+  expect(await build(own)).toEqual([]);
 });

@@ -1,4 +1,5 @@
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
+import { bodyOf, endSharing, forgetReads, ifNoneMatch, share } from "./reads";
 import type { SessionState } from "./types";
 
 /** The only door to the server: every request has a signal, every failure is an `ApiError`. */
@@ -10,6 +11,11 @@ const SESSION = "/api/v1/session";
  * and a 401 to anything takes `user` away.
  */
 export const session = signal<SessionState | undefined>(undefined);
+
+effect(() => {
+  session.value?.user?.id;
+  forgetReads();
+});
 
 /** RFC 9457 problem details as the server sends them. */
 export interface Problem {
@@ -119,7 +125,10 @@ async function send(path: string, options: Options): Promise<Response> {
   const { signal, method = "GET", json } = options;
   const headers = { Accept: "application/json", ...options.headers };
   const init: RequestInit = { method, signal, headers };
-  if (method !== "GET") Object.assign(headers, csrfHeader());
+  if (method !== "GET") {
+    Object.assign(headers, csrfHeader());
+    endSharing();
+  }
   if (json !== undefined) {
     init.body = JSON.stringify(json);
     Object.assign(headers, { "Content-Type": "application/json" });
@@ -131,7 +140,8 @@ async function send(path: string, options: Options): Promise<Response> {
     if (signal.aborted) throw signal.reason;
     throw ApiError.from(error);
   }
-  if (!response.ok) throw ApiError.fromProblem(await problemOf(response), response.status);
+  if (!response.ok && response.status !== 304)
+    throw ApiError.fromProblem(await problemOf(response), response.status);
   return response;
 }
 
@@ -152,15 +162,30 @@ export async function request<T>(path: string, options: Options): Promise<T> {
   }
 }
 
-async function ask<T>(path: string, options: Options): Promise<T> {
+function ask<T>(path: string, options: Options): Promise<T> {
+  const { signal, method = "GET" } = options;
+  if (method !== "GET") return exchange(path, options);
+  return share(path, signal, (shared) =>
+    exchange<T>(path, { ...options, headers: ifNoneMatch(path), signal: shared }),
+  );
+}
+
+async function exchange<T>(path: string, options: Options): Promise<T> {
+  const { method = "GET" } = options;
   const signal = AbortSignal.any([options.signal, AbortSignal.timeout(TIMEOUT_MS)]);
-  const response = await open(path, { ...options, signal }).catch((error) => {
+  try {
+    const response = await open(path, { ...options, signal });
+    if (method === "GET") return await bodyOf<T>(path, response);
+    const text = await response.text();
+    return (text ? JSON.parse(text) : undefined) as T;
+  } catch (error) {
     throw error instanceof DOMException && error.name === "TimeoutError"
       ? ApiError.from(error)
       : error;
-  });
-  const text = await response.text();
-  return (text ? JSON.parse(text) : undefined) as T;
+  } finally {
+    // A read that began while this was on its way may have seen either state.
+    if (method !== "GET") endSharing();
+  }
 }
 
 export async function problemOf(response: Response): Promise<Problem> {

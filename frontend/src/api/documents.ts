@@ -1,4 +1,5 @@
 import { ApiError, csrfHeader, type Problem, request, withQuery, withSession } from "./client";
+import { endSharing } from "./reads";
 import type { Document, DocumentState, Page, TextPage } from "./types";
 
 const BASE = "/api/v1/documents";
@@ -82,6 +83,7 @@ function sendForm(
 ): Promise<Document> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
+    endSharing();
     const xhr = new XMLHttpRequest();
     xhr.open("POST", BASE);
     const headers = { Accept: "application/json", ...csrfHeader() };
@@ -95,6 +97,7 @@ function sendForm(
     xhr.onload = () => {
       const { items } = (xhr.response ?? {}) as Partial<Uploaded>;
       const [item] = items ?? [];
+      endSharing();
       if (item?.document) resolve(item.document);
       else reject(ApiError.fromProblem(item?.problem ?? xhr.response ?? {}, xhr.status));
     };

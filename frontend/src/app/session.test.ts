@@ -1,4 +1,4 @@
-import { afterAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import { request, session } from "../api/client";
 import { json, serve } from "../api/fake-server";
 import type { SessionState } from "../api/types";
@@ -110,17 +110,16 @@ test("members, administrators and guests are told apart", () => {
 });
 
 test("a server that cannot be reached at the start is a problem, later it is not", async () => {
-  serve(
-    () => Promise.reject(new TypeError("offline")),
-    json(KIM),
-    () => Promise.reject(new TypeError("offline")),
-  );
+  const offline = () => Promise.reject(new TypeError("offline"));
+  vi.spyOn(navigator, "onLine", "get").mockReturnValue(false);
+  serve(offline, json(KIM), offline);
   await loadSession();
   expect(problem.value?.code).toBe("offline");
   await loadSession();
   expect(problem.value).toBeUndefined();
   await loadSession();
   expect(problem.value).toBeUndefined();
+  vi.restoreAllMocks();
 });
 
 test("losing access is noticed by all who keep something", async () => {

@@ -45,11 +45,13 @@ export const en = {
 
   // States
   loading: "Loading…",
+  notRefreshed: (why: string) => `${why} What you see may be old.`,
   retry: "Try again",
   cancel: "Cancel",
   close: "Close",
   save: "Save",
   copy: "Copy",
+  copyCode: "Copy code",
   copied: "Copied.",
   notCopied: "The browser did not allow copying.",
   offline: "You are offline. What you see may be old; it is updated as soon as you are back.",

@@ -39,11 +39,13 @@ export const ko: Messages = {
   embeddingLine: (passages) => `문단 ${n(passages)}개의 의미를 분석하는 중…`,
 
   loading: "불러오는 중…",
+  notRefreshed: (why) => `${why} 보이는 내용이 오래되었을 수 있습니다.`,
   retry: "다시 시도",
   cancel: "취소",
   close: "닫기",
   save: "저장",
   copy: "복사",
+  copyCode: "코드 복사",
   copied: "복사했습니다.",
   notCopied: "브라우저가 복사를 허용하지 않았습니다.",
   offline:

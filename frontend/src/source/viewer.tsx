@@ -3,8 +3,8 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { t } from "../i18n";
 import { countCharacters } from "../lib/text";
 import { Icon } from "../ui/icon";
-import { Panel } from "../ui/panel";
-import { around, type Passage, type Shown, SourceText } from "./text";
+import { Shown } from "../ui/panel";
+import { around, type Passage, type Shown as ShownText, SourceText } from "./text";
 import "./source.css";
 
 /** A document's text with a passage marked. Give it a `key` that changes with the passage. */
@@ -15,28 +15,29 @@ export function Viewer({ passage }: { passage: Passage }): JSX.Element {
     source.begin();
     return () => source.shown.abort();
   }, []);
-  const { data, error, loading } = source.shown.state.value;
-  if (error) return <Panel error={error} retry={() => source.begin()} />;
-  if (!data) return <Panel loading={loading} />;
   const turn = (step: () => Promise<void>) => async () => {
     await step();
     top.current?.scrollIntoView({ block: "nearest" });
   };
   return (
-    <div class="viewer" ref={top}>
-      <Pages
-        shown={data}
-        previous={turn(() => source.previous())}
-        next={turn(() => source.next())}
-      />
-      {data.changed && (
-        <div class="notice" role="status">
-          <p>{t.value.sourceChanged}</p>
-          <blockquote>{passage.quote}</blockquote>
+    <Shown of={source.shown}>
+      {(data) => (
+        <div class="viewer" ref={top}>
+          <Pages
+            shown={data}
+            previous={turn(() => source.previous())}
+            next={turn(() => source.next())}
+          />
+          {data.changed && (
+            <div class="notice" role="status">
+              <p>{t.value.sourceChanged}</p>
+              <blockquote>{passage.quote}</blockquote>
+            </div>
+          )}
+          <Text key={data.page.start} shown={data} passage={passage} />
         </div>
       )}
-      <Text key={data.page.start} shown={data} passage={passage} />
-    </div>
+    </Shown>
   );
 }
 
@@ -45,7 +46,7 @@ function Pages({
   previous,
   next,
 }: {
-  shown: Shown;
+  shown: ShownText;
   previous: () => void;
   next: () => void;
 }) {
@@ -79,7 +80,7 @@ function Pages({
   );
 }
 
-function Text({ shown, passage }: { shown: Shown; passage: Passage }): JSX.Element {
+function Text({ shown, passage }: { shown: ShownText; passage: Passage }): JSX.Element {
   const mark = useRef<HTMLElement>(null);
   const [before, inside, after] = around(shown, passage);
   useEffect(() => {

@@ -1,6 +1,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import type { ApiError } from "../api/client";
 import { explain, t } from "../i18n";
+import type { Resource } from "../lib/resource";
 import { Icon, type IconName } from "./icon";
 import "./panel.css";
 
@@ -9,6 +10,8 @@ interface Props {
   error?: ApiError | undefined;
   retry?: () => void;
   loading?: boolean;
+  /** A few lines in a column, not the middle of a page. */
+  compact?: boolean | undefined;
   icon?: IconName;
   title?: string;
   body?: string;
@@ -17,10 +20,11 @@ interface Props {
 
 /** What stands where content is missing: it is loading, it failed, or there is none. */
 export function Panel(props: Props): JSX.Element {
-  const { error, retry, loading, icon, title, body, action } = props;
+  const { error, retry, loading, compact, icon, title, body, action } = props;
+  const look = compact ? "panel compact" : "panel";
   if (loading) {
     return (
-      <div class="panel" role="status">
+      <div class={`${look} loading`} role="status">
         <span class="spinner" />
         <p class="panel-body">{t.value.loading}</p>
       </div>
@@ -29,7 +33,7 @@ export function Panel(props: Props): JSX.Element {
   if (error) {
     const gone = error.status === 404;
     return (
-      <div class="panel" role="alert">
+      <div class={look} role="alert">
         <Icon name={gone ? "search" : error.code === "offline" ? "offline" : "warning"} />
         <h2 class="panel-title">{gone ? t.value.notFoundTitle : explain(error)}</h2>
         {gone && <p class="panel-body">{t.value.notFoundBody}</p>}
@@ -44,11 +48,66 @@ export function Panel(props: Props): JSX.Element {
     );
   }
   return (
-    <div class="panel">
+    <div class={look}>
       {icon && <Icon name={icon} />}
       {title && <h2 class="panel-title">{title}</h2>}
       {body && <p class="panel-body">{body}</p>}
       {action}
     </div>
+  );
+}
+
+/**
+ * Server data in whatever state it is: being loaded, failed, empty (what `empty` returns of it), or
+ * there. Old data stays in sight while new is loaded, and with a word of it when that failed.
+ */
+export function Shown<T>({
+  of,
+  empty,
+  compact,
+  children,
+}: {
+  of: Resource<T>;
+  empty?: (data: T) => ComponentChildren;
+  compact?: boolean;
+  children: (data: T, loading: boolean) => ComponentChildren;
+}): JSX.Element {
+  const { data, error, loading } = of.state.value;
+  const retry = () => of.reload();
+  if (data === undefined) {
+    if (error) return <Panel error={error} retry={retry} compact={compact} />;
+    return <Panel loading compact={compact} />;
+  }
+  return (
+    <>
+      {error && !loading && (
+        <p class="stale-note" role="status">
+          <Icon name={error.code === "offline" ? "offline" : "warning"} />
+          <span>{t.value.notRefreshed(explain(error))}</span>
+          <button class="link" type="button" onClick={retry}>
+            {t.value.retry}
+          </button>
+        </p>
+      )}
+      {empty?.(data) || children(data, loading)}
+    </>
+  );
+}
+
+/** The end of a list of which there is more. */
+export function More({
+  shown,
+  loading,
+  load,
+}: {
+  shown: boolean;
+  loading: boolean;
+  load: () => void;
+}) {
+  if (!shown) return null;
+  return (
+    <button class="button more" type="button" disabled={loading} onClick={load}>
+      {t.value.more}
+    </button>
   );
 }

@@ -2,7 +2,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { PageHeader } from "../app/page-header";
 import type { Resource } from "../lib/resource";
 import "./field.css";
-import { Panel } from "./panel";
+import { Shown } from "./panel";
 import "./sheet.css";
 
 /** A page of sections, one below another. */
@@ -57,22 +57,18 @@ export function Section({
 /** A list as it is loaded: why it cannot be, `none` if it is empty, or a line for each item. */
 export function Lines<T>({
   of,
-  load,
   none,
   line,
 }: {
   of: Resource<{ items: T[] }>;
-  load: () => void;
   none?: string;
   line: (item: T) => ComponentChildren;
 }): JSX.Element {
-  const { data, error } = of.state.value;
-  if (error && !data) return <Panel error={error} retry={load} />;
-  if (none && data?.items.length === 0) return <p class="none">{none}</p>;
+  const nothing = none && <p class="none">{none}</p>;
   return (
-    <ul class="lines" aria-busy={!data}>
-      {data?.items.map(line)}
-    </ul>
+    <Shown of={of} empty={({ items }) => items.length === 0 && nothing}>
+      {({ items }) => <ul class="lines">{items.map(line)}</ul>}
+    </Shown>
   );
 }
 

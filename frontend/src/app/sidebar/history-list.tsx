@@ -2,15 +2,16 @@ import type { JSX, TargetedEvent } from "preact";
 import { useEffect } from "preact/hooks";
 import { exportAddress } from "../../api/conversations";
 import type { Conversation } from "../../api/types";
-import { explain, t } from "../../i18n";
+import { t } from "../../i18n";
 import { daysAgo } from "../../lib/format";
 import { askText, confirm } from "../../ui/dialog";
 import { Icon } from "../../ui/icon";
 import { type Item, Menu } from "../../ui/menu";
+import { More, Panel, Shown } from "../../ui/panel";
 import { toast } from "../../ui/toast";
 import { navigate, route } from "../router";
 import { user } from "../session";
-import { hasMore, items, load, loadMore, remove, rename, search, state } from "./history";
+import { hasMore, list, load, loadMore, remove, rename, search } from "./history";
 
 const TYPING_MS = 200;
 
@@ -56,39 +57,29 @@ function SearchField(): JSX.Element {
 }
 
 function Contents(): JSX.Element {
-  const { data, error, loading } = state.value;
-  if (error && !data) {
-    return (
-      <p class="history-note" role="alert">
-        {explain(error)}{" "}
-        <button class="link" type="button" onClick={load}>
-          {t.value.retry}
-        </button>
-      </p>
-    );
-  }
-  if (items.value.length === 0) {
-    if (loading || !data) return <p class="history-note">{t.value.loading}</p>;
-    return <p class="history-note">{search.value ? t.value.noHistoryFound : t.value.noHistory}</p>;
-  }
+  const none = search.value ? t.value.noHistoryFound : t.value.noHistory;
   return (
-    <>
-      {groups(items.value).map(([name, rows]) => (
-        <div class="history-group" key={name}>
-          <h3>{name}</h3>
-          <ul>
-            {rows.map((row) => (
-              <Row key={row.id} row={row} />
-            ))}
-          </ul>
-        </div>
-      ))}
-      {hasMore.value && (
-        <button class="link history-more" type="button" disabled={loading} onClick={loadMore}>
-          {t.value.more}
-        </button>
+    <Shown
+      of={list}
+      compact
+      empty={({ items }) => items.length === 0 && <Panel compact body={none} />}
+    >
+      {({ items }, loading) => (
+        <>
+          {groups(items).map(([name, rows]) => (
+            <div class="history-group" key={name}>
+              <h3>{name}</h3>
+              <ul>
+                {rows.map((row) => (
+                  <Row key={row.id} row={row} />
+                ))}
+              </ul>
+            </div>
+          ))}
+          <More shown={hasMore.value} loading={loading} load={loadMore} />
+        </>
       )}
-    </>
+    </Shown>
   );
 }
 

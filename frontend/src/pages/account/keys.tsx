@@ -51,7 +51,6 @@ export function Keys(): JSX.Element {
     >
       <Lines
         of={keys}
-        load={load}
         none={t.value.noKeys}
         line={(key) => <KeyLine key={key.id} apiKey={key} />}
       />

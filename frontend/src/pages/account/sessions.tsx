@@ -31,11 +31,7 @@ export function Sessions(): JSX.Element {
         )
       }
     >
-      <Lines
-        of={sessions}
-        load={loadSessions}
-        line={(one) => <SessionLine key={one.id} session={one} />}
-      />
+      <Lines of={sessions} line={(one) => <SessionLine key={one.id} session={one} />} />
     </Section>
   );
 }

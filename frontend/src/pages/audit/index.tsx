@@ -6,7 +6,7 @@ import { formatMoment } from "../../lib/format";
 import { Choice } from "../../ui/field";
 import { Icon } from "../../ui/icon";
 import { Menu } from "../../ui/menu";
-import { Panel } from "../../ui/panel";
+import { More, Shown } from "../../ui/panel";
 import { Sheet } from "../../ui/sheet";
 import * as store from "./store";
 import "./audit.css";
@@ -122,23 +122,20 @@ function Day({ label, value, onChange }: DayProps): JSX.Element {
 }
 
 function Events(): JSX.Element {
-  const { data, error, loading } = store.state.value;
-  if (error && !data) return <Panel error={error} retry={store.load} />;
-  if (!data) return <Panel loading />;
-  if (data.items.length === 0) return <p class="none">{t.value.auditNone}</p>;
+  const none = <p class="none">{t.value.auditNone}</p>;
   return (
-    <>
-      <ol class={loading ? "lines stale" : "lines"} aria-busy={loading}>
-        {data.items.map((event) => (
-          <Event key={event.id} event={event} />
-        ))}
-      </ol>
-      {store.hasMore.value && (
-        <button class="button more" type="button" disabled={loading} onClick={store.loadMore}>
-          {t.value.more}
-        </button>
+    <Shown of={store.list} empty={({ items }) => items.length === 0 && none}>
+      {({ items }, loading) => (
+        <>
+          <ol class={loading ? "lines stale" : "lines"} aria-busy={loading}>
+            {items.map((event) => (
+              <Event key={event.id} event={event} />
+            ))}
+          </ol>
+          <More shown={store.list.hasMore.value} loading={loading} load={store.loadMore} />
+        </>
       )}
-    </>
+    </Shown>
   );
 }
 

@@ -39,11 +39,11 @@ test("the next page is added, no event twice", async () => {
     json({ items: [event(2), event(1)], next_cursor: null }),
   );
   await store.load();
-  expect(store.hasMore.value).toBe(true);
+  expect(store.list.hasMore.value).toBe(true);
   await store.loadMore();
   expect(calls[1]?.path).toBe("/api/v1/audit?cursor=c");
-  expect(store.state.value.data?.items.map(({ id }) => id)).toEqual([3, 2, 1]);
-  expect(store.hasMore.value).toBe(false);
+  expect(store.list.state.value.data?.items.map(({ id }) => id)).toEqual([3, 2, 1]);
+  expect(store.list.hasMore.value).toBe(false);
 });
 
 test("details are told in one line, people and groups by their names", () => {

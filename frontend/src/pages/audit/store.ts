@@ -1,14 +1,11 @@
 import { computed, signal } from "@preact/signals";
 import { type AuditEvent, type AuditFilters, listAudit } from "../../api/audit";
 import { type Group, listGroups, listPeople, type Person } from "../../api/people";
-import type { Page } from "../../api/types";
-import { Resource } from "../../lib/resource";
+import { Paged, Resource } from "../../lib/resource";
 
 /** The events on the audit page. */
 
-const list = new Resource<Page<AuditEvent>>();
-export const state = list.state;
-export const hasMore = computed(() => !!list.state.value.data?.next_cursor);
+export const list = new Paged<AuditEvent>();
 export const people = new Resource<{ items: Person[] }>();
 const groups = new Resource<{ items: Group[] }>();
 
@@ -67,15 +64,7 @@ export function set(change: Partial<Form>): void {
 }
 
 export function loadMore(): Promise<void> {
-  const before = list.data;
-  const cursor = before?.next_cursor;
-  if (!cursor) return Promise.resolve();
-  return list.load(async (stop) => {
-    const next = await listAudit(filters.peek(), cursor, stop);
-    const known = new Set(before.items.map(({ id }) => id));
-    const fresh = next.items.filter(({ id }) => !known.has(id));
-    return { items: [...before.items, ...fresh], next_cursor: next.next_cursor };
-  });
+  return list.loadMore((cursor, stop) => listAudit(filters.peek(), cursor, stop));
 }
 
 /** What else is known of an event, in one line. */

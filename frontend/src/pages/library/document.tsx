@@ -14,8 +14,7 @@ import { Viewer } from "../../source/viewer";
 import { askText } from "../../ui/dialog";
 import { Icon } from "../../ui/icon";
 import { Menu } from "../../ui/menu";
-import { Panel } from "../../ui/panel";
-import { toastError } from "../../ui/toast";
+import { Panel, Shown } from "../../ui/panel";
 import * as collections from "./collections";
 import { documentActions } from "./row";
 import { Status } from "./status";
@@ -34,7 +33,7 @@ export function DocumentPage({ id }: { id: string }): JSX.Element {
   useEffect(() => {
     if (collections.all.peek().length === 0) collections.load();
   }, []);
-  const { data, error } = resource.state.value;
+  const { data } = resource;
   const back = () => navigate("/library");
   return (
     <div class="library">
@@ -64,13 +63,9 @@ export function DocumentPage({ id }: { id: string }): JSX.Element {
               <Icon name="left" /> {t.value.backToLibrary}
             </a>
           </p>
-          {error && !data ? (
-            <Panel error={error} retry={() => resource.load((signal) => getDocument(id, signal))} />
-          ) : data ? (
-            <Body document={data} resource={resource} />
-          ) : (
-            <Panel loading />
-          )}
+          <Shown of={resource}>
+            {(document) => <Body document={document} resource={resource} />}
+          </Shown>
         </div>
       </div>
     </div>
@@ -91,13 +86,14 @@ async function change(
   edit: { name?: string; tags?: string[] },
   resource: Resource<Document>,
 ): Promise<void> {
-  resource.set({ ...document, ...edit });
-  try {
-    resource.set(await changeDocument(document.id, edit, never));
-  } catch (error) {
-    resource.set(document);
-    toastError(error);
-  }
+  let stored: Document | undefined;
+  const done = await resource.change(
+    (shown) => ({ ...shown, ...edit }),
+    async () => {
+      stored = await changeDocument(document.id, edit, never);
+    },
+  );
+  if (done) resource.set(stored);
 }
 
 type Parts = { document: Document; resource: Resource<Document> };

@@ -7,7 +7,7 @@ import { t } from "../../i18n";
 import { formatBytes } from "../../lib/format";
 import { askText } from "../../ui/dialog";
 import { Icon } from "../../ui/icon";
-import { Panel } from "../../ui/panel";
+import { More, Panel, Shown } from "../../ui/panel";
 import { toastError } from "../../ui/toast";
 import { CollectionBar, CollectionChoice, NewCollection } from "./collection-bar";
 import * as collections from "./collections";
@@ -122,24 +122,19 @@ async function askAddress(): Promise<void> {
 }
 
 function Documents(): JSX.Element {
-  const { data, error, loading } = store.state.value;
-  const rows = store.documents.value;
-  if (error && !data) return <Panel error={error} retry={store.load} />;
-  if (!data) return <Panel loading />;
-  if (rows.length === 0) return <None />;
   return (
-    <>
-      <ul class={loading ? "documents stale" : "documents"}>
-        {rows.map((document) => (
-          <Row key={document.id} document={document} />
-        ))}
-      </ul>
-      {store.hasMore.value && (
-        <button class="button more" type="button" disabled={loading} onClick={store.loadMore}>
-          {t.value.more}
-        </button>
+    <Shown of={store.list} empty={({ items }) => items.length === 0 && <None />}>
+      {({ items }, loading) => (
+        <>
+          <ul class={loading ? "documents stale" : "documents"}>
+            {items.map((document) => (
+              <Row key={document.id} document={document} />
+            ))}
+          </ul>
+          <More shown={store.list.hasMore.value} loading={loading} load={store.loadMore} />
+        </>
       )}
-    </>
+    </Shown>
   );
 }
 

@@ -5,10 +5,10 @@ import {
   listDocuments,
   reindexDocument,
 } from "../../api/documents";
-import type { Document, DocumentState, Page } from "../../api/types";
+import type { Document, DocumentState } from "../../api/types";
 import { indexing, watchIndexing } from "../../app/server";
 import { losses } from "../../app/session";
-import { Resource } from "../../lib/resource";
+import { merge, Paged } from "../../lib/resource";
 import { toastError } from "../../ui/toast";
 import * as collections from "./collections";
 
@@ -16,10 +16,7 @@ import * as collections from "./collections";
 
 const MOST = 200; // the server's limit for one page
 
-const list = new Resource<Page<Document>>();
-export const state = list.state;
-export const documents = computed(() => list.state.value.data?.items ?? []);
-export const hasMore = computed(() => !!list.state.value.data?.next_cursor);
+export const list = new Paged<Document>();
 
 export const name = signal("");
 export const wanted = signal<DocumentState | "">("");
@@ -54,13 +51,7 @@ export function clearFilters(): void {
 }
 
 export function loadMore(): Promise<void> {
-  const before = list.data;
-  const cursor = before?.next_cursor;
-  if (!cursor) return Promise.resolve();
-  return list.load(async (signal) => {
-    const next = await listDocuments({ ...query(), cursor }, signal);
-    return { items: merge(before.items, next.items), next_cursor: next.next_cursor };
-  });
+  return list.loadMore((cursor, signal) => listDocuments({ ...query(), cursor }, signal));
 }
 
 /** Reads the shown rows again; those beyond the first 200 stay as they were. */
@@ -80,11 +71,6 @@ async function refresh(): Promise<void> {
   }
 }
 
-function merge(first: Document[], then: Document[]): Document[] {
-  const known = new Set(first.map(({ id }) => id));
-  return [...first, ...then.filter(({ id }) => !known.has(id))];
-}
-
 /** Follows what the server reads for as long as the page is shown; returns how to end that. */
 export function follow(): () => void {
   let seen: string | undefined;
@@ -100,17 +86,9 @@ export function follow(): () => void {
 }
 
 export async function remove(id: string): Promise<boolean> {
-  const before = list.data;
-  if (before) list.set({ ...before, items: before.items.filter((item) => item.id !== id) });
-  try {
-    await deleteDocument(id, never);
-    watchIndexing();
-    return true;
-  } catch (error) {
-    list.set(before);
-    toastError(error);
-    return false;
-  }
+  const done = await list.remove(id, () => deleteDocument(id, never));
+  if (done) watchIndexing();
+  return done;
 }
 
 export function reindex(id: string): Promise<boolean> {

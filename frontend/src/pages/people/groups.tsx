@@ -26,7 +26,6 @@ export function Groups(): JSX.Element {
     >
       <Lines
         of={groups}
-        load={loadGroups}
         none={t.value.noGroups}
         line={(group) => (
           <Line

@@ -33,7 +33,6 @@ export function Invitations(): JSX.Element {
     >
       <Lines
         of={invitations}
-        load={loadInvitations}
         none={t.value.noInvitations}
         line={(one) => <InvitationLine key={one.id} invitation={one} />}
       />

@@ -9,7 +9,7 @@ import { type Item, Menu } from "../../ui/menu";
 import { SecretDialog } from "../../ui/secret";
 import { Line, Lines, Section } from "../../ui/sheet";
 import { toast } from "../../ui/toast";
-import { changePerson, isMe, loadPeople, people, resetLink, signOutPerson } from "./store";
+import { changePerson, isMe, people, resetLink, signOutPerson } from "./store";
 
 interface Reset {
   name: string;
@@ -22,7 +22,6 @@ export function People(): JSX.Element {
     <Section title={t.value.accounts} help={t.value.peopleHelp}>
       <Lines
         of={people}
-        load={loadPeople}
         line={(person) => (
           <PersonLine
             key={person.id}

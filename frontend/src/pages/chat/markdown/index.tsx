@@ -1,11 +1,10 @@
 import type { Token, Tokens } from "marked";
-import { type ComponentChildren, h, type JSX } from "preact";
-import { useMemo } from "preact/hooks";
-import { t } from "../../../i18n";
+import { type ComponentChildren, h, type JSX, type VNode } from "preact";
+import { useMemo, useRef } from "preact/hooks";
 import { safeAddress } from "../../../lib/address";
-import { copy } from "../../../ui/clipboard";
-import { Icon } from "../../../ui/icon";
-import { type CitationToken, decodeEntities, parse } from "./parse";
+import { Code } from "./code";
+import { Maths } from "./maths";
+import { type CitationToken, decodeEntities, GrowingText, type MathsToken } from "./parse";
 import "./markdown.css";
 
 interface Props {
@@ -19,8 +18,21 @@ interface Props {
  * there is nothing to sanitise, and a block that is finished is not touched by the next word.
  */
 export default function Markdown({ source, citation }: Props): JSX.Element {
-  const tokens = useMemo(() => parse(source), [source]);
-  return <div class="markdown">{blocks(tokens, citation)}</div>;
+  const text = useMemo(() => new GrowingText(), []);
+  const tokens = useMemo(() => text.parse(source), [source]);
+  return <div class="markdown">{useBlocks(tokens, citation)}</div>;
+}
+
+/** The element of a block that is as before is the very same one: Preact then skips all of it. */
+function useBlocks(tokens: Token[], cite: Cite): VNode[] {
+  const before = useRef<{ cite: Cite; made: [Token, VNode][] }>({ cite, made: [] });
+  const made = before.current.cite === cite ? before.current.made : [];
+  const now = tokens.map((token, key): [Token, VNode] => {
+    const known = made[key];
+    return known?.[0] === token ? known : [token, <Block key={key} token={token} cite={cite} />];
+  });
+  before.current = { cite, made: now };
+  return now.map(([, element]) => element);
 }
 
 type Cite = Props["citation"];
@@ -39,7 +51,9 @@ function Block({ token, cite }: { token: Token; cite: Cite }): JSX.Element | nul
       // The page has its own h1 and h2.
       return h(`h${Math.min(6, token.depth + 2)}`, null, inline(token.tokens ?? [], cite));
     case "code":
-      return <Code text={token.text} />;
+      return <Code text={token.text} language={token.lang} />;
+    case "maths":
+      return <Maths tex={token.tex} display />;
     case "blockquote":
       return <blockquote>{blocks(token.tokens ?? [], cite)}</blockquote>;
     case "list":
@@ -82,26 +96,6 @@ function Table({ table, cite }: { table: Tokens.Table; cite: Cite }): JSX.Elemen
   );
 }
 
-function Code({ text }: { text: string }): JSX.Element {
-  return (
-    <div class="code">
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
-      <pre tabIndex={0}>
-        <code>{text}</code>
-      </pre>
-      <button
-        class="icon-button"
-        type="button"
-        aria-label={t.value.copy}
-        title={t.value.copy}
-        onClick={() => copy(text)}
-      >
-        <Icon name="copy" />
-      </button>
-    </div>
-  );
-}
-
 function inline(tokens: Token[], cite: Cite): ComponentChildren[] {
   return tokens.map((token, key) => <Inline key={key} token={token} cite={cite} />);
 }
@@ -131,6 +125,8 @@ function Inline({ token, cite }: { token: Token; cite: Cite }): JSX.Element {
       return <input type="checkbox" disabled checked={(token as Tokens.Checkbox).checked} />;
     case "citation":
       return <Citations token={token as CitationToken} cite={cite} />;
+    case "maths":
+      return <Maths tex={token.tex} display={(token as MathsToken).display} />;
     case "escape":
       return <>{token.text}</>;
     default:

@@ -7,7 +7,26 @@ export interface CitationToken extends Tokens.Generic {
   numbers: number[];
 }
 
+/** A formula in TeX; `display` for one on lines of its own. */
+export interface MathsToken extends Tokens.Generic {
+  type: "maths";
+  raw: string;
+  tex: string;
+  display: boolean;
+}
+
 const MARKER = /^\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\](?!\()/;
+
+const BLOCK_MATHS = /^ {0,3}(?:\$\$([^$]+?)\$\$|\\\[([\s\S]+?)\\\])[ \t]*(?:\n|$)/;
+// Prices are no formulas: no space inside the dollars, no digit after them ("$5 or $10").
+const INLINE_MATHS =
+  /^(?:\$\$([^$\n]+?)\$\$|\$(?![\s$])((?:\\[^\n]|[^$\n\\])*?)(?<!\s)\$(?![\d$])|\\\(([^\n]+?)\\\)|\\\[([^\n]+?)\\\])/;
+
+function maths(found: RegExpExecArray | null, display: boolean): MathsToken | undefined {
+  const tex = found?.slice(1).find((group) => group !== undefined);
+  if (!found || !tex?.trim()) return undefined;
+  return { type: "maths", raw: found[0], tex: tex.trim(), display };
+}
 
 /**
  * Markdown as tokens. Answers come from models and documents, so nothing in them is trusted:
@@ -24,12 +43,21 @@ const markdown = new Marked({
   },
   extensions: [
     {
+      name: "blockMaths",
+      level: "block",
+      start: (source) => indexOf(source, /^ {0,3}(?:\$\$|\\\[)/m),
+      tokenizer: (source) => maths(BLOCK_MATHS.exec(source), true),
+    },
+    {
+      name: "inlineMaths",
+      level: "inline",
+      start: (source) => indexOf(source, /\$|\\[([]/),
+      tokenizer: (source) => maths(INLINE_MATHS.exec(source), /^(?:\$\$|\\\[)/.test(source)),
+    },
+    {
       name: "citation",
       level: "inline",
-      start: (source) => {
-        const at = source.search(/\[\d/);
-        return at < 0 ? undefined : at;
-      },
+      start: (source) => indexOf(source, /\[\d/),
       tokenizer: (source): CitationToken | undefined => {
         const found = MARKER.exec(source);
         if (!found?.[1]) return undefined;
@@ -39,8 +67,38 @@ const markdown = new Marked({
   ],
 });
 
+function indexOf(source: string, what: RegExp): number | undefined {
+  const at = source.search(what);
+  return at < 0 ? undefined : at;
+}
+
 export function parse(source: string): Token[] {
   return markdown.lexer(source);
+}
+
+/**
+ * Parses a text that grows at its end. Only its last block can still change, so only that is read
+ * again: a word more costs the same at the end of a long answer as at its beginning. (That holds
+ * because nothing reaches back: definitions of links are not recognised.)
+ */
+export class GrowingText {
+  #source = "";
+  #tokens: Token[] = [];
+
+  parse(source: string): Token[] {
+    const text = source.replace(/\r\n?/g, "\n");
+    const grown = this.#source !== "" && text.startsWith(this.#source);
+    const finished = grown ? this.#finished() : [];
+    const length = finished.reduce((sum, { raw }) => sum + raw.length, 0);
+    this.#source = text;
+    this.#tokens = [...finished, ...parse(text.slice(length))];
+    return this.#tokens;
+  }
+
+  #finished(): Token[] {
+    const last = this.#tokens.findLastIndex(({ type }) => type !== "space");
+    return this.#tokens.slice(0, Math.max(0, last));
+  }
 }
 
 const NAMED: Record<string, string> = {

@@ -245,6 +245,10 @@ const ATTRIBUTES =
 const ALLOWED_ATTRIBUTES = new Set(ATTRIBUTES.split(" "));
 const OURS = new Set([
   "code",
+  "code-top",
+  "code-language",
+  "maths",
+  "maths display",
   "icon-button",
   "image",
   "markdown",
