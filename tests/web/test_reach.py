@@ -178,7 +178,8 @@ def test_answers_are_made_of_what_the_reader_may_read(world: World) -> None:
     world.model.say("It digs [1] and costs [2] as said [3][4][99].")
     answer = as_member(world, "POST", "/api/v1/chat", json={"question": QUERY}).json()
     world.model.say("It digs.")
-    body = {"messages": [{"role": "user", "content": QUERY}]}
+    # In other words, or the model would not be asked again.
+    body = {"messages": [{"role": "user", "content": f"Tell me: {QUERY}"}]}
     assert as_member(world, "POST", "/v1/chat/completions", json=body).status == 200
     told = world.model.requests[before:]
     assert len(told) == 2
@@ -211,7 +212,7 @@ def test_citation_of_what_was_taken_away_shows_nothing_of_it(world: World) -> No
     assert "It has one" not in as_member(world, "GET", f"{conversation}/export").data.decode()
     # Nor by going on with the stream, after the event that told the sources.
     followed = f"/api/v1/chat/{message['id']}/stream"
-    for number in ("0", "2", "1000000"):
+    for number in ("0", "1", "2"):
         last = world.member | {"Last-Event-ID": number}
         stream = server.request("GET", followed, headers=last).data.decode()
         assert "access_revoked" in stream
@@ -260,7 +261,7 @@ def test_model_that_obeys_changes_only_the_words_of_its_answer(world: World) -> 
     theirs = f"/api/v1/conversations/{world.conversation}"
     kept = server.json("GET", theirs, headers=world.owner)
     world.model.say(obeyed(world))
-    body = {"question": "What does the wombat policy say about maintenance mode?"}
+    body = {"question": "What is said about maintenance mode in the wombat policy?"}
     answer = as_member(world, "POST", "/api/v1/chat", json=body).json()
     message = answer["message"]
     assert "MAINTENANCE MODE" in message["content"], "the model's words are the answer"
