@@ -12,6 +12,7 @@ BENCHES = (
     "fusion",
     "semantic",
     "middleware",
+    "cache",
     "session",
     "ingest",
     "peer",

@@ -140,6 +140,10 @@ GROUPS = {
 }
 # Modules that are installed in .venv-bench only, and their packages.
 BENCH_ONLY = {
+    "cashews": ["cashews"],
+    "diskcache": ["diskcache"],
+    "dogpile": ["dogpile-cache"],
+    "flask_caching": ["flask-caching"],
     "langchain_chroma": ["langchain-chroma"],
     "langchain_classic": ["langchain-classic"],
     "langchain_community": ["langchain-community"],

@@ -1,4 +1,4 @@
-"""Other retrieval stacks to compare with, each in a process of `.venv-bench` asked over a pipe.
+"""Other programs to compare with, each in a process of `.venv-bench` asked over a pipe.
 
 Their packages never enter the project's own environment. Questions and answers are one JSON
 document a line; times are taken inside the peer, so the pipe costs it nothing.
@@ -21,15 +21,15 @@ Ask = Callable[[Message], Message]
 
 
 @contextmanager
-def running(name: str, *arguments: Path) -> Iterator[Ask]:
+def running(name: str, *arguments: Path | str, python: Path = PYTHON) -> Iterator[Ask]:
     """The peer `bench.peers.<name>` while the block runs: a function that asks it.
 
-    The first answer is given when the peer has read `arguments`.
+    The first answer is given when the peer has read `arguments`. `python` runs it.
     """
-    if not PYTHON.exists():
+    if not python.exists():
         sys.exit("The other stacks are not installed: make .venv-bench/.installed")
     process = subprocess.Popen(
-        [PYTHON, "-W", "ignore", "-m", f"bench.peers.{name}", *arguments],
+        [python, "-W", "ignore", "-m", f"bench.peers.{name}", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=ROOT,

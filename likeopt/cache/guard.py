@@ -41,11 +41,19 @@ class Guard:
         self._stats = stats
 
     def get(self, key: str) -> bytes | None:
-        """What is kept under the key. Whoever asked says with `found` whether it was of use."""
+        """What is kept under the key. Whoever asked says with `looked` whether it was of use."""
         server, breaker = self._of(key)
-        began = self._clock.monotonic()
-        data = self._try(breaker, use_of(key), partial(server.get, key), None)
-        self.row(key).read(self._clock.monotonic() - began)
+        if not breaker.allows():
+            self.row(key).add(s.REFUSED)
+            return None
+        # `_try` without a closure: this is done several times for every request.
+        try:
+            data = server.get(key)
+        except LayerFailed as error:
+            self._failed(breaker, use_of(key), error)
+            return None
+        if breaker.succeeded():
+            self._note_breakers()
         return data
 
     def get_many(self, keys: list[str]) -> dict[str, bytes]:
@@ -128,7 +136,8 @@ class Guard:
         return max(range(len(self._servers)), key=lambda n: zlib.crc32(f"{n} {key}".encode()))
 
     def _of(self, key: str) -> tuple[Layer, Breaker]:
-        return self._servers[self._number(key)]
+        servers = self._servers
+        return servers[0] if len(servers) == 1 else servers[self._number(key)]
 
     def _try(self, breaker: Breaker, use: str, work: Callable[[], T], otherwise: T) -> T:
         if not breaker.allows():

@@ -116,13 +116,16 @@ class Cache:
 
     def _find(self, chosen: Sequence[Guard], key: str, kind: Any) -> Held | None:
         for depth, layer in enumerate(chosen):
+            began = self._clock.monotonic()
             data = layer.get(key)
+            taken = self._clock.monotonic() - began
             held = None if data is None else self._read(data, kind)
             if data is None or held is None:
-                layer.row(key).add(s.MISSES)
+                layer.row(key).looked(taken, s.MISSES)
                 continue
-            layer.row(key).add(s.HITS)
-            self._fill(chosen[:depth], key, data, held.entry)
+            layer.row(key).looked(taken, s.HITS)
+            if depth:
+                self._fill(chosen[:depth], key, data, held.entry)
             return held
         return None
 

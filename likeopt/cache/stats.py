@@ -79,7 +79,17 @@ class Row:
         """Set a gauge."""
         self._numbers[gauge] = value
 
-    def read(self, seconds: float, reads: int = 1) -> None:
+    def looked(self, seconds: float, outcome: int) -> None:
+        """One read took so long; `outcome` is HITS or MISSES."""
+        taken = int(seconds * 1e9)
+        bucket = _LATENCIES + min((taken // 1000).bit_length(), BUCKETS - 1)
+        numbers = self._numbers
+        with self._lock:
+            numbers[outcome] += 1
+            numbers[LATENCY_NS] += taken
+            numbers[bucket] += 1
+
+    def read(self, seconds: float, reads: int) -> None:
         """So many reads took so long, each."""
         taken = int(seconds * 1e9)
         with self._lock:

@@ -225,9 +225,8 @@ def test_a_paused_holder_does_not_overwrite_what_came_after(tmp_path: Path, redi
 
 
 def test_a_paused_holder_does_not_bring_back_what_was_deleted_since(
-    redis_client: Any, clock: FakeClock
+    redis_client: Any, leases: Leases
 ) -> None:
-    leases = Leases(redis_client, "lo:test:", clock)
     old = leases.take("a")
     assert old is not None
     redis_client.delete(*old.keys)
@@ -241,8 +240,7 @@ def test_a_paused_holder_does_not_bring_back_what_was_deleted_since(
     assert redis_client.get("value") is None
 
 
-def test_a_slow_holder_that_nobody_followed_stores(redis_client: Any, clock: FakeClock) -> None:
-    leases = Leases(redis_client, "lo:test:", clock)
+def test_a_slow_holder_that_nobody_followed_stores(redis_client: Any, leases: Leases) -> None:
     lease = leases.take("a")
     assert lease is not None
     redis_client.delete(lease.keys[0])  # as if it had expired
@@ -250,8 +248,8 @@ def test_a_slow_holder_that_nobody_followed_stores(redis_client: Any, clock: Fak
     assert redis_client.get("value") == b"made"
 
 
-def test_a_lease_is_renewed_while_its_holder_computes(redis_client: Any) -> None:
-    lease = Leases(redis_client, "lo:test:", Clock(), lease_seconds=0.3).take("a")
+def test_a_lease_is_renewed_while_its_holder_computes(redis_client: Any, leases: Leases) -> None:
+    lease = leases.take("a")
     assert lease is not None
     for _ in range(3):
         # It is close to its end again and again, and each time it lives longer afterwards.
@@ -262,8 +260,7 @@ def test_a_lease_is_renewed_while_its_holder_computes(redis_client: Any) -> None
     assert redis_client.keys("lo:test:l*") == []
 
 
-def test_only_its_holder_releases_a_lease(redis_client: Any, clock: FakeClock) -> None:
-    leases = Leases(redis_client, "lo:test:", clock)
+def test_only_its_holder_releases_a_lease(redis_client: Any, leases: Leases) -> None:
     old = leases.take("a")
     assert old is not None
     assert leases.take("a") is None
@@ -274,6 +271,16 @@ def test_only_its_holder_releases_a_lease(redis_client: Any, clock: FakeClock) -
     assert leases.take("a") is None
     newer.release()
     assert leases.take("a") is not None
+
+
+@pytest.fixture
+def leases(redis_client: Any, clock: FakeClock) -> Iterator[Leases]:
+    """They end with the test, and so does the thread that renews them."""
+    leases = Leases(redis_client, "lo:test:", clock, lease_seconds=0.3)
+    yield leases
+    for lease in list(leases._held):
+        lease.release()
+    wait_until(lambda: leases._renewing == 0, "the end of renewing")
 
 
 @pytest.fixture
