@@ -138,6 +138,7 @@ class Machine(RuleBasedStateMachine):
     @rule(use=st.integers(0, 2), process=st.integers(0, 1))
     def clear(self, use: int, process: int) -> None:
         self.caches[process].clear(f"use{use}")
+        self.others_notice()
         for number in KEYS:
             if number % 3 == use and number in self.model:
                 if number < 2 and process == 0:
@@ -152,7 +153,12 @@ class Machine(RuleBasedStateMachine):
     def lose_a_layer(self, data: st.DataObject, process: int) -> None:
         name = data.draw(st.sampled_from(self.layers.split(",")))
         self.caches[process].clear(layer=name)
+        self.others_notice()
         self.maybe_lost()
+
+    def others_notice(self) -> None:
+        """What another process writes before it knows that Memcached was cleared is lost."""
+        self.clock.advance(0.1)
 
     @rule(process=st.integers(0, 1))
     def restart(self, process: int) -> None:
