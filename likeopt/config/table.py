@@ -139,6 +139,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_upload_mb: Annotated[int, _help("Largest file that can be added, MiB.", ge=1, le=4096)] = (
         100
     )
+    vitals_percent: Annotated[
+        int,
+        _help(
+            "Share of visits whose browsers measure how fast the page is and tell this server; no"
+            " person or address is kept with it. 0: none.",
+            ge=0,
+            le=100,
+        ),
+    ] = 100
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], _help("Least severe log line written.")
     ] = "info"

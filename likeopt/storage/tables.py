@@ -14,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -437,5 +438,29 @@ audit = Table(
     Index(None, "actor_id", "id"),
     Index(None, "action", "id"),
     Index(None, "object_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+# What browsers measured of the page. Of nobody: no person, session, address or id is in it.
+vitals = Table(
+    "vitals",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    _time("at"),
+    # LCP, INP, FCP, TTFB, NAV (a change of page) and API in milliseconds; CLS in its own score.
+    Column("name", String(8), nullable=False),
+    Column("value", Float, nullable=False),
+    Column("page", String(16), nullable=False),
+    Column("screen", String(8), nullable=False),
+    Column("way", String(16), nullable=False),
+    # Of API: a method and route of ours, and the answer's status (0: none came).
+    Column("operation", String(120), nullable=True),
+    Column("status", Integer, nullable=True),
+    # The element that decided it, by tags and classes.
+    Column("target", String(100), nullable=True),
+    # JSON object: share of the value -> milliseconds.
+    Column("parts", Text, nullable=True),
+    Index(None, "at"),
+    Index(None, "name", "at"),
     sqlite_autoincrement=True,
 )

@@ -65,7 +65,7 @@ def build(app: Flask) -> dict[str, Any]:
         # HEAD and OPTIONS come with every route by themselves.
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             described = _operation(rule, endpoint, schema_of, method)
-            paths.setdefault(_path(rule), {})[method.lower()] = described
+            paths.setdefault(path_of(rule), {})[method.lower()] = described
     return {
         "openapi": "3.1.0",
         "info": {
@@ -99,7 +99,8 @@ def _kinds(operations: list[Operation]) -> dict[str, Any]:
     return {repr(kind): kind for kind in kinds if kind is not None}
 
 
-def _path(rule: Rule) -> str:
+def path_of(rule: Rule) -> str:
+    """A route as OpenAPI writes it: `/api/v1/documents/{document}`."""
     return re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
 
 

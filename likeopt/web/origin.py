@@ -74,6 +74,17 @@ def _refuse_other_sites(origins: frozenset[str]) -> None:
         raise Forbidden("This request came from a page of another site.", code="other_site")
 
 
+def require_own_page() -> None:
+    """Forbidden unless a page of this server sends the request, as its browser says.
+
+    For what carries no CSRF token because browsers send it when a page is closed
+    (`navigator.sendBeacon` sets no headers). What comes from other sites is refused before.
+    """
+    origin = request.headers.get("Origin")
+    if request.headers.get("Sec-Fetch-Site") != "same-origin" and origin is None:
+        raise Forbidden("Only pages of this server may send this.", code="other_site")
+
+
 def _netloc(origin: str) -> str:
     """Host and port of an origin; empty for what no browser sends."""
     try:

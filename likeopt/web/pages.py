@@ -9,6 +9,7 @@ from werkzeug.exceptions import NotFound as PageNotFound
 from likeopt.errors import NotFound
 from likeopt.web import cache_control, errors, language
 from likeopt.web.assets import ENCODINGS, Assets
+from likeopt.web.context import services
 from likeopt.web.endpoint import Endpoints
 
 pages = Endpoints("pages", tag="Pages", prefix="/")
@@ -124,7 +125,10 @@ def _shell(route: str, status: int = 200) -> Response:
     else:
         manifest = build.manifest
         preload = manifest.routes.get(route, [])
-        html = render_template("shell.html", lang=lang, manifest=manifest, preload=preload)
+        percent = services().config.vitals_percent
+        html = render_template(
+            "shell.html", lang=lang, manifest=manifest, preload=preload, vitals=percent
+        )
         response = Response(html, status, content_type="text/html; charset=utf-8")
         response.headers["Cache-Control"] = cache_control.REVALIDATED
         response.set_etag(hashlib.sha256(html.encode()).hexdigest()[:16])

@@ -121,6 +121,11 @@ export function csrfHeader(): Record<string, string> {
   return token ? { "X-CSRF-Token": token } : {};
 }
 
+/** Told how long each request took until its answer began; status 0: none came. */
+export const timings: {
+  report: (method: string, path: string, millis: number, status: number) => void;
+} = { report: () => {} };
+
 async function send(path: string, options: Options): Promise<Response> {
   const { signal, method = "GET", json } = options;
   const headers = { Accept: "application/json", ...options.headers };
@@ -134,10 +139,15 @@ async function send(path: string, options: Options): Promise<Response> {
     Object.assign(headers, { "Content-Type": "application/json" });
   }
   let response: Response;
+  const began = performance.now();
+  const report = (status: number) =>
+    timings.report(method, path, performance.now() - began, status);
   try {
     response = await fetch(path, init);
+    report(response.status);
   } catch (error) {
     if (signal.aborted) throw signal.reason;
+    report(0);
     throw ApiError.from(error);
   }
   if (!response.ok && response.status !== 304)

@@ -47,8 +47,10 @@ export function navigate(to: string, { replace = false } = {}): void {
   read();
 }
 
-/** Lets ordinary links to our own pages change the page without a reload. */
-export function followLinks(): void {
+/** Lets ordinary links to our own pages change the page without a reload, by `go`. */
+export function followLinks(
+  go: (to: string, options: { replace: boolean }) => void = navigate,
+): void {
   addEventListener("popstate", read);
   document.addEventListener("click", (event) => {
     if (event.defaultPrevented || event.button !== 0) return;
@@ -58,6 +60,6 @@ export function followLinks(): void {
     if (link.origin !== location.origin || match(link.pathname).page === "missing") return;
     event.preventDefault();
     // To where one is already: the page begins anew, without another step back.
-    navigate(link.pathname + link.search, { replace: link.href === location.href });
+    go(link.pathname + link.search, { replace: link.href === location.href });
   });
 }

@@ -148,6 +148,13 @@ PUBLIC = PAGES | {
     # Without a provider in the settings.
     "GET /api/v1/oidc/start": Call(404, 404, 404),
     "GET /api/v1/oidc/callback": Call(404, 404, 404),
+    # Only from a page of this server, which these requests do not say they are from.
+    "POST /api/v1/metrics": Call(
+        403,
+        403,
+        403,
+        send=body(screen="desktop", samples=[{"name": "CLS", "value": 0, "page": "chat"}]),
+    ),
     "POST /api/v1/link": Call(404, 404, 404, send=body(token="none")),
     "POST /api/v1/link/accept": Call(404, 404, 404, send=body(token="none", password="none")),
 }

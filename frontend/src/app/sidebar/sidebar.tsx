@@ -6,11 +6,11 @@ import { Icon } from "../../ui/icon";
 import { narrow } from "../../ui/media";
 import { type Item, Menu } from "../../ui/menu";
 import { menuOpen as open } from "../menu";
-import { prefetch } from "../pages";
-import { navigate, route } from "../router";
+import { route } from "../router";
 import { busy, indexing, info } from "../server";
 import { admin, guest, signOut, user } from "../session";
 import { nextTheme, theme } from "../theme";
+import { visit } from "../visit";
 import { HistoryList } from "./history-list";
 import "./sidebar.css";
 
@@ -81,7 +81,6 @@ function Navigation(): JSX.Element {
         class={fresh ? "nav-link here" : "nav-link"}
         href="/"
         aria-current={fresh ? "page" : undefined}
-        onPointerEnter={() => prefetch("chat")}
       >
         <Icon name="plus" /> {t.value.newChat}
       </a>
@@ -89,8 +88,6 @@ function Navigation(): JSX.Element {
         class={here.page === "library" ? "nav-link here" : "nav-link"}
         href="/library"
         aria-current={here.page === "library" ? "page" : undefined}
-        onPointerEnter={() => prefetch("library")}
-        onFocus={() => prefetch("library")}
       >
         <Icon name="library" /> {t.value.library}
       </a>
@@ -153,7 +150,7 @@ function Myself(): JSX.Element | null {
   const go = (page: "account" | "people" | "audit", icon: Item["icon"]): Item => ({
     icon,
     label: t.value[page],
-    run: () => navigate(`/${page}`),
+    run: () => visit(`/${page}`),
   });
   return (
     <Menu

@@ -1,0 +1,62 @@
+import { prefetch } from "./pages";
+import { match, navigate, route } from "./router";
+
+/** Going from page to page: what will be needed is fetched before, and nothing flashes. */
+
+/** How long the page that one leaves may stay while the next one's code is on its way. */
+const PATIENCE_MS = 400;
+/** A pointer that only passes over a link stays on it for less. */
+const INTENT_MS = 60;
+
+/** Told how long each change of page took until it was painted, in milliseconds. */
+export const changes: { report: (millis: number, page: string) => void } = { report: () => {} };
+
+/** Shows the page at `to` as soon as its code is there. */
+export async function visit(to: string, options: { replace?: boolean } = {}): Promise<void> {
+  const { page } = match(new URL(to, location.origin).pathname);
+  if (page === route.peek().page) return navigate(to, options);
+  const began = performance.now();
+  if (page !== "missing") await Promise.race([prefetch(page), pause(PATIENCE_MS)]);
+  await change(() => navigate(to, options));
+  requestAnimationFrame(() => setTimeout(() => changes.report(performance.now() - began, page)));
+}
+
+/** Changes the page, one fading into the other where the browser can and nobody minds motion. */
+async function change(update: () => void): Promise<void> {
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (still || document.hidden || !document.startViewTransition) return update();
+  const transition = document.startViewTransition(() => {
+    update();
+    return pause(0); // until it is in the document
+  });
+  // Skipped, for example by the next one: the page has changed all the same.
+  transition.ready.catch(() => undefined);
+  transition.finished.catch(() => undefined);
+  await transition.updateCallbackDone;
+}
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** Fetches a page's code when somebody is about to go there. */
+export function followIntent(): void {
+  let pending: ReturnType<typeof setTimeout> | undefined;
+  const intend = (event: Event, delay: number) => {
+    clearTimeout(pending);
+    const link = (event.target as Element | null)?.closest?.("a");
+    if (!link || link.origin !== location.origin || link.target) return;
+    const { page } = match(link.pathname);
+    if (page !== "missing") pending = setTimeout(() => prefetch(page), delay);
+  };
+  addEventListener("pointerover", (event) => intend(event, INTENT_MS), { passive: true });
+  addEventListener("pointerdown", (event) => intend(event, 0), { passive: true });
+  addEventListener("focusin", (event) => intend(event, 0));
+}
+
+/** Runs `work` when the browser has nothing better to do, unless its owner saves data. */
+export function whenIdle(work: () => void): void {
+  const { connection } = navigator as Navigator & { connection?: { saveData?: boolean } };
+  if (connection?.saveData) return;
+  // Safari has no such call.
+  if ("requestIdleCallback" in globalThis) requestIdleCallback(work, { timeout: 5000 });
+  else setTimeout(work, 1000);
+}
