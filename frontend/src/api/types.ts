@@ -150,6 +150,8 @@ export interface Message {
   /** For an answer, its question. */
   parent_id: string | null;
   error_code?: string | null;
+  /** When a model wrote it, if that was for an earlier question. */
+  cached_at?: string | null;
 }
 
 export interface Conversation {

@@ -108,6 +108,10 @@ export const en = {
   /** Under a quoted answer that should have been a written one. */
   instead: (reason: string) => `${reason} So sentences are quoted instead.`,
   stopped: "Stopped",
+  cached: (when: string) => `Cached, ${when}`,
+  cachedHelp:
+    "Written for the same question before. The passages it is made of have not changed since.",
+  askAgain: "Ask again",
   failed: "No answer could be made.",
   searchedFor: (query: string) => `Searched for “${query}”`,
   timings: (seconds: string) => `Took ${seconds}`,

@@ -22,6 +22,8 @@ export class Answer {
   readonly query = signal("");
   readonly stages = signal<Record<string, number>>({});
   readonly error = signal<ApiError | undefined>(undefined);
+  /** When it was written, if that was for an earlier question. */
+  readonly cachedAt = signal("");
   /** Code of why no model wrote this, where one should have. */
   readonly fallback = signal("");
 
@@ -52,6 +54,7 @@ export class Answer {
       this.query.value = message.query ?? "";
       this.stages.value = message.stages ?? {};
       this.lost.value = false;
+      this.cachedAt.value = message.cached_at ?? "";
       this.fallback.value = message.state === "complete" ? (message.error_code ?? "") : "";
       this.phase.value = message.state === "streaming" ? "writing" : message.state;
       if (message.state === "failed") {

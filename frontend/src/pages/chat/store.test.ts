@@ -294,3 +294,26 @@ test("where nothing can be read again, nothing is left but why", async () => {
   await chat.ask("또");
   expect(chat.turns.value.map(({ question }) => question)).toEqual(["또"]);
 });
+
+test("an answer of an earlier time says so, and a new one can be had", async () => {
+  const chat = new Chat();
+  const cached_at = "2026-01-01T00:00:00Z";
+  const calls = serve(
+    stream([
+      ["start", START],
+      ["done", { message: message(3, { content: "전에", kind: "generated", cached_at }) }],
+    ]),
+    stream([
+      ["start", { ...START, message_id: id(4) }],
+      ["done", { message: message(4, { content: "새로", kind: "generated", cached_at: null }) }],
+    ]),
+  );
+  await chat.ask("질문");
+  const turn = chat.turns.value[0];
+  expect(turn?.answer.value?.cachedAt.value).toBe(cached_at);
+  if (turn) await chat.again(turn);
+  expect(calls[1]?.body).toMatchObject({ regenerate: id(3) });
+  expect(turn?.answer.value?.cachedAt.value).toBe("");
+  expect(turn?.answer.value?.text.value).toBe("새로");
+  vi.unstubAllGlobals();
+});

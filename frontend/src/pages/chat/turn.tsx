@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { explain, t } from "../../i18n";
+import { formatWhen } from "../../lib/format";
 import { copy } from "../../ui/clipboard";
 import { Icon } from "../../ui/icon";
 import { announce } from "../../ui/toast";
@@ -101,6 +102,7 @@ function Meta({ turn, answer, last }: { turn: Turn; answer: Answer; last: boolea
     <footer class="meta">
       {fallback && <p class="small">{t.value.instead(explain({ code: fallback, detail: "" }))}</p>}
       <Badge answer={answer} />
+      <Cached turn={turn} answer={answer} last={last} />
       {answer.phase.value === "stopped" && <span class="badge">{t.value.stopped}</span>}
       <span class="meta-actions">
         <Pager turn={turn} />
@@ -139,6 +141,22 @@ function Badge({ answer }: { answer: Answer }): JSX.Element | null {
   return (
     <span class={`badge ${kind}`} title={t.value.kindHelp[kind]}>
       <Icon name={icon[kind]} /> {label}
+    </span>
+  );
+}
+
+/** Says of an answer that was written for an earlier question how old it is. */
+function Cached({ turn, answer, last }: { turn: Turn; answer: Answer; last: boolean }) {
+  const at = answer.cachedAt.value;
+  if (!at) return null;
+  return (
+    <span class="badge" title={t.value.cachedHelp}>
+      <Icon name="clock" /> {t.value.cached(formatWhen(at))}
+      {last && (
+        <button class="link" type="button" onClick={() => chat.again(turn)}>
+          {t.value.askAgain}
+        </button>
+      )}
     </span>
   );
 }
