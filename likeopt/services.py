@@ -11,7 +11,8 @@ from pathlib import Path
 from likeopt.accounts import Accounts
 from likeopt.cache.layered import Cache
 from likeopt.cache.opening import open_cache
-from likeopt.chat.answer import Chat, open_chat
+from likeopt.chat.answer import Chat
+from likeopt.chat.opening import open_chat
 from likeopt.chat.warm import Warmer
 from likeopt.clock import Clock
 from likeopt.config import Config

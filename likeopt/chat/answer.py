@@ -25,7 +25,6 @@ from likeopt.chat.broadcast import (
 from likeopt.chat.events import End, Numbered, Record, Restart, Start
 from likeopt.chat.events import Queue as Position
 from likeopt.chat.exchange import Exchange, Lead, NoExchange, generation_id
-from likeopt.chat.exchange_files import FileExchange
 from likeopt.chat.follow import follow, start_of
 from likeopt.chat.generation import Generation
 from likeopt.chat.kept import Kept, KeptAnswers
@@ -33,18 +32,12 @@ from likeopt.chat.meeting import Meeting
 from likeopt.chat.rows import Rows, broken, last_event, so_far
 from likeopt.chat.similar import Embed, SimilarAnswers
 from likeopt.chat.text import Language, clean_question, language_of
-from likeopt.chat.writer import Prepared, Search, Task, Writer
+from likeopt.chat.writer import Prepared, Task, Writer
 from likeopt.clock import Clock
-from likeopt.config import Config
 from likeopt.errors import LikeOptError, NotFound
-from likeopt.llm import local
-from likeopt.llm.local import LocalChat
-from likeopt.llm.openai import open_openai
 from likeopt.llm.queue import Queue, Ticket
-from likeopt.llm.stream import Run
-from likeopt.llm.types import ChatModel
 from likeopt.retrieval.types import Filters
-from likeopt.storage import answers, conversations, jobs, messages
+from likeopt.storage import answers, conversations, messages
 from likeopt.storage.conversations import Conversation
 from likeopt.storage.db import Database
 from likeopt.storage.ids import new_id
@@ -53,8 +46,6 @@ from likeopt.storage.reader import Reader
 
 # What is asked again should not be answered with the same words.
 _AGAIN_TEMPERATURE = 0.7
-# An endpoint schedules by itself; this only bounds what one machine of ours sends to it.
-_ENDPOINT_CONCURRENCY = 32
 
 # Finds, or stores, the question to answer.
 _Find = Callable[[Any], tuple[Conversation, Message]]
@@ -484,39 +475,3 @@ def _logged() -> LikeOptError:
 def _query(prepared: Prepared) -> str | None:
     """What was searched, if it differs from the question."""
     return prepared.query if prepared.query != prepared.task.question else None
-
-
-def _unread(c: Any, reader: Reader) -> int:
-    """Files that are waited for, being read, or on their way into the index of words."""
-    now = jobs.summary(c, reader)
-    return now.queued + sum(job.kind == "index" for job in now.running) + now.pending_words
-
-
-def open_chat(
-    config: Config,
-    db: Database,
-    clock: Clock,
-    search: Search,
-    run: Run,
-    cache: Cache | None = None,
-    embed: Embed | None = None,
-) -> Chat:
-    """The chat that the settings describe.
-
-    `search` is `likeopt.retrieval.search.search` with its client and reranker bound, `embed` makes
-    a question's vector; `run` is where work that blocks belongs.
-    """
-    model: ChatModel | None = None
-    running = config.llm_concurrency or _ENDPOINT_CONCURRENCY
-    if config.llm == "openai":
-        model = open_openai(config, clock, run)
-    elif local.is_local(config):
-        model = LocalChat(config, clock)
-        running = local.concurrency(config)
-    folder = config.data_dir / "run"
-    queue = Queue(folder / "queue", running=running, waiting=config.llm_queue) if model else None
-    exchange = FileExchange(folder / "generations") if model else None
-    writer = Writer(search, model, clock, lambda reader: db.read(lambda c: _unread(c, reader)))
-    similar = embed if config.semantic_cache else None
-    most = config.llm_max_tokens
-    return Chat(db, clock, writer, queue, exchange, cache, embed=similar, max_tokens=most)

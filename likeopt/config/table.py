@@ -79,9 +79,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     redis_url: Annotated[
         str,
         _help(
-            "Redis for sessions and for the layer `redis` of the cache, such as"
-            " `redis://:password@host:6379/0`; needs the extra `redis`. Empty: sessions are kept in"
-            " the database.",
+            "Redis for sessions, for answers that several servers share while they are written, and"
+            " for the layer `redis` of the cache, such as `redis://:password@host:6379/0`; needs"
+            " the extra `redis`. Empty: sessions are kept in the database.",
             extra={"secret": True},
         ),
     ] = ""

@@ -10,6 +10,7 @@ from likeopt.cache.layered import Cache
 from likeopt.chat.answer import Chat
 from likeopt.chat.broadcast import Broadcast
 from likeopt.chat.events import Delta, Done, Event, Failed
+from likeopt.chat.exchange import Exchange
 from likeopt.chat.exchange_files import FileExchange
 from likeopt.chat.writer import Writer
 from likeopt.clock import Clock
@@ -68,8 +69,19 @@ def plain(database: Database, shelf: Shelf, real_clock: Clock) -> Chat:
 
 
 @pytest.fixture
+def open_exchange(tmp_path: Path) -> Callable[[], Exchange]:
+    """Where chats meet, opened as each process does."""
+    return lambda: FileExchange(tmp_path / "generations")
+
+
+@pytest.fixture
 def make_chat(
-    database: Database, shelf: Shelf, stub: StubOpenAI, real_clock: Clock, tmp_path: Path
+    database: Database,
+    shelf: Shelf,
+    stub: StubOpenAI,
+    real_clock: Clock,
+    tmp_path: Path,
+    open_exchange: Callable[[], Exchange],
 ) -> Callable[..., Chat]:
     """A chat with the stub as its model; `running` and `waiting` bound its queue."""
 
@@ -78,9 +90,8 @@ def make_chat(
     ) -> Chat:
         model = OpenAIChat(stub.url, "", "stub", clock=real_clock, timeout=timeout)
         queue = Queue(tmp_path / "queue", running=running, waiting=waiting)
-        exchange = FileExchange(tmp_path / "generations")
         writer = Writer(shelf.search, model, real_clock)
-        return Chat(database, real_clock, writer, queue, exchange, cache)
+        return Chat(database, real_clock, writer, queue, open_exchange(), cache)
 
     return make
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from likeopt.chat.answer import Chat, open_chat
+from likeopt.chat.answer import Chat
+from likeopt.chat.opening import open_chat
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.llm.queue import Queue

@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from likeopt.chat.answer import open_chat
 from likeopt.chat.events import Done
+from likeopt.chat.opening import open_chat
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.errors import ConfigError, Conflict, ModelUnavailable
