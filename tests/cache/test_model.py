@@ -8,7 +8,7 @@ import itertools
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
@@ -17,11 +17,11 @@ from likeopt.cache.tags import LocalTags
 from tests.cache.build import Built
 from tests.fakes import FakeClock
 
-# The first two are written and deleted by one process alone; the others carry a tag, which is
-# raised before each writing.
-KEYS = range(6)
-FREE = st.sampled_from([0, 1])
-TAGGED = st.sampled_from([2, 3, 4, 5])
+# The first is written and deleted by one process alone; the others carry a tag, which is raised
+# before each writing. Few, so that what happens to one key adds up.
+KEYS = range(4)
+FREE = st.just(0)
+TAGGED = st.sampled_from([1, 2, 3])
 VALUES = st.one_of(
     st.none(),
     st.just(ABSENT),
@@ -57,10 +57,10 @@ class Machine(RuleBasedStateMachine):
         return self.built.cache(self.layers, tags=self.tags, tenant=self.tenant)
 
     def key(self, number: int) -> str:
-        return str(self.caches[0].key(f"use{number % 3}", number))
+        return str(self.caches[0].key(f"use{number % 2}", number))
 
     def write(self, process: int, number: int, value: object, seconds: int) -> None:
-        tags = {} if number < 2 else self.tags.versions([tag_of(number)])
+        tags = {} if number == 0 else self.tags.versions([tag_of(number)])
         self.caches[process].set(self.key(number), value, ttl=seconds, tags=tags)
         self.model[number] = value, self.clock.monotonic() + seconds, process
 
@@ -90,7 +90,7 @@ class Machine(RuleBasedStateMachine):
     @rule(process=st.integers(0, 1), tag=st.sampled_from(["tag0", "tag1"]))
     def invalidate(self, process: int, tag: str) -> None:
         self.caches[process].invalidate(tag)
-        for number in KEYS[2:]:
+        for number in KEYS[1:]:
             if tag_of(number) == tag:
                 self.model.pop(number, None)
 
@@ -102,9 +102,9 @@ class Machine(RuleBasedStateMachine):
     def get_tagged(self, process: int, number: int) -> None:
         self.check(process, number, self.caches[process].get(self.key(number)))
 
-    @rule(use=st.integers(0, 2))
+    @rule(use=st.integers(0, 1))
     def get_many(self, use: int) -> None:
-        numbers = [number for number in KEYS if number % 3 == use]
+        numbers = [number for number in KEYS if number % 2 == use]
         found = self.caches[0].get_many([self.key(number) for number in numbers])
         for number in numbers:
             self.check(0, number, found.get(self.key(number), MISSING))
@@ -135,13 +135,13 @@ class Machine(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.clock.advance(seconds)
 
-    @rule(use=st.integers(0, 2), process=st.integers(0, 1))
+    @rule(use=st.integers(0, 1), process=st.integers(0, 1))
     def clear(self, use: int, process: int) -> None:
         self.caches[process].clear(f"use{use}")
         self.others_notice()
         for number in KEYS:
-            if number % 3 == use and number in self.model:
-                if number < 2 and process == 0:
+            if number % 2 == use and number in self.model:
+                if number == 0 and process == 0:
                     # Only this process may have it in its memory.
                     del self.model[number]
                 else:
@@ -183,9 +183,12 @@ def test_the_cache_is_a_dictionary_with_time(built: Built, clock: FakeClock, lay
     run_state_machine_as_test(
         Run,
         settings=settings(
-            max_examples=30,
+            max_examples=60,
             stateful_step_count=30,
             deadline=None,
+            # Shrinking over real servers takes longer than a run may hang; the steps are printed.
+            phases=[Phase.generate],
+            database=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
