@@ -152,6 +152,8 @@ export interface Message {
   error_code?: string | null;
   /** When a model wrote it, if that was for an earlier question. */
   cached_at?: string | null;
+  /** That question, if it had other words. */
+  cached_question?: string | null;
 }
 
 export interface Conversation {

@@ -24,6 +24,7 @@ export class Answer {
   readonly error = signal<ApiError | undefined>(undefined);
   /** When it was written, if that was for an earlier question. */
   readonly cachedAt = signal("");
+  readonly cachedQuestion = signal("");
   /** Code of why no model wrote this, where one should have. */
   readonly fallback = signal("");
 
@@ -55,6 +56,7 @@ export class Answer {
       this.stages.value = message.stages ?? {};
       this.lost.value = false;
       this.cachedAt.value = message.cached_at ?? "";
+      this.cachedQuestion.value = message.cached_question ?? "";
       this.fallback.value = message.state === "complete" ? (message.error_code ?? "") : "";
       this.phase.value = message.state === "streaming" ? "writing" : message.state;
       if (message.state === "failed") {

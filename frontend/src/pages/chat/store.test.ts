@@ -301,7 +301,17 @@ test("an answer of an earlier time says so, and a new one can be had", async () 
   const calls = serve(
     stream([
       ["start", START],
-      ["done", { message: message(3, { content: "전에", kind: "generated", cached_at }) }],
+      [
+        "done",
+        {
+          message: message(3, {
+            content: "전에",
+            kind: "generated",
+            cached_at,
+            cached_question: "다른 말로",
+          }),
+        },
+      ],
     ]),
     stream([
       ["start", { ...START, message_id: id(4) }],
@@ -311,6 +321,7 @@ test("an answer of an earlier time says so, and a new one can be had", async () 
   await chat.ask("질문");
   const turn = chat.turns.value[0];
   expect(turn?.answer.value?.cachedAt.value).toBe(cached_at);
+  expect(turn?.answer.value?.cachedQuestion.value).toBe("다른 말로");
   if (turn) await chat.again(turn);
   expect(calls[1]?.body).toMatchObject({ regenerate: id(3) });
   expect(turn?.answer.value?.cachedAt.value).toBe("");

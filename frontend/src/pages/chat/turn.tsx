@@ -152,6 +152,7 @@ function Cached({ turn, answer, last }: { turn: Turn; answer: Answer; last: bool
   return (
     <span class="badge" title={t.value.cachedHelp}>
       <Icon name="clock" /> {t.value.cached(formatWhen(at))}
+      {answer.cachedQuestion.value && <q>{answer.cachedQuestion.value}</q>}
       {last && (
         <button class="link" type="button" onClick={() => chat.again(turn)}>
           {t.value.askAgain}
