@@ -434,7 +434,11 @@ class Chat:
             return None
         asker = Broadcast(reader, start_of(conversation, message), self._clock)
         asker.bound = bool(message.citations)
-        self._broadcasts.open(asker)
+        first = self._broadcasts.open(asker)
+        if first is not asker:
+            # Somebody else came back to it at the same moment, and will have it attached.
+            generation.forget()
+            return first
         self._attach(asker, generation, message.stages)
         return asker
 

@@ -249,10 +249,11 @@ class Broadcasts:
         self._finished: OrderedDict[str, tuple[float, Broadcast]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def open(self, broadcast: Broadcast) -> None:
-        """An answer that is about to be written."""
+    def open(self, broadcast: Broadcast) -> Broadcast:
+        """An answer that is about to be written; returns the one that is open for it already, if
+        there is one."""
         with self._lock:
-            self._running[broadcast.message_id] = broadcast
+            return self._running.setdefault(broadcast.message_id, broadcast)
 
     def close(self, broadcast: Broadcast) -> None:
         """It has its last event: keep it for a while."""

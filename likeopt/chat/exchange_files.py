@@ -66,8 +66,13 @@ class FileExchange:
             self._sweep()
             path = self._folder / f"{key}.lead"
             lead = _open(path, os.O_RDWR | os.O_CREAT)
-            if _lock(lead, fcntl.LOCK_EX) and _is_at(lead, path):
-                return self._lead(key, lead)
+            try:
+                if _lock(lead, fcntl.LOCK_EX) and _is_at(lead, path):
+                    return self._lead(key, lead)
+            except OSError:
+                # Its lock would keep everybody from ever leading this key.
+                os.close(lead)
+                raise
         except OSError as error:
             log.warning("an answer cannot be shared: %s", error.strerror)
             return exchange.Alone(key)

@@ -3,13 +3,15 @@
 import os
 import resource
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from likeopt.chat.events import Delta, Restart
 from likeopt.chat.exchange import Alone
-from likeopt.chat.exchange_files import FileExchange
+from likeopt.chat.exchange_files import FileExchange, FileLead
 from tests.chat.test_exchange import END, KEY, OTHER, lead_of, read, seat_of
 
 
@@ -41,19 +43,38 @@ def test_long_records_are_read(tmp_path: Path) -> None:
     assert read(seat, 3) == long
 
 
+@contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    """As on a full disk, a file does not grow beyond `size` bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+
+
+def test_who_could_not_begin_on_a_full_disk_keeps_nobody_from_beginning_later(
+    tmp_path: Path,
+) -> None:
+    exchange = FileExchange(tmp_path)
+    with no_file_beyond(0):
+        alone = lead_of(exchange)
+    assert isinstance(alone, Alone)
+    alone.append(END)
+    alone.close()
+    assert isinstance(lead_of(exchange), FileLead)
+
+
 def test_with_a_full_disk_everybody_goes_on_alone(tmp_path: Path) -> None:
     exchange = FileExchange(tmp_path)
     lead = lead_of(exchange)
     seat = seat_of(exchange)
     lead.append(Delta("a"))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
-    try:
+    with no_file_beyond(64):
         lead.append(Delta("b" * 100))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, before)
     lead.append(END)
     assert lead.close_if_deserted(patient=True)
     assert seat.read(0) == [Delta("a")]

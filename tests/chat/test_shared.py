@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -282,6 +283,30 @@ def test_a_reader_goes_on_in_any_process_where_it_was(
     whole = [one.event for one in there.resume(reader, answer.message_id) if one]
     assert [type(one) for one in whole] == [Start, Sources, Delta, Done]
     assert only(Done, whole).message == last(answer)
+
+
+def test_two_that_come_back_to_one_answer_both_hear_its_end(
+    two: tuple[Chat, Chat], stub: StubOpenAI, reader: Reader
+) -> None:
+    here, there = two
+    stub.say("At noon [1].")
+    before = here.ask(reader, "When does the canteen open?")
+    last(before)
+    conversation = events(before)[0]
+    assert isinstance(conversation, Start)
+    rewriting = stub.say("How much does lunch in the canteen cost?", hold=0)
+    held = stub.say("6 euros [1].", hold=0)
+    answer = here.ask(reader, "And how much does it cost?", conversation.conversation_id)
+    stub.wait_for_request(2)
+    tabs = [there.resume(reader, answer.message_id, ping=0.1) for _ in range(2)]
+    for tab in tabs:
+        next(tab)
+    rewriting.release()
+    for tab in tabs:
+        assert any(one and isinstance(one.event, Sources) for one in islice(tab, 200))
+    held.release()
+    for tab in tabs:
+        assert any(one and isinstance(one.event, Done) for one in islice(tab, 200))
 
 
 def test_nobody_gets_at_the_answer_of_somebody_else(
