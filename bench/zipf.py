@@ -76,6 +76,11 @@ class Naming:
     def __init__(self) -> None:
         self.calls = 0
 
+    @property
+    def identity(self) -> str:
+        """See `ChatModel`."""
+        return self.name
+
     def prompt_tokens(self) -> int:
         """As an endpoint's."""
         return 3000

@@ -17,13 +17,16 @@ from likeopt.chat.text import Language
 from likeopt.storage.messages import Citation
 
 # Raise it with every change of what an answer is made of, or of how it is written down.
-FORMAT = 1
+FORMAT = 2
 
 _spaces = re.compile(r"\s+")
 _end = re.compile(r"[\s?!.,;:。．、！？…~]+$")
 _quotes = str.maketrans({"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "‚": "'"})
-# Words that mean another thing in capitals.
-_names = re.compile(r"\b(?:IT|US|WHO|AIDS|CAN|MAY|UN)\b")
+# Words that mean another thing in capitals, and units in others (mW, MW; Mb, MB); a Korean particle
+# may follow them, and a number stand before.
+_names = re.compile(
+    r"(?<![A-Za-z])(?:IT|US|WHO|AIDS|CAN|MAY|UN|[a-z][A-Z][a-z]?|[KMGT]b)(?![A-Za-z])"
+)
 
 
 def normal(question: str) -> str:
@@ -39,20 +42,23 @@ def normal(question: str) -> str:
     return text.casefold()
 
 
-def answer_key(
+def answer_key(  # noqa: PLR0913  (all that an answer depends on)
     built: prompt.Prompt,
     citations: list[Citation],
     *,
     model: str,
+    query: str,
     language: Language,
     max_tokens: int,
     temperature: float,
     scope: Collection[str],
 ) -> str:
-    """The key of the answer that `model` gives to the prompt: 32 hexadecimal digits.
+    """The key of the answer that the `model` of this identity gives to the prompt: 32 hexadecimal
+    digits.
 
-    `citations` are all sources as they are shown; `scope` the ids of the collections that its
-    reader may read.
+    `query` is what was searched: readers are told, and it may hold words of a conversation that
+    reaches further back than the prompt. `citations` are all sources as they are shown; `scope` the
+    ids of the collections that its reader may read.
     """
     parts = [
         FORMAT,
@@ -65,6 +71,7 @@ def answer_key(
         [(turn.role, turn.content) for turn in built.history],
         built.passages,
         normal(built.asked),
+        normal(query),
         citations,
     ]
     return hashlib.blake2b(msgspec.msgpack.encode(parts), digest_size=16).hexdigest()

@@ -74,7 +74,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """A task with what its answer will be made of.
 
     `asked` is what a model is asked; without one none is needed, or `problem` says why none can
-    be. `key` is equal for tasks whose answers can be the same, `model` who writes them. `stages`
+    be. `key` is equal for tasks whose answers can be the same, `model` is who writes them. `stages`
     are milliseconds.
     """
 
@@ -193,13 +193,14 @@ def _asking(prepared: Prepared, model: ChatModel) -> Prepared:
     key = answer_key(
         built,
         [source.citation() for source in prepared.sources],
-        model=model.name,
+        model=model.identity,
+        query=prepared.query,
         language=task.language,
         max_tokens=task.max_tokens,
         temperature=task.temperature,
         scope=task.scope.collections,
     )
-    return msgspec.structs.replace(prepared, asked=built, key=key, model=model.name)
+    return msgspec.structs.replace(prepared, asked=built, key=key, model=model.identity)
 
 
 class _Answer:

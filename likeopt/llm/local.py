@@ -79,6 +79,7 @@ class LocalChat:
 
     def __init__(self, config: Config, clock: Clock) -> None:
         self.name = config.llm if not config.llm.startswith("gguf:") else Path(config.llm[5:]).stem
+        self.identity = _identity(config)
         self._config = config
         self._clock = clock
         self._speed = 0.0
@@ -148,6 +149,15 @@ def main(config: Config, warm: Iterable[list[Turn]] = ()) -> None:
     state_path.unlink(missing_ok=True)
     # The server's threads do not end by themselves, and there is nothing of theirs to save.
     os._exit(0)
+
+
+def _identity(config: Config) -> str:
+    """Also tells files apart that took each other's name; not by their time, which differs from
+    machine to machine."""
+    if not config.llm.startswith("gguf:"):
+        return config.llm
+    path = Path(config.llm.removeprefix("gguf:"))
+    return f"{path.name} {path.stat().st_size if path.is_file() else 0}"
 
 
 def model_file(config: Config) -> Path:

@@ -35,6 +35,8 @@ class OpenAIChat:
         """`url` is the base URL; `timeout` is the longest silence in seconds; `prompt_tokens` of 0
         means PROMPT_TOKENS; `run` as for `TextStream`."""
         self.name = model
+        # Every endpoint has names of its own: "default" is another model elsewhere.
+        self.identity = f"{url.rstrip('/')} {model}"
         self._endpoint = Endpoint(url, key)
         self._clock = clock
         self._timeout = timeout

@@ -32,6 +32,11 @@ class ChatModel(Protocol):
         ...
 
     @property
+    def identity(self) -> str:
+        """Which model it is, among all that may have this name; part of cache keys."""
+        ...
+
+    @property
     def quick(self) -> bool:
         """Whether a short extra call, such as rewriting a question, is worth its time."""
         ...

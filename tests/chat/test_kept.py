@@ -10,6 +10,7 @@ from likeopt.chat.answer import Chat
 from likeopt.chat.events import Delta, Done, Sources, Start
 from likeopt.clock import Clock
 from likeopt.config import Config
+from likeopt.llm.openai import OpenAIChat
 from likeopt.services import Services
 from likeopt.storage import messages
 from likeopt.storage.db import Database
@@ -125,6 +126,20 @@ def test_what_else_an_answer_depends_on_is_part_of_the_key(
         "words": lambda: chat.ask(reader, "How many days of annual leave? C++"),
     }
     assert last(asked[way]()).content == "Anew [1]."
+
+
+def test_the_same_name_at_another_endpoint_is_another_model(
+    chat: Chat, make_chat: Callable[..., Chat], cache: Cache, stub: StubOpenAI, reader: Reader,
+    real_clock: Clock,
+) -> None:  # fmt: skip
+    """An operator changes LIKEOPT_LLM_URL and starts again."""
+    stub.say("You get 15 days [1].")
+    last(chat.ask(reader, QUESTION))
+    with StubOpenAI() as other:
+        restarted = make_chat(cache=cache)
+        restarted._writer.model = OpenAIChat(other.url, "", "stub", clock=real_clock)
+        other.say("Fifteen [1].")
+        assert last(restarted.ask(reader, QUESTION)).content == "Fifteen [1]."
 
 
 def test_what_was_not_found_is_remembered_without_its_doubts(

@@ -16,6 +16,7 @@ from likeopt.chat.exchange_files import FileExchange
 from likeopt.chat.exchange_redis import RedisExchange
 from likeopt.clock import Clock
 from likeopt.errors import Busy, NotFound
+from likeopt.llm.openai import OpenAIChat
 from likeopt.storage import conversations, messages
 from likeopt.storage.db import Database
 from likeopt.storage.reader import Reader
@@ -142,6 +143,28 @@ def test_who_may_read_more_gets_an_answer_of_their_own(
     assert last(two[0].ask(more, QUESTION)).content == "Two [1]."
     held.release()
     assert last(first).content == "One [1]."
+
+
+def test_nobody_is_told_words_of_a_conversation_that_is_not_theirs(
+    two: tuple[Chat, Chat], stub: StubOpenAI, reader: Reader
+) -> None:
+    """What is searched may hold the subject of an exchange that the prompt has no room for."""
+    lately = messages.Exchange("And when does it open?", "At noon.", "And when does it open?")
+    held = stub.say("6 euros [1].", hold=0)
+    answers = []
+    for chat, subject in zip(two, ("Zanzibar", "Madagascar"), strict=True):
+        model = chat._writer.model
+        assert isinstance(model, OpenAIChat)
+        model.quick, model._prompt_tokens = False, 300
+        before = messages.Exchange(f"Lunch in {subject}?", "word " * 99, f"Lunch in {subject}?")
+        answers.append(chat.reply(reader, "And how much does it cost?", [before, lately]))
+        until(Sources, answers[-1])
+    stub.wait_for_request(2)
+    held.release()
+    one, other = (only(Sources, events(answer)).query for answer in answers)
+    assert "Zanzibar" in one
+    assert "Zanzibar" not in other
+    assert stub.requests[0].prompt == stub.requests[1].prompt
 
 
 def test_a_changed_document_is_another_generation(
