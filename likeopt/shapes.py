@@ -80,6 +80,7 @@ class Message(msgspec.Struct, frozen=True):
     `kind` of an answer is generated (by a model), extractive (sentences of the documents) or
     not_found. `stages` are milliseconds. `cached_at` is when a model wrote it, if that was for an
     earlier question with the same passages; `cached_question` is that one, if it had other words.
+    `feedback` is what its reader said of it.
     """
 
     id: str
@@ -97,6 +98,7 @@ class Message(msgspec.Struct, frozen=True):
     error_code: str | None
     cached_at: str | None
     cached_question: str | None
+    feedback: messages.Feedback | None
 
     @classmethod
     def of(cls, stored: messages.Message) -> "Message":

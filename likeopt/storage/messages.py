@@ -22,6 +22,7 @@ STALE_MS = 15_000
 
 State = Literal["streaming", "complete", "stopped", "failed"]
 Kind = Literal["generated", "extractive", "not_found"]
+Feedback = Literal["up", "down"]
 
 
 class Citation(msgspec.Struct, frozen=True):
@@ -49,7 +50,8 @@ class Message(msgspec.Struct, frozen=True):
     `parent_id` is the question that an answer answers. `kind`, `model`, `query` (what was
     searched, if it differs from the question), `stages` (milliseconds) and `error_code` belong to
     answers. `cached_at` is when its text was written, if that was for an earlier question;
-    `cached_question` is that one, if it had other words. Times are ms since the epoch.
+    `cached_question` is that one, if it had other words. `feedback` is what its reader thought of
+    it. Times are ms since the epoch.
 
     An answer that cites what its reader may no longer read is shown as failed with the code
     `access_revoked` and without its text, which may repeat it word for word. Nothing of that is
@@ -72,6 +74,7 @@ class Message(msgspec.Struct, frozen=True):
     error_code: str | None = None
     cached_at: int | None = None
     cached_question: str | None = None
+    feedback: Feedback | None = None
     citations: list[Citation] = msgspec.field(default_factory=list)
 
 
@@ -247,6 +250,38 @@ def request_stop(c: sa.Connection, reader: Reader, message_id: str) -> Message:
     running = sa.and_(messages.c.id == message_id, messages.c.state == "streaming")
     c.execute(messages.update().where(running).values(stop_requested=1))
     return found
+
+
+def rate(c: sa.Connection, reader: Reader, message_id: str, feedback: Feedback | None) -> None:
+    """Keep what the reader thinks of an answer; None takes it back.
+
+    Raises NotFound unless it is an answer in the reader's conversation.
+    """
+    found = get(c, reader, message_id)
+    if found.role != "assistant":
+        raise NotFound("There is no such answer.")
+    c.execute(messages.update().where(messages.c.id == message_id).values(feedback=feedback))
+    revisions.announce(c, revisions.of_conversations(reader.user_id))
+
+
+def take_back(c: sa.Connection, reader: Reader, message_id: str) -> None:
+    """Remove a question, its answers, and what was asked after it, so that it can be asked
+    differently. The conversation stays, even an empty one.
+
+    An answer being written to any of them stops by itself: `answers.wanted` tells its writer.
+    Raises NotFound unless it is a question in the reader's conversation.
+    """
+    found = get(c, reader, message_id)
+    if found.role != "user":
+        raise NotFound("There is no such question.")
+    # Answers go with their questions; a later one to an earlier question stays.
+    later = sa.and_(
+        messages.c.conversation_id == found.conversation_id,
+        messages.c.role == "user",
+        messages.c.created_at >= found.created_at,
+    )
+    c.execute(messages.delete().where(later))
+    revisions.announce(c, revisions.of_conversations(reader.user_id))
 
 
 def abandon_stale(c: sa.Connection, clock: Clock) -> int:

@@ -318,6 +318,8 @@ messages = Table(
     _time("cached_at", nullable=True),
     # That question, if it had other words.
     Column("cached_question", Text, nullable=True),
+    # What its reader thought of it: up or down.
+    Column("feedback", String(8), nullable=True),
     _time("created_at"),
     _time("updated_at"),
     CheckConstraint("role IN ('user', 'assistant')", name="role"),

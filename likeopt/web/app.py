@@ -22,6 +22,7 @@ from likeopt.web.api.health import health
 from likeopt.web.api.indexing import indexing
 from likeopt.web.api.info import info
 from likeopt.web.api.me import me
+from likeopt.web.api.messages import messages
 from likeopt.web.api.metrics import metrics
 from likeopt.web.api.oidc import install as install_provider
 from likeopt.web.api.oidc import oidc
@@ -45,6 +46,7 @@ API = (
     search,
     chat,
     conversations,
+    messages,
     openai,
     describe,
     session,

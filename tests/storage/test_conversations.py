@@ -10,7 +10,7 @@ from likeopt.errors import BadInput, NotFound
 from likeopt.storage import access, answers, collections, conversations, documents, groups, messages
 from likeopt.storage.conversations import Conversation, derive_title
 from likeopt.storage.db import Database
-from likeopt.storage.messages import Citation, Message, Outcome
+from likeopt.storage.messages import Citation, Feedback, Message, Outcome
 from likeopt.storage.reader import Reader
 from tests.fakes import FakeClock
 from tests.storage import library
@@ -47,6 +47,9 @@ class Steps:
 
     def save(self, answer: Message, text: str, sources: list[Citation] | None = None) -> None:
         self.db.write(lambda c: answers.keep_alive(c, self.clock, [answer.id], text, sources or []))
+
+    def rate(self, answer: Message, feedback: Feedback | None) -> None:
+        self.db.write(lambda c: messages.rate(c, self.reader, answer.id, feedback))
 
     def exchange(self, question: str, answer: str, conversation: str | None = None) -> str:
         found, asked = self.ask(question, conversation)
@@ -434,6 +437,45 @@ def test_answers_withheld_stay_so_when_the_collection_goes(
         assert (answer.content, answer.state) == ("They merge in May [1]", "complete")
         assert (half.content, half.state) == ("They merge", "streaming")
         assert theirs.titles("merge") == ["one"]
+
+
+# -- asking differently, and what one thinks of an answer -----------------------------------------
+
+
+def test_a_question_is_taken_back_with_all_that_came_after_it(
+    me: Steps, stranger: Steps, clock: FakeClock
+) -> None:
+    id_ = me.exchange("one", "1")
+    _, second = me.ask("two", id_)
+    me.finish(me.start(second), "2", citations=[])
+    me.exchange("three", "3", id_)
+    clock.advance(1)
+    first = me.get(id_).messages[0]
+    me.finish(me.start(first), "1 again")
+    running = me.start(second)
+    with pytest.raises(NotFound):
+        stranger.db.write(lambda c: messages.take_back(c, stranger.reader, second.id))
+    me.db.write(lambda c: messages.take_back(c, me.reader, second.id))
+    assert [message.content for message in me.get(id_).messages] == ["one", "1", "1 again"]
+    assert not me.is_wanted(running)
+    with pytest.raises(NotFound):
+        me.db.write(lambda c: messages.take_back(c, me.reader, second.id))
+    me.db.write(lambda c: messages.take_back(c, me.reader, first.id))
+    assert me.get(id_).messages == []
+
+
+def test_an_answer_is_rated_by_its_reader_only(me: Steps, stranger: Steps) -> None:
+    conversation, question = me.ask("one")
+    answer = me.finish(me.start(question), "1")
+    me.rate(answer, "up")
+    me.rate(answer, "down")
+    assert me.get(conversation.id).messages[1].feedback == "down"
+    me.rate(answer, None)
+    assert me.get(conversation.id).messages[1].feedback is None
+    with pytest.raises(NotFound):
+        stranger.rate(answer, "up")
+    with pytest.raises(NotFound):
+        me.rate(question, "up")
 
 
 # -- titles --------------------------------------------------------------------------------------

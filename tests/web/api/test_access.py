@@ -85,6 +85,8 @@ OWNED = {
     "GET /api/v1/conversations/{conversation}/export": Call(200, 404),
     "GET /api/v1/chat/{message}/stream": Call(200, 404),
     "POST /api/v1/chat/{message}/stop": Call(202, 404),
+    "PUT /api/v1/messages/{message}/feedback": Call(204, 404, send=body(feedback="up")),
+    "DELETE /api/v1/messages/{question}": Call(204, 404),
 }
 OWN = {
     "PATCH /api/v1/me": Call(200, 200, send=body(name="me")),
@@ -199,6 +201,7 @@ def world(services: Services) -> World:
             "collection": collection.id,
             "conversation": conversation.id,
             "message": answer.id,
+            "question": question.id,
             "key": key.id,
             "invitation": invitation.id,
             "group": groups.create(c, clock, "g").id,

@@ -97,6 +97,21 @@ def test_export(client: Client, mine: str) -> None:
     assert client.get(f"{PATH}/{mine}/export?format=pdf").status_code == 400
 
 
+def test_what_one_thinks_of_an_answer_is_kept_and_a_question_is_taken_back(
+    client: Client, mine: str
+) -> None:
+    question, answer = client.get(f"{PATH}/{mine}").json["messages"]
+    assert answer["feedback"] is None
+    rating = f"/api/v1/messages/{answer['id']}/feedback"
+    assert client.put(rating, json={"feedback": "down"}).status_code == 204
+    assert client.get(f"{PATH}/{mine}").json["messages"][1]["feedback"] == "down"
+    for wrong in ({"feedback": "great"}, {}, {"feedback": 1}):
+        assert client.put(rating, json=wrong).status_code == 400
+    assert client.delete(f"/api/v1/messages/{answer['id']}").status_code == 404
+    assert client.delete(f"/api/v1/messages/{question['id']}").status_code == 204
+    assert client.get(f"{PATH}/{mine}").json["messages"] == []
+
+
 def test_someone_elses_conversation_does_not_exist(
     client: Client, services: Services, mine: str
 ) -> None:
