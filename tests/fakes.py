@@ -1,6 +1,10 @@
-"""Deterministic stand-ins for what a test must own: time, and an embedding model's cost."""
+"""Deterministic stand-ins for what a test must own: time, a model's cost, a full disk."""
 
+import resource
+import signal
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,3 +61,16 @@ class FakeEmbedder:
             row[0] += 1e-3
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors
+
+
+@contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    """As on a full disk, a file does not grow beyond `size` bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)

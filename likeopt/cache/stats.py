@@ -160,12 +160,14 @@ class Stats:
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             self._file = os.open(path, flags, 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX)
-            os.ftruncate(self._file, _FILE_BYTES)
+            # Written, not only made so long: to count into a hole of a mapped file on a full disk
+            # would kill the process.
+            os.write(self._file, bytes(_FILE_BYTES))
             mapped = mmap.mmap(self._file, _FILE_BYTES)
             # Under this name others look at it: by now it is locked.
             path.rename(path.with_suffix(f".{FORMAT}"))
-        except OSError:
-            # A full disk: this process counts for itself.
+        except (OSError, ValueError):
+            # A full disk: this process counts for itself. `mmap` says ValueError of a short file.
             return memoryview(mmap.mmap(-1, _FILE_BYTES))
         return memoryview(mapped)
 

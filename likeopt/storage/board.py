@@ -9,6 +9,7 @@ The database stays the source of truth: `Watch` reads it 20 times a second, also
 machines change, or for a process that died between its commit and this.
 """
 
+import fcntl
 import mmap
 import os
 import zlib
@@ -34,6 +35,9 @@ class Board:
     def mark(self, names: Iterable[str]) -> None:
         """Counters of these names were raised, and the change is committed."""
         memory = self._map()
+        if memory is None:
+            # Nobody has one: the others see it by their next look at the database.
+            return
         for name in names:
             start = _start(name)
             # Not a sum: of two processes that add at the same time, one could be lost.
@@ -41,27 +45,43 @@ class Board:
 
     def read(self, name: str) -> bytes:
         """What stands there for a counter; other bytes after each change of it, and now and then
-        after one of another."""
+        after one of another. Always other bytes while the disk has no room for a board."""
+        memory = self._map()
+        if memory is None:
+            return os.urandom(_SIZE)
         start = _start(name)
-        return self._map()[start : start + _SIZE]
+        return memory[start : start + _SIZE]
 
-    def _map(self) -> mmap.mmap:
+    def _map(self) -> mmap.mmap | None:
         memory = self._memory
         if memory is None:
             # Two threads may both do so: they map the same file.
             memory = self._memory = self._open()
         return memory
 
-    def _open(self) -> mmap.mmap:
+    def _open(self) -> mmap.mmap | None:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         descriptor = os.open(self._path, flags, 0o600)
         try:
-            if os.fstat(descriptor).st_size < SLOTS * _SIZE:
-                os.ftruncate(descriptor, SLOTS * _SIZE)
+            # Nobody fills it up after another has marked something.
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _fill(descriptor)
+            # `mmap` keeps a copy of the descriptor, and with it the lock.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             return mmap.mmap(descriptor, SLOTS * _SIZE)
+        except (OSError, ValueError):
+            # A full disk; `mmap` says ValueError of a file that is too short.
+            return None
         finally:
             os.close(descriptor)
+
+
+def _fill(descriptor: int) -> None:
+    """Take the room: to write into a hole of a mapped file on a full disk kills the process."""
+    held = os.fstat(descriptor).st_size
+    if held < SLOTS * _SIZE:
+        os.pwrite(descriptor, bytes(SLOTS * _SIZE - held), held)
 
 
 def _start(name: str) -> int:

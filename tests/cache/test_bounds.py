@@ -8,7 +8,7 @@ import pytest
 from likeopt.cache.backends.disk import DiskLayer
 from likeopt.cache.backends.memory import MemoryLayer
 from likeopt.cache.serialize import MISSING
-from likeopt.cache.stats import Stats
+from likeopt.cache.stats import FORMAT, HITS, Stats
 from tests.cache.build import MIB, Built
 from tests.fakes import FakeClock
 
@@ -115,3 +115,12 @@ def test_disk_gives_room_back(data_dir: Path, clock: FakeClock) -> None:
         layer.clear(None)
     assert disk_bytes(data_dir) < 5 * MIB
     layer.close()
+
+
+def test_counts_take_their_room_at_once(tmp_path: Path) -> None:
+    """SIGBUS is what a process gets that counts in a hole of the file on a full disk."""
+    stats = Stats(tmp_path)
+    stats.row("answers", "memory").add(HITS)
+    (file,) = tmp_path.glob(f"*-*.{FORMAT}")
+    assert file.stat().st_blocks * 512 >= file.stat().st_size
+    stats.close()

@@ -1,10 +1,6 @@
 """What only files can do to a generation."""
 
 import os
-import resource
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +9,7 @@ from likeopt.chat.events import Delta, Restart
 from likeopt.chat.exchange import Alone
 from likeopt.chat.exchange_files import FileExchange, FileLead
 from tests.chat.test_exchange import END, KEY, OTHER, lead_of, read, seat_of
+from tests.fakes import no_file_beyond
 
 
 def test_half_a_record_is_nothing(tmp_path: Path) -> None:
@@ -41,19 +38,6 @@ def test_long_records_are_read(tmp_path: Path) -> None:
     for record in long:
         lead.append(record)
     assert read(seat, 3) == long
-
-
-@contextmanager
-def no_file_beyond(size: int) -> Iterator[None]:
-    """As on a full disk, a file does not grow beyond `size` bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, before)
 
 
 def test_who_could_not_begin_on_a_full_disk_keeps_nobody_from_beginning_later(

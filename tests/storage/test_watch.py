@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.storage import revisions
-from likeopt.storage.board import Board
+from likeopt.storage.board import SLOTS, Board
 from likeopt.storage.db import Database, migrate
 from likeopt.storage.tables import counters
 from likeopt.storage.watch import Watch
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, no_file_beyond
 from tests.servers import wait_until
 
 
@@ -62,6 +62,19 @@ def test_change_on_this_machine_is_noticed_before_it_is_acknowledged(
     assert watch.stamp("library") != before
     assert watch.stamp("access") is not None
     writer.close()
+
+
+def test_a_board_takes_its_room_at_once(board: Board) -> None:
+    """SIGBUS is what a process gets that marks in a hole of the file on a full disk."""
+    board.mark(["library"])
+    assert board._path.stat().st_blocks * 512 >= 8 * SLOTS
+
+
+def test_without_room_for_a_board_nothing_is_ever_sure(board: Board) -> None:
+    with no_file_beyond(100):
+        board.mark(["library"])
+        assert board.read("library") != board.read("library")
+    assert board.read("library") == board.read("library")
 
 
 def test_change_that_failed_is_no_news(
