@@ -58,14 +58,25 @@ def opens(
         os.close(stdin)
         os.close(stdout)
     with os.fdopen(replies, "rb") as answer:
-        # It ends itself when it takes too long.
-        data = run(answer.read)
+        # It ends itself when it takes too long. First comes the empty message that it is ready.
+        data = run(lambda: _message(answer) is not None and _message(answer))
+    # It would wait for another job.
+    os.kill(process, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    # First comes the empty message that it is ready.
-    if len(data) <= 2 * LENGTH:
+    if not data:
         _log.warning("the reader of %s ended (%s)", name, status)
         raise unreadable("parser_timeout" if status == -signal.SIGALRM else "parser_crashed", name)
-    _done(msgspec.msgpack.decode(data[2 * LENGTH :], type=Reply))
+    _done(msgspec.msgpack.decode(data, type=Reply))
+
+
+def _message(pipe: IO[bytes]) -> bytes | None:
+    """The next message; None if the other side ended before."""
+    length = pipe.read(LENGTH)
+    if len(length) < LENGTH:
+        return None
+    wanted = int.from_bytes(length, "little")
+    body = pipe.read(wanted)
+    return body if len(body) == wanted else None
 
 
 def _done(reply: Reply) -> Parsed | None:
