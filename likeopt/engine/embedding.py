@@ -25,7 +25,7 @@ REMEMBERED = 2048
 # Queries that may wait: at 20 ms each on two cores the last one waits 0.6 s.
 QUEUE = 64
 # A model's vector of a question never changes; this bounds how long traces of questions stay.
-KEPT_SECONDS = 30 * 86_400.0
+KEPT_SECONDS = 7 * 86_400.0
 
 
 class _Pending:
