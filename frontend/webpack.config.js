@@ -20,10 +20,16 @@ export default (_env, { mode }) => {
     mode,
     target: "browserslist",
     context: here,
-    entry: "./src/main.tsx",
+    entry: {
+      main: "./src/main.tsx",
+      // Runs apart from the page, so it brings its own few lines of runtime.
+      worker: { import: "./src/offline/worker.js", runtime: false },
+    },
     output: {
       path: path.resolve(here, "../likeopt/web/static"),
-      publicPath: "/assets/",
+      // From where the script itself came: here, or a CDN (LIKEOPT_ASSETS_URL).
+      publicPath: "auto",
+      crossOriginLoading: "anonymous",
       filename: `${name}.js`,
       chunkFilename: `${name}.js`,
       assetModuleFilename: `${name}[ext]`,
@@ -34,7 +40,7 @@ export default (_env, { mode }) => {
       rules: [
         { test: /\.tsx?$/, loader: "esbuild-loader", options: { target } },
         { test: /\.css$/, use: [MiniCssExtractPlugin.loader, "css-loader"] },
-        { test: /\.svg$/, type: "asset/resource" },
+        { test: /\.(svg|png)$/, type: "asset/resource" },
       ],
     },
     optimization: {
@@ -43,7 +49,7 @@ export default (_env, { mode }) => {
       runtimeChunk: "single",
       minimizer: [new EsbuildPlugin({ target, css: true, legalComments: "none" })],
       splitChunks: {
-        chunks: "all",
+        chunks: ({ name }) => name !== "worker",
         // Code shared by pages is loaded once, however small; without this, webpack copies
         // anything under 20 KB into both.
         minSize: 4000,
@@ -63,6 +69,8 @@ export default (_env, { mode }) => {
       }),
       new Deliver({
         routes: Object.fromEntries(ROUTES.map((route) => [route, route])),
+        worker: "worker",
+        shells: path.resolve(here, "src/shell/skeleton.tsx"),
         icon: /^icon\.(.*\.)?svg$/,
         compress: production,
         // Brotli bytes: what a visitor waits for, and what each page adds.

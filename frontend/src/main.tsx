@@ -1,36 +1,63 @@
 import "./app/theme.css";
+import "./shell/shell.css";
 import { render } from "preact";
 import { App } from "./app/app";
 import { followMenu } from "./app/menu";
-import { followRoute, prefetch } from "./app/pages";
-import { followLinks } from "./app/router";
-import { followConnection, loadInfo, watchIndexing } from "./app/server";
+import { followRoute, PAGES, prefetch } from "./app/pages";
+import { followLinks, route } from "./app/router";
+import { followConnection, info, loadInfo, watchIndexing } from "./app/server";
 import { admin, followSession, loadSession, member, returnToPlace, user } from "./app/session";
 import { followTheme } from "./app/theme";
 import { followIntent, visit, whenIdle } from "./app/visit";
 import { followLanguage } from "./i18n";
+import { followWorker } from "./offline/register";
+import { followHint } from "./shell/hint";
 import { followVitals } from "./vitals";
 import "./icon.svg";
+import "./icons";
 
 followTheme();
+followHint();
 followLanguage();
 followLinks(visit);
 followIntent();
-followRoute();
 followMenu();
 followConnection();
 followSession();
-start();
-whenIdle(() => followVitals());
+/** A server that is slow to tell what it is holds up nothing else. */
+const PATIENCE_MS = 3000;
 
-const root = document.getElementById("app");
-if (root) render(<App />, root);
+start();
 
 async function start(): Promise<void> {
+  // Until there is a page to show, what the server has drawn of it stays in sight.
+  const root = document.getElementById("app");
+  const drawn = PAGES.find((page) => page === root?.dataset.page) ?? "chat";
+  await Promise.all([loadSession(), prefetch(drawn)]);
+  // Of what the server is, several parts of each page speak: all come at once, and nothing moves.
+  if (user.peek()) await Promise.race([loadInfo(), pause(PATIENCE_MS)]);
+  const { page } = route.peek();
+  if (page !== "missing") await prefetch(page); // perhaps another one: to sign in
+  followRoute();
+  if (root) render(<App />, root);
+  if (user.peek()) enterApp();
+  addEventListener("online", retry);
+  whenIdle(() => followVitals());
+  whenIdle(followWorker);
+}
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** Opened without a network: who is here is still to be found out. */
+async function retry(): Promise<void> {
+  if (user.peek()) return;
   await loadSession();
-  if (!user.peek()) return;
+  if (user.peek()) enterApp();
+}
+
+function enterApp(): void {
   returnToPlace();
-  loadInfo();
+  if (!info.data) loadInfo();
   watchIndexing();
   whenIdle(prefetchPages);
 }

@@ -1,5 +1,6 @@
 import { promisify } from "node:util";
 import zlib from "node:zlib";
+import { shells } from "./shells.js";
 
 const brotli = promisify(zlib.brotliCompress);
 const gzip = promisify(zlib.gzip);
@@ -13,11 +14,15 @@ const kib = (bytes) => `${(bytes / 1024).toFixed(1)} KiB`;
  *     routes  page -> what that page loads on top, worth a preload hint
  *     assets  every hashed file; only these may be served as immutable
  *     icon    the favicon
+ *     icons   kind -> the app's icon where it is installed
+ *     worker  the service worker, which the server puts its list of files in front of
+ *     shells  page -> {css, html}: what it shows before any script runs
  *
  * Names are relative to the output folder. Sizes over `budget` fail the build.
  */
 export class Deliver {
   /** @param {{routes: Record<string, string>, icon: RegExp, compress: boolean,
+   *           worker?: string, shells?: string,
    *           budget?: {initial: number, chunk: number, parts?: Record<string, number>}}} options */
   constructor(options) {
     this.options = options;
@@ -31,6 +36,12 @@ export class Deliver {
         const assets = Object.keys(compilation.assets).filter((name) => !name.endsWith(".map"));
         const emit = (name, data) => compilation.emitAsset(name, new sources.RawSource(data));
         const manifest = this.manifest(compilation, assets);
+        if (this.options.shells) {
+          compilation.fileDependencies.add(this.options.shells);
+          manifest.shells = await shells(this.options.shells, (route) =>
+            this.sheets(compilation, manifest, route),
+          );
+        }
         emit("manifest.json", `${JSON.stringify(manifest, null, 2)}\n`);
         if (!this.options.compress) return;
         const sizes = new Map();
@@ -61,7 +72,24 @@ export class Deliver {
       routes[route] = [...js, ...css];
     }
     const icon = assets.find((name) => this.options.icon.test(name)) ?? null;
-    return { entry, routes, icon, assets: assets.sort() };
+    const icons = {};
+    for (const name of assets) {
+      const kind = name.match(/^icon-(\w+)\.(?:.*\.)?png$/)?.[1];
+      if (kind) icons[kind] = name;
+    }
+    const chunk = this.options.worker && compilation.entrypoints.get(this.options.worker);
+    const worker = chunk ? byKind(chunk.getFiles()).js[0] : null;
+    return { entry, routes, icon, icons, worker, assets: assets.sort() };
+  }
+
+  /** The style sheets of a page, as they will be. */
+  sheets(compilation, manifest, route) {
+    const own =
+      { "chat-extractive": "chat", conversation: "chat", document: "library" }[route] ?? route;
+    // A page without a chunk of its own shows what any of them may.
+    const more = manifest.routes[own] ?? Object.values(manifest.routes).flat();
+    const names = new Set([...manifest.entry.css, ...more.filter((name) => name.endsWith(".css"))]);
+    return [...names].map((name) => compilation.assets[name].source().toString()).join("");
   }
 
   *overspent(manifest, sizes) {

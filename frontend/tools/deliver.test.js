@@ -38,6 +38,8 @@ test("the manifest tells what to load, and every file has its compressed copies"
     entry: { js: [expect.stringMatching(/^main\.[0-9a-f]{10}\.js$/)], css: [] },
     routes: { home: [expect.stringMatching(/^page\.[0-9a-f]{10}\.js$/)] },
     icon: null,
+    icons: {},
+    worker: null,
     assets: [...manifest.entry.js, ...manifest.routes.home],
   });
   for (const name of manifest.assets) {

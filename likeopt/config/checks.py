@@ -10,6 +10,8 @@ from likeopt.errors import ConfigError
 SECRET_KEY_CHARS = 32
 # As browsers write an origin: no path, no slash at the end, lower case.
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+# Goes into headers and attributes of the page as it is.
+_ASSETS = re.compile(_ORIGIN.pattern + r"(/[A-Za-z0-9._~/-]*)?")
 _LAYERS = ("memory", "redis", "memcached", "disk")
 _SERVER = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}|/.+")
 
@@ -38,6 +40,11 @@ def _check_people(config: Config) -> None:
         raise ConfigError(
             "LIKEOPT_PUBLIC_URL must be like https://chat.example.org, without a path or a slash"
             f" at its end, not {config.public_url!r}"
+        )
+    if config.assets_url and not _ASSETS.fullmatch(config.assets_url):
+        raise ConfigError(
+            "LIKEOPT_ASSETS_URL must be like https://cdn.example.org/likeopt, not"
+            f" {config.assets_url!r}"
         )
     for origin in config.origins:
         if not _ORIGIN.fullmatch(origin):

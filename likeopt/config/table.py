@@ -139,6 +139,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_upload_mb: Annotated[int, _help("Largest file that can be added, MiB.", ge=1, le=4096)] = (
         100
     )
+    assets_url: Annotated[
+        str,
+        _help(
+            "Where browsers fetch the page's files, such as `https://cdn.example.org/likeopt`: a"
+            " CDN that fetches them from `/assets` here. Empty: from this server."
+        ),
+    ] = ""
     vitals_percent: Annotated[
         int,
         _help(

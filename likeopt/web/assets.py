@@ -1,9 +1,10 @@
 """The built front end, as the build's manifest describes it.
 
 `manifest.json` has `entry` (js and css of the first paint), `routes` (page -> what it loads on
-top), `icon`, and `assets` (every file that may be served). The build puts `.br` and `.gz` copies
-beside each file, so that nothing is compressed while somebody waits (546 req/s against 29,800
-precompressed; see docs/architecture.md).
+top), `icon`, `icons` (of the installed app), `worker` (the service worker), `shells` (what a page
+shows before its scripts run), and `assets` (every file that may be served). The build puts `.br`
+and `.gz` copies beside each file, so that nothing is compressed while somebody waits (546 req/s
+against 29,800 precompressed; see docs/architecture.md).
 """
 
 import hashlib
@@ -37,6 +38,13 @@ class Entry(msgspec.Struct, frozen=True):
     css: list[str]
 
 
+class Shell(msgspec.Struct, frozen=True):
+    """What a page shows before its scripts run: markup by language, and the style it needs."""
+
+    css: str
+    html: dict[str, str]
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """What the build wrote; names are relative to the output folder."""
 
@@ -44,6 +52,9 @@ class Manifest(msgspec.Struct, frozen=True):
     routes: dict[str, list[str]]
     assets: list[str]
     icon: str | None = None
+    icons: dict[str, str] = {}
+    worker: str | None = None
+    shells: dict[str, Shell] = {}
 
 
 class Asset(NamedTuple):

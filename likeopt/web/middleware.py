@@ -86,7 +86,8 @@ def security(exchange: Exchange, headers: Headers, _elapsed: float) -> None:
     """Forbid guessing of types, framing, referrers to other sites, and falling back from TLS."""
     headers.append(("X-Content-Type-Options", "nosniff"))
     headers.append(("Referrer-Policy", "same-origin"))
-    headers.append(("Cross-Origin-Resource-Policy", "same-origin"))
+    if not _has(headers, "cross-origin-resource-policy"):
+        headers.append(("Cross-Origin-Resource-Policy", "same-origin"))
     if not _has(headers, "content-security-policy"):
         headers.append(("Content-Security-Policy", CLOSED_POLICY))
     if exchange.environ["wsgi.url_scheme"] == "https":

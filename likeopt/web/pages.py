@@ -3,27 +3,30 @@
 import hashlib
 from typing import Any
 
+import msgspec
 from flask import Flask, Response, current_app, render_template, request
 from werkzeug.exceptions import NotFound as PageNotFound
 
 from likeopt.errors import NotFound
-from likeopt.web import cache_control, errors, language
-from likeopt.web.assets import ENCODINGS, Assets
+from likeopt.web import cache_control, cookies, errors, language, shell
+from likeopt.web.assets import ENCODINGS, MEDIA_TYPES, Assets
 from likeopt.web.context import services
 from likeopt.web.endpoint import Endpoints
 
 pages = Endpoints("pages", tag="Pages", prefix="/")
 
 _EXTENSION = "likeopt-assets"
+_DESCRIPTIONS = {
+    "ko": "내 문서에 묻고, 출처가 달린 답을 받으세요.",
+    "en": "Ask your own documents and get answers that cite their sources.",
+}
 _HTML = {"text/html": {"type": "string"}}
+# Set by the page once the hint to connect a model was dismissed.
+HINT = "hint"
+# Pages for whoever comes.
+_OPEN = frozenset({"sign-in", "link", "offline"})
 # Addresses below these are for programs: they get problems, never a page.
 _API_PREFIXES = ("/api/", "/v1/", "/assets/")
-
-PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
-    " font-src 'self'; connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self';"
-    " frame-ancestors 'none'"
-)
 
 
 def install(app: Flask, assets: Assets) -> None:
@@ -42,7 +45,7 @@ def index() -> Response:
     "GET", "/c/<id:conversation>", summary="A conversation's page", media=_HTML, access="public"
 )
 def conversation_page(conversation: str) -> Response:  # noqa: ARG001  (the page reads its address)
-    return _shell("chat")
+    return _shell("conversation")
 
 
 @pages.operation("GET", "/library", summary="The library's page", media=_HTML, access="public")
@@ -54,7 +57,7 @@ def library_page() -> Response:
     "GET", "/library/<id:document>", summary="A document's page", media=_HTML, access="public"
 )
 def document_page(document: str) -> Response:  # noqa: ARG001  (the page reads its address)
-    return _shell("library")
+    return _shell("document")
 
 
 @pages.operation("GET", "/sign-in", summary="To sign in", media=_HTML, access="public")
@@ -82,6 +85,88 @@ def audit_page() -> Response:
     return _shell("audit")
 
 
+@pages.operation("GET", "/offline", summary="Without a network", media=_HTML, access="public")
+def offline_page() -> Response:
+    return _shell("offline")
+
+
+@pages.operation(
+    "GET",
+    "/sw.js",
+    summary="The page's service worker",
+    detail="Keeps the page's files and `/offline` in the browser; nothing that is anybody's.",
+    media={"text/javascript": {"type": "string"}},
+    errors=(NotFound,),
+    access="public",
+)
+def service_worker() -> Response:
+    build = _assets().build()
+    config = services().config
+    worker = build.manifest.worker if build else None
+    if build is None or worker is None:
+        raise NotFound("The page has not been built with a service worker.")
+    manifest = build.manifest
+    names = {*manifest.entry.js, *manifest.entry.css}
+    names = names.union(*manifest.routes.values())
+    files = sorted(names)
+    told = {
+        # Another build, another place for its files, or another shell: another worker.
+        "version": hashlib.sha256(repr(manifest).encode()).hexdigest()[:16],
+        "base": shell.base_of(config.assets_url) + "/",
+        "shell": "/offline",
+        "files": files,
+    }
+    code = build.assets[worker].copies["identity"].decode()
+    script = f"const BUILD = {msgspec.json.encode(told).decode()};\n{code}"
+    response = Response(script, content_type=MEDIA_TYPES[".js"])
+    response.headers["Cache-Control"] = cache_control.REVALIDATED
+    # A worker has the policy of its own response, not that of its pages.
+    response.headers["Content-Security-Policy"] = shell.policy(config.assets_url)
+    response.set_etag(hashlib.sha256(script.encode()).hexdigest()[:16])
+    response.make_conditional(request)
+    return response
+
+
+@pages.operation(
+    "GET",
+    "/app.webmanifest",
+    summary="What the app is called where it is installed",
+    media={"application/manifest+json": {"type": "object"}},
+    access="public",
+)
+def web_manifest() -> Response:
+    build = _assets().build()
+    base = shell.base_of(services().config.assets_url)
+    lang = language.of_request()
+    icons = build.manifest.icons if build else {}
+    sizes = {"192": "192x192", "512": "512x512", "maskable": "512x512"}
+    told = {
+        "id": "/",
+        "name": "Like-Opt",
+        "lang": lang,
+        "description": _DESCRIPTIONS[lang],
+        "start_url": "/",
+        "scope": "/",
+        "display": "standalone",
+        "background_color": "#ffffff",
+        "theme_color": "#ffffff",
+        "icons": [
+            {
+                "src": f"{base}/{icons[kind]}",
+                "sizes": size,
+                "type": "image/png",
+                "purpose": "maskable" if kind == "maskable" else "any",
+            }
+            for kind, size in sizes.items()
+            if kind in icons
+        ],
+    }
+    response = Response(msgspec.json.encode(told), content_type="application/manifest+json")
+    response.headers["Cache-Control"] = cache_control.REVALIDATED
+    response.headers["Vary"] = language.VARY
+    return response
+
+
 @pages.operation(
     "GET",
     "/assets/<path:name>",
@@ -105,6 +190,10 @@ def asset(name: str) -> Response:
     response.headers["Cache-Control"] = (
         cache_control.IMMUTABLE if found.immutable else cache_control.REVALIDATED
     )
+    if found.immutable and services().config.assets_url:
+        # A CDN hands this on to pages whose origin is not its own; there is nothing private in it.
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     # Copies in different encodings are different bytes, so their strong tags differ.
     response.set_etag(f"{found.etag}-{wanted}")
     response.make_conditional(request)
@@ -119,25 +208,33 @@ def _assets() -> Assets:
 def _shell(route: str, status: int = 200) -> Response:
     build = _assets().build()
     lang = language.of_request()
+    config = services().config
     if build is None:
         html = render_template("unbuilt.html", lang=lang)
         response = Response(html, 503, content_type="text/html; charset=utf-8")
+        response.headers["Content-Security-Policy"] = shell.policy("")
     else:
-        manifest = build.manifest
-        preload = manifest.routes.get(route, [])
-        percent = services().config.vitals_percent
-        html = render_template(
-            "shell.html", lang=lang, manifest=manifest, preload=preload, vitals=percent
-        )
-        response = Response(html, status, content_type="text/html; charset=utf-8")
+        seen = route if _is_in(route) else "sign-in"
+        if seen == "chat" and config.llm == "extractive" and request.cookies.get(HINT) != "off":
+            seen = "chat-extractive"
+        page = shell.draw(build, seen, lang, config.assets_url, config.vitals_percent)
+        response = Response(page.html, status, content_type="text/html; charset=utf-8")
         response.headers["Cache-Control"] = cache_control.REVALIDATED
-        response.set_etag(hashlib.sha256(html.encode()).hexdigest()[:16])
-    response.headers["Content-Security-Policy"] = PAGE_POLICY
+        response.headers["Content-Security-Policy"] = page.policy
+        if page.link:
+            response.headers["Link"] = page.link
+        response.set_etag(page.etag)
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     response.headers["Vary"] = language.VARY
     if status == 200:
         response.make_conditional(request)
     return response
+
+
+def _is_in(route: str) -> bool:
+    """Whether this page is what its visitor is about to see; who has no session signs in first."""
+    found = services()
+    return route in _OPEN or found.config.guest or cookies.read(found.secret_key) is not None
 
 
 def _no_such_address(error: PageNotFound) -> Any:
@@ -147,4 +244,4 @@ def _no_such_address(error: PageNotFound) -> Any:
         and not request.path.startswith(_API_PREFIXES)
         and "text/html" in request.headers.get("Accept", "")
     )
-    return _shell("chat", 404) if for_person else errors.on_http(error)
+    return _shell("missing", 404) if for_person else errors.on_http(error)

@@ -1,14 +1,19 @@
 """The shell of the page and its files."""
 
+import base64
 import gzip
+import hashlib
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from likeopt.config import Config
 from likeopt.services import Services
+from likeopt.web import cookies
 from likeopt.web.app import create_app
 from likeopt.web.assets import Assets
 from tests.web.conftest import Client
@@ -28,11 +33,30 @@ def build(folder: Path, *, main: str = "main.0123456789.js", script: bytes = SCR
     (folder / "icon.dddddddddd.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     (folder / "secret.txt").write_text("not in the manifest")
     assets = [main, "main.aaaaaaaaaa.css", "chat.bbbbbbbbbb.js", "library.cccccccccc.js"]
+    (folder / "worker.eeeeeeeeee.js").write_text("self.addEventListener('fetch', () => {});")
+    shells = {
+        route: {
+            "css": f".{route}{{margin:0}}",
+            "html": {"ko": f"{route} 틀", "en": f"{route} frame"},
+        }
+        for route in (
+            "chat",
+            "chat-extractive",
+            "conversation",
+            "library",
+            "document",
+            "sign-in",
+            "offline",
+        )
+    }
     manifest = {
         "entry": {"js": [main], "css": ["main.aaaaaaaaaa.css"]},
         "routes": {"chat": ["chat.bbbbbbbbbb.js"], "library": ["library.cccccccccc.js"]},
         "icon": "icon.dddddddddd.svg",
-        "assets": [*assets, "icon.dddddddddd.svg"],
+        "icons": {"192": "icon-192.png", "apple": "icon-apple.png"},
+        "worker": "worker.eeeeeeeeee.js",
+        "shells": shells,
+        "assets": [*assets, "icon.dddddddddd.svg", "worker.eeeeeeeeee.js"],
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
@@ -59,12 +83,119 @@ def page(config: Config, services: Services, folder: Path) -> Client:
 )
 def test_shell_loads_what_its_route_needs(page: Client, path: str, preloaded: str) -> None:
     html = page.get(path).text
-    assert '<script src="/assets/main.0123456789.js" defer></script>' in html
+    assert '<script src="/assets/main.0123456789.js" defer fetchpriority="high"></script>' in html
     assert '<link rel="stylesheet" href="/assets/main.aaaaaaaaaa.css">' in html
     assert '<link rel="icon" href="/assets/icon.dddddddddd.svg">' in html
     assert html.count('rel="preload"') == 1
     assert f'<link rel="preload" href="/assets/{preloaded}.' in html
-    assert '<div id="app"></div>' in html
+    link = page.get(path).headers["Link"]
+    assert "</assets/main.0123456789.js>; rel=preload; as=script" in link
+    assert "</assets/main.aaaaaaaaaa.css>; rel=preload; as=style" in link
+    assert link.count("rel=preload") == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/", "chat-extractive"),
+        ("/c/" + "a" * 32, "conversation"),
+        ("/library", "library"),
+        ("/library/" + "b" * 32, "document"),
+        ("/sign-in", "sign-in"),
+    ],
+)
+def test_shell_shows_its_frame_with_the_style_it_needs(page: Client, path: str, route: str) -> None:
+    response = page.get(path, headers={"Accept-Language": "ko"})
+    assert f">{route} 틀</div>" in response.text
+    style = f".{route}{{margin:0}}"
+    assert f"<style>{style}</style>" in response.text
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'self' 'sha256-{digest}';" in response.headers["Content-Security-Policy"]
+
+
+def test_hint_is_drawn_until_it_is_dismissed(page: Client) -> None:
+    assert "chat-extractive frame" in page.get("/").text
+    page.set_cookie("hint", "off")
+    assert "chat frame" in page.get("/").text
+
+
+def test_who_has_no_session_sees_where_to_sign_in(
+    config: Config, services: Services, folder: Path
+) -> None:
+    closed = msgspec.structs.replace(config, guest=False)
+    with closing(Services(closed)) as built:
+        app = create_app(closed, built, assets=Assets(folder), write=lambda _: None)
+        client: Client = app.test_client()
+        assert "sign-in frame" in client.get("/").text
+        assert "chat.bbbbbbbbbb" not in client.get("/").text
+        client.set_cookie(cookies.NAME, "forged.signature")
+        assert "sign-in frame" in client.get("/library").text
+        client.set_cookie(cookies.NAME, f"id.{cookies.sign(built.secret_key, 'session', 'id')}")
+        assert "library frame" in client.get("/library").text
+
+
+def test_files_come_from_where_the_settings_say(
+    config: Config, services: Services, folder: Path
+) -> None:
+    apart = msgspec.structs.replace(config, assets_url="https://cdn.example.org/likeopt")
+    with closing(Services(apart)) as built:
+        app = create_app(apart, built, assets=Assets(folder), write=lambda _: None)
+        client: Client = app.test_client()
+        response = client.get("/")
+        base = "https://cdn.example.org/likeopt/"
+        assert (
+            f'src="{base}main.0123456789.js" defer fetchpriority="high" crossorigin'
+            in response.text
+        )
+        assert '="/assets/' not in response.text
+        assert (
+            f"<{base}chat.bbbbbbbbbb.js>; rel=preload; as=script; crossorigin"
+            in (response.headers["Link"])
+        )
+        policy = response.headers["Content-Security-Policy"]
+        assert "script-src 'self' https://cdn.example.org;" in policy
+        # What the CDN fetches here may be used by pages of another origin than its own.
+        asset = client.get("/assets/main.0123456789.js")
+        assert asset.headers["Access-Control-Allow-Origin"] == "*"
+        assert asset.headers.getlist("Cross-Origin-Resource-Policy") == ["cross-origin"]
+        page = client.get("/")
+        assert page.headers.getlist("Cross-Origin-Resource-Policy") == ["same-origin"]
+        assert f'"base":"{base}"' in client.get("/sw.js").text
+
+
+def test_service_worker_knows_the_files_of_its_build(page: Client, folder: Path) -> None:
+    response = page.get("/sw.js")
+    assert response.headers["Cache-Control"] == "no-cache"
+    assert response.content_type == "text/javascript; charset=utf-8"
+    assert "connect-src 'self'" in response.headers["Content-Security-Policy"]
+    told, _, code = response.text.partition(";\n")
+    build_of = json.loads(told.removeprefix("const BUILD = "))
+    assert code == "self.addEventListener('fetch', () => {});"
+    assert (build_of["base"], build_of["shell"]) == ("/assets/", "/offline")
+    assert "chat.bbbbbbbbbb.js" in build_of["files"]
+    again = page.get("/sw.js", headers={"If-None-Match": response.headers["ETag"]})
+    assert again.status_code == 304
+    build(folder, main="main.ffffffffff.js")
+    os.utime(folder / "manifest.json", ns=(3, 3))
+    assert build_of["version"] not in page.get("/sw.js").text
+
+
+def test_app_can_be_installed(page: Client) -> None:
+    for language, words in (("ko", "출처가 달린 답"), ("en", "cite their sources")):
+        response = page.get("/app.webmanifest", headers={"Accept-Language": language})
+        assert response.content_type == "application/manifest+json"
+        told = response.json or json.loads(response.data)
+        assert words in told["description"]
+        assert told["display"] == "standalone"
+        assert told["icons"][0]["src"] == "/assets/icon-192.png"
+    assert '<link rel="manifest" href="/app.webmanifest">' in page.get("/").text
+
+
+def test_page_without_a_network_fetches_nothing_ahead(page: Client) -> None:
+    response = page.get("/offline")
+    assert "offline frame" in response.text
+    assert 'rel="preload"' not in response.text
+    assert "Link" not in response.headers
 
 
 def test_shell_is_asked_about_each_time(page: Client) -> None:
@@ -144,7 +275,7 @@ def test_new_build_is_picked_up(page: Client, folder: Path) -> None:
 def test_wrong_address_gets_the_shell_and_404(page: Client) -> None:
     response = page.get("/no/such/page", headers=BROWSER)
     assert response.status_code == 404
-    assert '<div id="app">' in response.text
+    assert '<div id="app" ' in response.text
 
 
 def test_without_a_build_the_page_says_what_to_do(

@@ -19,7 +19,7 @@ export function App(): JSX.Element {
   const main = useRef<HTMLElement>(null);
   const drawer = useComputed(() => menuOpen.value && narrow.value);
   useFocusOnChange(main);
-  const bare = isOpen(route.value.page);
+  const bare = isOpen(route.value.page) || !!problem.value;
   return (
     <div class={bare ? "app bare" : "app"}>
       <a class="skip" href="#main">
@@ -37,7 +37,7 @@ export function App(): JSX.Element {
         />
       )}
       <main id="main" class="main" tabIndex={-1} ref={main} inert={drawer.value}>
-        {!online.value && (
+        {!online.value && !problem.value && (
           <p class="offline" role="status">
             <Icon name="offline" /> {t.value.offline}
           </p>
@@ -53,6 +53,7 @@ export function App(): JSX.Element {
 function CurrentPage(): JSX.Element {
   const { page } = route.value;
   if (page === "missing") return <Missing />;
+  if (problem.value?.code === "offline") return <Offline />;
   if (problem.value) return <Panel error={problem.value} retry={loadSession} />;
   const Found = pages[page].value;
   // Before it is known who is here, a page could only show what it may not.
@@ -64,6 +65,22 @@ function CurrentPage(): JSX.Element {
   }
   // The code arrives within a moment, and an empty page flickers less than a spinner.
   return <div class="main-empty" />;
+}
+
+/** Opened without a network. The same as `offline` in shell/skeleton.tsx. */
+function Offline(): JSX.Element {
+  return (
+    <Panel
+      icon="offline"
+      title={t.value.offlineTitle}
+      body={t.value.offlineBody}
+      action={
+        <button class="button" type="button" onClick={loadSession}>
+          <Icon name="again" /> {t.value.retry}
+        </button>
+      }
+    />
+  );
 }
 
 function isAllowed(page: Route["page"]): boolean {

@@ -15,6 +15,8 @@ const LOADERS: Record<Page, () => Promise<{ default: ComponentType }>> = {
   audit: () => import(/* webpackChunkName: "audit" */ "../pages/audit"),
 };
 
+export const PAGES = Object.keys(LOADERS) as Page[];
+
 /** The code of the pages that have been loaded. */
 export const pages: Record<Page, Signal<ComponentType | undefined>> = {
   chat: signal(undefined),

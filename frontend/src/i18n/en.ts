@@ -55,6 +55,8 @@ export const en = {
   copied: "Copied.",
   notCopied: "The browser did not allow copying.",
   offline: "You are offline. What you see may be old; it is updated as soon as you are back.",
+  offlineTitle: "You are offline",
+  offlineBody: "The server cannot be reached. This page comes back by itself as soon as it can.",
   notFoundTitle: "There is nothing here",
   notFoundBody: "It may have been deleted, or the address is wrong.",
   goHome: "Go to the chat",

@@ -50,6 +50,8 @@ export const ko: Messages = {
   notCopied: "브라우저가 복사를 허용하지 않았습니다.",
   offline:
     "오프라인 상태입니다. 지금 보이는 내용은 최신이 아닐 수 있으며, 연결되면 바로 새로 고칩니다.",
+  offlineTitle: "오프라인 상태입니다",
+  offlineBody: "서버에 연결할 수 없습니다. 연결되면 이 화면이 저절로 돌아옵니다.",
   notFoundTitle: "찾을 수 없습니다",
   notFoundBody: "삭제되었거나 주소가 올바르지 않습니다.",
   goHome: "채팅으로 이동",

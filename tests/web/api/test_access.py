@@ -137,10 +137,13 @@ PAGES = {
         "/account",
         "/people",
         "/audit",
+        "/offline",
+        "/app.webmanifest",
     )
 }
 PUBLIC = PAGES | {
     "GET /assets/{asset}": Call(404, 404, 404),
+    "GET /sw.js": Call(200, 200, 200),
     "GET /health": Call(200, 200, 200),
     "GET /ready": Call(503, 503, 503),
     "GET /api/v1/openapi.json": Call(200, 200, 200),

@@ -5,6 +5,7 @@ import { chooseLanguage, type Language, language, t } from "../../i18n";
 import { Icon } from "../../ui/icon";
 import { narrow } from "../../ui/media";
 import { type Item, Menu } from "../../ui/menu";
+import { Logo } from "../logo";
 import { menuOpen as open } from "../menu";
 import { route } from "../router";
 import { busy, indexing, info } from "../server";
@@ -59,19 +60,6 @@ export function Sidebar(): JSX.Element {
   );
 }
 
-function Logo(): JSX.Element {
-  return (
-    <svg class="logo" viewBox="0 0 32 32" aria-hidden="true">
-      <rect width="32" height="32" rx="9" />
-      <path
-        class="logo-sheet"
-        d="M9 8.500h9.500a4.5 4.5 0 0 1 4.5 4.500v4a4.5 4.5 0 0 1-4.5 4.500H14l-5 4z"
-      />
-      <path class="logo-lines" d="M13 13h6M13 16.800h4" />
-    </svg>
-  );
-}
-
 function Navigation(): JSX.Element {
   const here = route.value;
   const fresh = here.page === "chat" && !here.conversation;
@@ -113,12 +101,11 @@ function Footer(): JSX.Element {
   const model = info.state.value.data?.model;
   return (
     <footer class="sidebar-footer">
-      {model && (
-        <p class="model-line" title={model.name}>
-          <Icon name={model.kind === "extractive" ? "quote" : "spark"} />
-          <span>{t.value.modelLine(model.kind, model.name)}</span>
-        </p>
-      )}
+      <p class="model-line" title={model?.name}>
+        {/* Its line is there from the start, so that nothing moves when it is known. */}
+        <Icon name={model?.kind === "extractive" ? "quote" : "spark"} />
+        <span>{model && t.value.modelLine(model.kind, model.name)}</span>
+      </p>
       <Myself />
       <div class="sidebar-tools">
         <LanguageSwitch />

@@ -1,0 +1,72 @@
+/**
+ * The service worker: keeps the page's files and one shell, so that the page opens without a network
+ * and says so. What the API answers and what belongs to somebody is never looked at here.
+ *
+ * The server puts `BUILD` in front: {version, base, shell, files}.
+ */
+
+/* global BUILD */
+const PREFIX = "likeopt-";
+const CACHE = PREFIX + BUILD.version;
+/** Addresses that are no pages of the app. */
+const PROGRAMS = /^\/(?:api|v1|assets|health|ready)(?:\/|$)/;
+
+self.addEventListener("install", (event) => {
+  self.skipWaiting();
+  event.waitUntil(keep());
+});
+
+async function keep() {
+  const cache = await caches.open(CACHE);
+  await cache.addAll([
+    // Not from the browser's own cache: that could hold the shell of the release before.
+    new Request(BUILD.shell, { cache: "reload" }),
+    ...BUILD.files.map((name) => BUILD.base + name),
+  ]);
+}
+
+self.addEventListener("activate", (event) => {
+  event.waitUntil(tidy());
+});
+
+async function tidy() {
+  const ours = (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== CACHE);
+  // Pages of the release before may be open, and still want to load a part of theirs.
+  await Promise.all(ours.slice(0, -1).map((name) => caches.delete(name)));
+  await self.registration.navigationPreload?.enable();
+  await self.clients.claim();
+}
+
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
+  if (request.method !== "GET") return;
+  const url = new URL(request.url);
+  if (url.href.startsWith(new URL(BUILD.base, location.origin).href)) {
+    event.respondWith(asset(request));
+  } else if (request.mode === "navigate" && !PROGRAMS.test(url.pathname)) {
+    event.respondWith(page(event));
+  }
+});
+
+/** Hashed files never change, so what is kept is as good as what is there. */
+async function asset(request) {
+  const kept = await caches.match(request, { ignoreVary: true });
+  if (kept) return kept;
+  const response = await fetch(request);
+  if (response.ok && response.headers.get("Cache-Control")?.includes("immutable")) {
+    const cache = await caches.open(CACHE);
+    await cache.put(request, response.clone());
+  }
+  return response;
+}
+
+/** Always the server's own page; the kept shell only where no answer comes at all. */
+async function page(event) {
+  try {
+    return (await event.preloadResponse) ?? (await fetch(event.request));
+  } catch (error) {
+    const shell = await caches.match(BUILD.shell, { ignoreVary: true });
+    if (!shell) throw error;
+    return shell;
+  }
+}
