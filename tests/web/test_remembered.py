@@ -77,7 +77,7 @@ def test_who_has_it_gets_no_body(client: Client, services: Services, reader: Rea
         assert (again.status_code, again.data) == (304, b"")
         assert again.headers["ETag"] == etag
         assert again.headers["Cache-Control"] == "no-store"
-        assert again.headers["Vary"] == "Cookie, Authorization"
+        assert again.headers["Vary"].startswith("Cookie, Authorization")
         assert client.get(path, headers={"If-None-Match": '"x"'}).status_code == 200
 
 
