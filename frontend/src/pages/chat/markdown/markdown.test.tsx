@@ -76,7 +76,9 @@ describe("ordinary Markdown", () => {
         '<div class="scroll" tabindex="0"><table><thead><tr><th class>a</th><th class="right">b</th></tr></thead>' +
         '<tbody><tr><td class>1</td><td class="right">2</td></tr></tbody></table></div></div>',
     );
-    expect(html("```py\nx < 1\n")).toContain("<code>x &lt; 1</code>");
+    // Coloured or not yet: the highlighter comes when it comes.
+    const code = html("```py\nx < 1\n").replace(/<\/?span[^>]*>/g, "");
+    expect(code).toContain("<code>x &lt; 1</code>");
   });
 
   test("entities and escapes are read", () => {
