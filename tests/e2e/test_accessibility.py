@@ -98,6 +98,8 @@ def test_the_chat_and_the_library_in_every_state(
     is_sound(visit, "source")
     page.keyboard.press("Escape")
     visit.button(visit.say("질문 고치기", "Edit question")).click()
+    # axe takes a button that is scrolled half under the question field for too small a target.
+    page.locator(".chat-scroll").evaluate("box => box.scrollTo(0, box.scrollHeight)")
     is_sound(visit, "edit")
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
@@ -204,6 +206,7 @@ def test_the_keyboard_alone_asks_edits_and_looks_things_up(
     page.keyboard.press("ArrowUp")
     edit = page.get_by_role("textbox", name="Your question", exact=True)
     expect(edit).to_be_focused()
+    expect(edit).to_be_in_viewport(ratio=1)
     stub.say("Second [1].")
     page.keyboard.press("Control+a")
     page.keyboard.type("How do I make a backup?")

@@ -12,7 +12,7 @@ import { Menu } from "../../ui/menu";
 import { Panel } from "../../ui/panel";
 import { CitationCard } from "./card";
 import { Composer } from "./composer";
-import { chat, opened } from "./current";
+import { chat, editing, opened } from "./current";
 import { loadMarkdown } from "./lazy-markdown";
 import { TurnView } from "./turn";
 import { Welcome } from "./welcome";
@@ -118,8 +118,8 @@ function useEnd(scroller: Box, content: Box, onAway: (is: boolean) => void) {
       onAway(!near);
     };
     const grown = new ResizeObserver(() => {
-      // An empty conversation is read from its top.
-      if (following.current && chat.turns.peek().length > 0) toEnd(false);
+      // An empty conversation is read from its top, and what is edited stays in sight.
+      if (following.current && chat.turns.peek().length > 0 && !editing.peek()) toEnd(false);
       else onScroll();
     });
     grown.observe(content.current);
