@@ -132,6 +132,7 @@ export interface Citation {
 }
 
 export type AnswerKind = "generated" | "extractive" | "not_found";
+export type Feedback = "up" | "down";
 export type MessageState = "streaming" | "complete" | "stopped" | "failed";
 
 export interface Message {
@@ -154,6 +155,7 @@ export interface Message {
   cached_at?: string | null;
   /** That question, if it had other words. */
   cached_question?: string | null;
+  feedback?: Feedback | null;
 }
 
 export interface Conversation {

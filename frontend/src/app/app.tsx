@@ -12,6 +12,7 @@ import { failure, pages } from "./pages";
 import { type Route, route } from "./router";
 import { online } from "./server";
 import { admin, isOpen, loadSession, member, problem, user } from "./session";
+import { Shortcuts } from "./shortcuts";
 import { Sidebar } from "./sidebar/sidebar";
 import "./app.css";
 
@@ -44,6 +45,7 @@ export function App(): JSX.Element {
         )}
         <CurrentPage />
       </main>
+      <Shortcuts />
       <DialogHost />
       <Announcer />
     </div>

@@ -90,6 +90,15 @@ export const en = {
   reconnecting: "Connection lost. Reconnecting…",
   answerReady: "The answer is complete.",
   toLatest: "To the latest",
+  edit: "Edit question",
+  editLabel: "Your question",
+  askEdited: "Ask again",
+  editDrops: (later: number) =>
+    later > 0
+      ? `This removes the answer and ${many(later, "later question", "later questions")}.`
+      : "",
+  good: "Good answer",
+  bad: "Bad answer",
   copyAnswer: "Copy answer",
   regenerate: "Answer again",
   answerOf: (number: number, count: number) => `Answer ${number} of ${count}`,
@@ -137,6 +146,22 @@ export const en = {
     generate: "Writing",
   } as Record<string, string>,
   inTotal: "In total",
+
+  // Keyboard
+  shortcuts: "Keyboard shortcuts",
+  shortcutsSingle: "Use single keys",
+  shortcutsSingleHelp:
+    "Switch off what needs no Ctrl if speech input or habit presses it by accident.",
+  keyDeeds: {
+    sheet: "Show this",
+    ask: "To the question field",
+    fresh: "New question",
+    find: "Search history",
+    send: "Send the question",
+    line: "New line in a question",
+    edit: "Edit the last question (field empty)",
+    stop: "Stop the answer, or close what is open",
+  },
 
   // Sources
   sources: "Sources",

@@ -64,7 +64,8 @@ function Body({ citation }: { citation: Citation }): JSX.Element {
           <Icon name="library" /> {t.value.openInLibrary}
         </a>
       </p>
-      <div class="source-scroll">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
+      <div class="source-scroll" tabIndex={0}>
         <Viewer passage={{ document: id, version: version_id, start, end, quote }} />
       </div>
     </>

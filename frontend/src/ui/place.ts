@@ -6,6 +6,8 @@ export function placeBeside(
   popover: HTMLElement,
   anchor: Element,
   prefer: "below" | "above",
+  /** Which edges are in line. */
+  align: "left" | "right" = "right",
 ): void {
   const at = anchor.getBoundingClientRect();
   const { width, height } = popover.getBoundingClientRect();
@@ -13,7 +15,10 @@ export function placeBeside(
   const above = at.top - height - GAP;
   const fitsBelow = below + height <= innerHeight - MARGIN;
   const top = (prefer === "below" && fitsBelow) || above < MARGIN ? below : above;
-  const left = Math.min(Math.max(MARGIN, at.right - width), innerWidth - width - MARGIN);
+  const left = Math.min(
+    Math.max(MARGIN, align === "left" ? at.left : at.right - width),
+    innerWidth - width - MARGIN,
+  );
   popover.style.left = `${left}px`;
   popover.style.top = `${top}px`;
 }

@@ -10,6 +10,7 @@ import { menuOpen as open } from "../menu";
 import { route } from "../router";
 import { busy, indexing, info } from "../server";
 import { admin, guest, signOut, user } from "../session";
+import { shortcutsShown } from "../shortcuts";
 import { nextTheme, theme } from "../theme";
 import { visit } from "../visit";
 import { HistoryList } from "./history-list";
@@ -117,6 +118,18 @@ function Footer(): JSX.Element {
           onClick={nextTheme}
         >
           <Icon name={theme.value} />
+        </button>
+        <button
+          class="icon-button shortcuts-button"
+          type="button"
+          title={`${t.value.shortcuts} (?)`}
+          aria-label={t.value.shortcuts}
+          aria-haspopup="dialog"
+          onClick={() => {
+            shortcutsShown.value = true;
+          }}
+        >
+          <Icon name="keyboard" />
         </button>
       </div>
     </footer>

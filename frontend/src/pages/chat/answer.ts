@@ -1,7 +1,8 @@
 import { batch, computed, signal } from "@preact/signals";
 import { type ChatEvent, stop } from "../../api/chat";
 import { ApiError } from "../../api/client";
-import type { AnswerKind, Citation, Message } from "../../api/types";
+import { rate } from "../../api/messages";
+import type { AnswerKind, Citation, Feedback, Message } from "../../api/types";
 
 /** Where an answer is: before its first word, being written, or over. */
 export type Phase = "searching" | "queued" | "writing" | "complete" | "stopped" | "failed";
@@ -28,6 +29,9 @@ export class Answer {
   /** Code of why no model wrote this, where one should have. */
   readonly fallback = signal("");
 
+  /** What its reader thinks of it. */
+  readonly feedback = signal<Feedback | null>(null);
+
   readonly live = computed(() => {
     const phase = this.phase.value;
     return phase === "searching" || phase === "queued" || phase === "writing";
@@ -51,6 +55,7 @@ export class Answer {
       this.text.value = message.content;
       this.citations.value = message.citations;
       this.kind.value = message.kind;
+      this.feedback.value = message.feedback ?? null;
       this.model.value = message.model ?? "";
       this.query.value = message.query ?? "";
       this.stages.value = message.stages ?? {};
@@ -125,6 +130,19 @@ export class Answer {
       return;
     }
     await stop(this.id.peek(), AbortSignal.timeout(10_000));
+  }
+
+  /** Shown at once; saying it again takes it back, as does a server that refuses it. */
+  async rate(said: Feedback): Promise<void> {
+    const before = this.feedback.peek();
+    const now = before === said ? null : said;
+    this.feedback.value = now;
+    try {
+      await rate(this.id.peek(), now, AbortSignal.timeout(10_000));
+    } catch (error) {
+      if (this.feedback.peek() === now) this.feedback.value = before;
+      throw error;
+    }
   }
 
   /** What may no longer be read is not left standing. */

@@ -7,7 +7,7 @@ import { countCharacters } from "../../lib/text";
 import { Icon } from "../../ui/icon";
 import { narrow } from "../../ui/media";
 import { toastError } from "../../ui/toast";
-import { chat } from "./current";
+import { chat, editing } from "./current";
 
 /** What is being typed survives a look at another page. */
 const draft = signal("");
@@ -76,6 +76,11 @@ export function Composer(): JSX.Element {
             draft.value = event.currentTarget.value;
           }}
           onKeyDown={(event) => {
+            if (event.key === "Escape" && writing) writing.stop().catch(toastError);
+            if (event.key === "ArrowUp" && !draft.peek()) {
+              event.preventDefault();
+              editing.value = chat.turns.peek().at(-1) ?? null;
+            }
             if (!sends(event)) return;
             event.preventDefault();
             submit();

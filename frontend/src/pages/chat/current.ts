@@ -3,7 +3,7 @@ import { getDocument } from "../../api/documents";
 import type { Citation } from "../../api/types";
 import { navigate, query, route } from "../../app/router";
 import { toastError } from "../../ui/toast";
-import { Chat } from "./store";
+import { Chat, type Turn } from "./store";
 
 /** The conversation that the page shows; it goes on while another page is looked at. */
 export const chat = new Chat(
@@ -18,6 +18,9 @@ export const chat = new Chat(
 /** The source beside the conversation. */
 export const opened = signal<Citation | null>(null);
 
+/** The question that is being edited. */
+export const editing = signal<Turn | null>(null);
+
 let looking: AbortController | undefined;
 
 effect(() => {
@@ -25,7 +28,10 @@ effect(() => {
   if (now.page !== "chat") return;
   const document = query.value.get("document");
   untracked(() => {
-    if (now.conversation !== chat.id.peek()) opened.value = null;
+    if (now.conversation !== chat.id.peek()) {
+      opened.value = null;
+      editing.value = null;
+    }
     chat.show(now.conversation);
     if (!now.conversation) limitTo(document);
   });

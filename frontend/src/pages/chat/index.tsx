@@ -10,8 +10,9 @@ import { Icon } from "../../ui/icon";
 import { compact, stillness } from "../../ui/media";
 import { Menu } from "../../ui/menu";
 import { Panel } from "../../ui/panel";
+import { CitationCard } from "./card";
 import { Composer } from "./composer";
-import { chat, opened } from "./current";
+import { chat, editing, opened } from "./current";
 import { loadMarkdown } from "./lazy-markdown";
 import { TurnView } from "./turn";
 import { Welcome } from "./welcome";
@@ -51,7 +52,8 @@ function Header(): JSX.Element {
   const listed = history.items.value.find((item) => item.id === id);
   const title = id ? (listed?.title ?? chat.title.value) : t.value.newChat;
   return (
-    <PageHeader title={title} quiet={!id}>
+    // A page that is loaded or missing has a heading all the same.
+    <PageHeader title={title || t.value.history} quiet={!id || !title}>
       {id && title && (
         <Menu label={t.value.actions(title)} items={conversationActions(id, title)} />
       )}
@@ -59,7 +61,7 @@ function Header(): JSX.Element {
   );
 }
 
-function Conversation(): JSX.Element {
+export function Conversation(): JSX.Element {
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const away = useSignal(false);
@@ -68,7 +70,9 @@ function Conversation(): JSX.Element {
   });
   const { error } = chat.loading.state.value;
   const turns = chat.turns.value;
-  useEffect(follow, [turns.length]);
+  useEffect(() => {
+    if (turns.length > 0) follow();
+  }, [turns.length]);
   const fresh = !chat.id.value && turns.length === 0;
   return (
     <div class="chat-scroll" ref={scroller}>
@@ -83,6 +87,7 @@ function Conversation(): JSX.Element {
           turns.map((turn, at) => <TurnView key={at} turn={turn} last={at === turns.length - 1} />)
         )}
       </div>
+      <CitationCard />
       <div class="chat-bottom">
         {away.value && turns.length > 0 && (
           <button class="to-end" type="button" onClick={() => toEnd(!stillness.peek())}>
@@ -113,7 +118,8 @@ function useEnd(scroller: Box, content: Box, onAway: (is: boolean) => void) {
       onAway(!near);
     };
     const grown = new ResizeObserver(() => {
-      if (following.current) toEnd(false);
+      // An empty conversation is read from its top, and what is edited stays in sight.
+      if (following.current && chat.turns.peek().length > 0 && !editing.peek()) toEnd(false);
       else onScroll();
     });
     grown.observe(content.current);

@@ -1,28 +1,34 @@
+import { useComputed } from "@preact/signals";
 import type { JSX } from "preact";
+import { useRef } from "preact/hooks";
 import type { Citation } from "../../api/types";
 import { t } from "../../i18n";
 import { Icon } from "../../ui/icon";
+import { CARD, plain, pointed, pointing, unpoint } from "./card";
 
 type Open = (citation: Citation) => void;
 
 /** The number in the text. */
 export function Chip({ citation, open }: { citation: Citation; open: Open }): JSX.Element {
   const { number, document_name: name, available } = citation;
+  const chip = useRef<HTMLButtonElement>(null);
+  const described = useComputed(() => !!pointed.value && pointed.value.chip === chip.current);
   return (
     <button
+      ref={chip}
       class={available ? "chip" : "chip gone"}
       type="button"
-      title={available ? where(citation) : t.value.sourceGone}
-      aria-label={t.value.openSource(number, name)}
-      onClick={() => open(citation)}
+      aria-label={available ? t.value.openSource(number, name) : t.value.sourceGone}
+      aria-describedby={described.value ? CARD : undefined}
+      {...pointing(citation)}
+      onClick={() => {
+        unpoint();
+        open(citation);
+      }}
     >
       {number}
     </button>
   );
-}
-
-function where({ document_name: name, page }: Citation): string {
-  return page ? `${name} · ${t.value.page(page)}` : name;
 }
 
 /** The list under an answer. */
@@ -41,11 +47,6 @@ export function Sources(props: { citations: Citation[]; nearest: boolean; open: 
       </ol>
     </section>
   );
-}
-
-/** A quote of Markdown without the marks of lists and code. */
-function plain(quote: string): string {
-  return quote.replace(/^[-*] /, "").replace(/`([^`]*)`?/g, "$1");
 }
 
 function Source({ citation, open }: { citation: Citation; open: Open }): JSX.Element {

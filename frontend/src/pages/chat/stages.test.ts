@@ -14,4 +14,11 @@ test("parts of a stage stand below it and are counted once", () => {
     ],
   });
   expect(summarise({}).total).toBe(0);
+  expect(summarise({ generate: 50, total: 80, search: 20 })).toEqual({
+    total: 80,
+    rows: [
+      ["search", 20],
+      ["generate", 50],
+    ],
+  });
 });

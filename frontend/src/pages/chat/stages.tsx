@@ -51,16 +51,25 @@ export function Stages({ stages, query }: { stages: Record<string, number>; quer
   );
 }
 
-/** `search.lexical` is a part of `search`: it stands below it and is not added up again. */
+// In the order in which things happen; what is not known stands behind.
+const ORDER = ["rewrite", "search", "queue", "first_token", "generate"];
+const rank = ([name]: [string, number]) => ORDER.indexOf(name) + 1 || ORDER.length + 1;
+
+/**
+ * `search.lexical` is a part of `search`: it stands below it and is not added up again. `total` is
+ * what the server measured over all, where it did.
+ */
 export function summarise(stages: Record<string, number>): {
   total: number;
   rows: [string, number][];
 } {
   const all = Object.entries(stages);
   const parts = (whole: string) => all.filter(([name]) => name.startsWith(`${whole}.`));
-  const wholes = all.filter(([name]) => !name.includes("."));
+  const wholes = all
+    .filter(([name]) => !name.includes(".") && name !== "total")
+    .sort((a, b) => rank(a) - rank(b));
   return {
-    total: wholes.reduce((sum, [, ms]) => sum + ms, 0),
+    total: stages.total ?? wholes.reduce((sum, [, ms]) => sum + ms, 0),
     rows: wholes.flatMap((row) => [row, ...parts(row[0])]),
   };
 }

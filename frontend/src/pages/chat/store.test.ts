@@ -2,6 +2,7 @@ import { effect } from "@preact/signals";
 import { expect, test, vi } from "vitest";
 import { json, serve, stream } from "../../api/fake-server";
 import type { Citation, Message } from "../../api/types";
+import { Answer } from "./answer";
 import { Chat } from "./store";
 
 const id = (number: number) => number.toString(16).padStart(32, "0");
@@ -212,6 +213,74 @@ test("stopping before the answer has an id stops it as soon as it has one", asyn
   await chat.ask("질문");
   expect(calls[1]?.path).toBe(`/api/v1/chat/${id(3)}/stop`);
   expect(chat.turns.value[0]?.answer.value?.phase.value).toBe("stopped");
+});
+
+test("a question asked differently takes what came after it along", async () => {
+  const chat = new Chat();
+  const calls = serve(
+    json({
+      id: CONVERSATION,
+      title: "제목",
+      messages: [
+        message(2, { role: "user", content: "하나", parent_id: null, kind: null }),
+        message(3, { content: "1" }),
+        message(4, { role: "user", content: "둘", parent_id: null, kind: null }),
+        message(5, { content: "2", parent_id: id(4) }),
+      ],
+    }),
+    json({ code: "storage_unavailable", retryable: true }, 503),
+    () => new Response(null, { status: 204 }),
+    stream([
+      ["start", { ...START, question_id: id(6), message_id: id(7) }],
+      ["done", { message: message(7, { content: "새 답" }) }],
+    ]),
+    () => new Response(null, { status: 204 }),
+    stream([
+      ["start", { ...START, question_id: id(8), message_id: id(9) }],
+      ["done", { message: message(9, { content: "끝" }) }],
+    ]),
+  );
+  const asked = () => chat.turns.value.map(({ question }) => question);
+  await chat.show(CONVERSATION);
+  const [first] = chat.turns.value;
+  if (!first) throw new Error("no question");
+  await expect(chat.edit(first, "바꿈")).rejects.toMatchObject({ code: "storage_unavailable" });
+  expect(asked()).toEqual(["하나", "둘"]); // refused: everything is as it was
+  await chat.edit(first, "바꿈");
+  expect(asked()).toEqual(["바꿈"]);
+  expect(chat.turns.value[0]?.answer.value?.text.value).toBe("새 답");
+  // What was asked in this visit has its id, too.
+  await chat.edit(chat.turns.value[0] ?? first, "또");
+  expect(calls.slice(1).map(({ method, path }) => `${method} ${path}`)).toEqual([
+    `DELETE /api/v1/messages/${id(2)}`,
+    `DELETE /api/v1/messages/${id(2)}`,
+    "POST /api/v1/chat",
+    `DELETE /api/v1/messages/${id(6)}`,
+    "POST /api/v1/chat",
+  ]);
+  expect(calls[3]?.body).toEqual({ question: "바꿈", conversation_id: CONVERSATION, stream: true });
+});
+
+test("a rating is shown at once, said again it is taken back, refused it goes", async () => {
+  const answer = Answer.of(done);
+  const calls = serve(
+    () => new Response(null, { status: 204 }),
+    () => new Response(null, { status: 204 }),
+    json({ code: "forbidden" }, 403),
+  );
+  const rated = answer.rate("up");
+  expect(answer.feedback.value).toBe("up");
+  await rated;
+  await answer.rate("up");
+  expect(answer.feedback.value).toBeNull();
+  await expect(answer.rate("down")).rejects.toMatchObject({ code: "forbidden" });
+  expect(answer.feedback.value).toBeNull();
+  expect(calls.map(({ body }) => body)).toEqual([
+    { feedback: "up" },
+    { feedback: null },
+    { feedback: "down" },
+  ]);
+  expect(Answer.of({ ...done, feedback: "down" }).feedback.value).toBe("down");
 });
 
 test("a question can be limited to one document", async () => {

@@ -2,6 +2,7 @@ import { batch, computed, signal } from "@preact/signals";
 import { ask as askServer, type ChatEvent, type Question, resume } from "../../api/chat";
 import { ApiError } from "../../api/client";
 import { getConversation } from "../../api/conversations";
+import { takeBack } from "../../api/messages";
 import type { Message } from "../../api/types";
 import { loseAccess } from "../../app/session";
 import * as history from "../../app/sidebar/history";
@@ -18,6 +19,8 @@ export class Turn {
   constructor(
     readonly question: string,
     answers: Answer[] = [],
+    /** The question's, once the server has it. */
+    public id = "",
   ) {
     this.answers.value = answers;
     this.shown.value = Math.max(0, answers.length - 1);
@@ -79,13 +82,7 @@ export class Chat {
       });
       return true as const;
     });
-    for (const turn of this.turns.peek()) {
-      const answer = turn.answer.peek();
-      if (answer?.live.peek()) {
-        answer.rewind();
-        this.#follow(answer, resume(answer.id.peek(), this.#leave.signal));
-      }
-    }
+    this.#followAll();
   }
 
   ask(text: string): Promise<void> {
@@ -102,6 +99,28 @@ export class Chat {
     return this.#begin(turn, id);
   }
 
+  /** Asks `text` instead: the question, its answers and what was asked after it go. */
+  async edit(turn: Turn, text: string): Promise<void> {
+    const before = this.turns.peek();
+    const at = before.indexOf(turn);
+    if (at < 0) return;
+    // An answer that is being written is one of those that go.
+    this.#leave.abort();
+    this.#leave = new AbortController();
+    const next = new Turn(text);
+    this.turns.value = [...before.slice(0, at), next];
+    const here = this.#leave;
+    try {
+      if (turn.id) await takeBack(turn.id, here.signal);
+    } catch (error) {
+      if (here.signal.aborted) return;
+      this.turns.value = before;
+      this.#followAll();
+      throw error;
+    }
+    if (!here.signal.aborted) await this.#begin(next);
+  }
+
   #begin(turn: Turn, regenerate?: string): Promise<void> {
     const answer = new Answer();
     turn.add(answer);
@@ -113,15 +132,28 @@ export class Chat {
         : { question: turn.question, ...(id && { conversation_id: id }) }),
       ...(scope && { filters: { documents: [scope.id] } }),
     };
-    return this.#follow(answer, askServer(question, this.#leave.signal));
+    return this.#follow(answer, askServer(question, this.#leave.signal), turn);
   }
 
-  async #follow(answer: Answer, events: AsyncGenerator<ChatEvent>): Promise<void> {
+  /** Takes up what is being written. */
+  #followAll(): void {
+    for (const turn of this.turns.peek()) {
+      const answer = turn.answer.peek();
+      if (!answer?.live.peek() || !answer.id.peek()) continue;
+      answer.rewind();
+      this.#follow(answer, resume(answer.id.peek(), this.#leave.signal));
+    }
+  }
+
+  async #follow(answer: Answer, events: AsyncGenerator<ChatEvent>, turn?: Turn): Promise<void> {
     const here = this.#leave;
     try {
       for await (const event of events) {
         if (here.signal.aborted) return;
-        if (event.type === "start") this.#started(event.conversation_id, event.title);
+        if (event.type === "start") {
+          if (turn) turn.id = event.question_id;
+          this.#started(event.conversation_id, event.title);
+        }
         answer.take(event);
       }
     } catch (error) {
@@ -168,5 +200,5 @@ function turnsOf(messages: Message[]): Turn[] {
   const answersTo = (id: string) => messages.filter((message) => message.parent_id === id);
   return messages
     .filter(({ role }) => role === "user")
-    .map(({ id, content }) => new Turn(content, answersTo(id).map(Answer.of)));
+    .map(({ id, content }) => new Turn(content, answersTo(id).map(Answer.of), id));
 }

@@ -1,13 +1,14 @@
 import type { JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useCallback, useEffect, useRef } from "preact/hooks";
 import { explain, t } from "../../i18n";
 import { formatWhen } from "../../lib/format";
 import { copy } from "../../ui/clipboard";
 import { Icon } from "../../ui/icon";
-import { announce } from "../../ui/toast";
+import { announce, toastError } from "../../ui/toast";
 import { type Answer, isRevoked } from "./answer";
 import { chat, opened } from "./current";
 import { LazyMarkdown } from "./lazy-markdown";
+import { Question } from "./question";
 import { Chip, Sources } from "./sources";
 import { Stages } from "./stages";
 import type { Turn } from "./store";
@@ -17,10 +18,7 @@ export function TurnView({ turn, last }: { turn: Turn; last: boolean }): JSX.Ele
   const answer = turn.answer.value;
   return (
     <section class="turn">
-      <div class="question">
-        <h2 class="hidden">{t.value.you}</h2>
-        <p>{turn.question}</p>
-      </div>
+      <Question turn={turn} />
       {answer && <AnswerView key={turn.shown.value} turn={turn} answer={answer} last={last} />}
     </section>
   );
@@ -50,16 +48,16 @@ function open(citation: NonNullable<typeof opened.value>): void {
 
 function AnswerText({ answer }: { answer: Answer }): JSX.Element | null {
   const cited = answer.citations.value;
-  if (!answer.text.value) return null;
-  return (
-    <LazyMarkdown
-      source={answer.text.value}
-      citation={(number) => {
-        const found = cited.find((citation) => citation.number === number);
-        return found && <Chip citation={found} open={open} />;
-      }}
-    />
+  // The same as long as the sources are: blocks that are finished are then left alone.
+  const citation = useCallback(
+    (number: number) => {
+      const found = cited.find((each) => each.number === number);
+      return found && <Chip citation={found} open={open} />;
+    },
+    [cited],
   );
+  if (!answer.text.value) return null;
+  return <LazyMarkdown source={answer.text.value} citation={citation} />;
 }
 
 /** What is happening until the answer is complete. */
@@ -126,9 +124,36 @@ function Meta({ turn, answer, last }: { turn: Turn; answer: Answer; last: boolea
             <Icon name="again" />
           </button>
         )}
+        <Rating answer={answer} />
         <Stages stages={answer.stages.value} query={answer.query.value} />
       </span>
     </footer>
+  );
+}
+
+/** Whether the answer was of use. */
+function Rating({ answer }: { answer: Answer }): JSX.Element {
+  const said = answer.feedback.value;
+  const choices = [
+    ["up", "thumbup", t.value.good],
+    ["down", "thumbdown", t.value.bad],
+  ] as const;
+  return (
+    <>
+      {choices.map(([feedback, icon, label]) => (
+        <button
+          key={feedback}
+          class={said === feedback ? "icon-button said" : "icon-button"}
+          type="button"
+          title={label}
+          aria-label={label}
+          aria-pressed={said === feedback}
+          onClick={() => answer.rate(feedback).catch(toastError)}
+        >
+          <Icon name={icon} />
+        </button>
+      ))}
+    </>
   );
 }
 
@@ -196,14 +221,28 @@ function Pager({ turn }: { turn: Turn }): JSX.Element | null {
   );
 }
 
-/** Tells screen readers the answer once, when it is complete, instead of every word of it. */
+/** Tells screen readers what goes on, and the answer once it is complete, not every word of it. */
 function useSpoken(answer: Answer): void {
   const wasLive = useRef(answer.live.peek());
   const live = answer.live.value;
+  const queued = answer.phase.value === "queued";
   useEffect(() => {
-    if (live) announce(t.peek().searching);
-    else if (wasLive.current && answer.text.peek())
-      announce(`${t.peek().answerReady} ${answer.text.peek()}`);
+    if (queued) announce(t.peek().queued(answer.position.peek()));
+    else if (live && !answer.text.peek()) announce(t.peek().searching);
+    else if (!live && wasLive.current && answer.text.peek())
+      announce(`${t.peek().answerReady} ${spoken(answer.text.peek())}`);
     wasLive.current = live;
-  }, [live]);
+  }, [live, queued]);
+}
+
+/** Markdown without its marks, code and numbers of sources, none of which are good to listen to. */
+export function spoken(markdown: string): string {
+  return markdown
+    .replace(/```[\s\S]*?(?:```|$)/g, " ")
+    .replace(/\[\d[\d,\s]*\]/g, "")
+    .replace(/\[([^\]]*)\]\([^)]*\)/g, "$1")
+    .replace(/^\s*(?:#{1,6}|[-*>]|\|?[\s:|-]+\|)\s/gm, "")
+    .replace(/[*_`|]+/g, " ")
+    .replace(/\s+/g, " ")
+    .trim();
 }

@@ -37,7 +37,7 @@ export function DocumentPage({ id }: { id: string }): JSX.Element {
   const back = () => navigate("/library");
   return (
     <div class="library">
-      <PageHeader title={data?.name ?? ""}>
+      <PageHeader title={data?.name ?? t.value.library} quiet={!data}>
         {data && (
           <Menu
             label={t.value.actions(data.name)}

@@ -1,0 +1,111 @@
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { maxQuestion } from "../../app/server";
+import { t } from "../../i18n";
+import { countCharacters } from "../../lib/text";
+import { copy } from "../../ui/clipboard";
+import { Icon } from "../../ui/icon";
+import { toastError } from "../../ui/toast";
+import { sends } from "./composer";
+import { chat, editing } from "./current";
+import type { Turn } from "./store";
+
+/** A question; edited in its place, and asked again. */
+export function Question({ turn }: { turn: Turn }): JSX.Element {
+  if (editing.value === turn) return <Edit turn={turn} />;
+  const answer = turn.answer.value;
+  // Before the server has taken it there is nothing to take back.
+  const known = !answer?.live.value || answer.id.value;
+  return (
+    <div class="asked">
+      <div class="question">
+        <h2 class="hidden">{t.value.you}</h2>
+        <p>{turn.question}</p>
+      </div>
+      <div class="asked-actions">
+        <button
+          class="icon-button"
+          type="button"
+          title={t.value.copy}
+          aria-label={t.value.copy}
+          onClick={() => copy(turn.question)}
+        >
+          <Icon name="copy" />
+        </button>
+        {known && (
+          <button
+            class="icon-button"
+            type="button"
+            title={t.value.edit}
+            aria-label={t.value.edit}
+            onClick={() => {
+              editing.value = turn;
+            }}
+          >
+            <Icon name="pencil" />
+          </button>
+        )}
+      </div>
+    </div>
+  );
+}
+
+function Edit({ turn }: { turn: Turn }): JSX.Element {
+  const field = useRef<HTMLTextAreaElement>(null);
+  const draft = useSignal(turn.question);
+  const text = draft.value.trim();
+  const over = countCharacters(text) - maxQuestion.value;
+  const turns = chat.turns.value;
+  const drops = t.value.editDrops(turns.length - 1 - turns.indexOf(turn));
+  useEffect(() => {
+    field.current?.focus();
+    field.current?.setSelectionRange(turn.question.length, turn.question.length);
+    return () => document.querySelector<HTMLElement>(".composer textarea")?.focus();
+  }, []);
+  const close = () => {
+    editing.value = null;
+  };
+  const submit = () => {
+    if (!text || over > 0) return;
+    close();
+    chat.edit(turn, text).catch(toastError);
+  };
+  return (
+    <form
+      class="edit"
+      onSubmit={(event) => {
+        event.preventDefault();
+        submit();
+      }}
+    >
+      <h2 class="hidden">{t.value.you}</h2>
+      <textarea
+        ref={field}
+        class="input"
+        rows={Math.min(10, turn.question.split("\n").length + 1)}
+        value={draft.value}
+        aria-label={t.value.editLabel}
+        onInput={(event) => {
+          draft.value = event.currentTarget.value;
+        }}
+        onKeyDown={(event) => {
+          if (event.key === "Escape") close();
+          if (!sends(event)) return;
+          event.preventDefault();
+          submit();
+        }}
+      />
+      {over > 0 && <p class="over">{t.value.tooLong(over)}</p>}
+      <div class="edit-end">
+        <p class="small">{drops}</p>
+        <button class="button" type="button" onClick={close}>
+          {t.value.cancel}
+        </button>
+        <button class="button primary" type="submit" disabled={!text || over > 0}>
+          {t.value.askEdited}
+        </button>
+      </div>
+    </form>
+  );
+}
