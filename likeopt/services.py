@@ -18,6 +18,7 @@ from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.errors import ConfigError
 from likeopt.passwords import Passwords
+from likeopt.retrieval.images import Images
 from likeopt.retrieval.ingest import Ingest
 from likeopt.retrieval.rerank import Reranker, open_reranker
 from likeopt.retrieval.search import EngineClient, search
@@ -62,6 +63,11 @@ class Services:
     def ingest(self) -> Ingest:
         """Adding documents."""
         return Ingest(self.db, self.files, self.clock, self.config, runner=self.run)
+
+    @cached_property
+    def images(self) -> Images:
+        """Pictures of documents."""
+        return Images(self.config, self.files, self.cache, self.run)
 
     @cached_property
     def engine(self) -> EngineClient:
@@ -172,7 +178,7 @@ class Services:
 
     def close(self) -> None:
         """Close what was opened."""
-        for name in ("warmer", "watch", "cache", "db", "engine"):
+        for name in ("warmer", "images", "watch", "cache", "db", "engine"):
             if name in self.__dict__:
                 getattr(self, name).close()
 

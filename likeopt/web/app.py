@@ -19,6 +19,7 @@ from likeopt.web.api.conversations import conversations
 from likeopt.web.api.describe import describe
 from likeopt.web.api.documents import documents
 from likeopt.web.api.health import health
+from likeopt.web.api.images import images
 from likeopt.web.api.indexing import indexing
 from likeopt.web.api.info import info
 from likeopt.web.api.me import me
@@ -42,6 +43,7 @@ API = (
     info,
     collections,
     documents,
+    images,
     indexing,
     search,
     chat,

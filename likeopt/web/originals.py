@@ -9,6 +9,7 @@ from urllib.parse import quote
 from flask import Response, request
 from werkzeug.datastructures import Range
 
+from likeopt.retrieval.images import PICTURES
 from likeopt.retrieval.parse import kinds
 from likeopt.web import cache_control
 from likeopt.web.lease import Lease
@@ -26,7 +27,7 @@ SANDBOX = f"sandbox; {CLOSED}"
 # scripts, if at all, in a process of its own that knows no page and no origin.
 POLICIES = {kinds.PDF: f"{CLOSED}; object-src 'self'"}
 # What a browser shows without a program of its own; HTML without its scripts.
-SHOWN = kinds.TEXTS | {kinds.PDF}
+SHOWN = kinds.TEXTS | {kinds.PDF} | PICTURES
 HEAD_BYTES = 1 << 16
 
 Run = Callable[[Callable[[], Any]], Any]

@@ -20,6 +20,7 @@ from likeopt.services import Services
 from likeopt.storage import access, answers, api_keys, collections, groups, links, messages
 from likeopt.storage import conversations as talks
 from likeopt.web import cookies
+from tests.retrieval.parse.make_files import make_pdf
 from tests.servers import wait_until
 from tests.web.conftest import CLIENT, let_in, serving
 
@@ -79,7 +80,8 @@ def _things(services: Services, admin: SignedIn) -> dict[str, str]:
     ids = services.db.write(make)
     reader = services.db.read(lambda c: access.reader_for(c, admin.user.id))
     added = services.ingest.file(reader, "default", "a.md", b"# Everybody's")
-    return ids | {"document_id": added.document.id}
+    drawn = services.ingest.file(reader, "default", "a.pdf", make_pdf("Everybody's"))
+    return ids | {"document_id": added.document.id, "image_id": f"{drawn.document.id}-p1"}
 
 
 def _credentials(world: World, role: str) -> dict[str, str]:
@@ -146,7 +148,8 @@ def _fuzz(world: World, operation: Any, headers: dict[str, str]) -> list[str]:
             existing = {n: world.ids[n] for n in case.path_parameters or {} if n in world.ids}
             case.path_parameters = (case.path_parameters or {}) | existing
         response = case.call(base_url=world.url, headers=headers, timeout=30)
-        said = f"{operation.label} -> {response.status_code} {response.text[:200]}"
+        text = response.content[:200].decode("utf-8", "replace")
+        said = f"{operation.label} -> {response.status_code} {text}"
         found.extend(
             f"{fault}: {said}\n{case.as_curl_command()}"
             for fault in _faults(operation, case, response)

@@ -18,8 +18,8 @@ import msgspec
 
 from likeopt.errors import UnreadableFile, UnsupportedType
 from likeopt.retrieval.parse.failures import unreadable
-from likeopt.retrieval.parse.protocol import LENGTH, Done, Job, Refused, Reply, frame
-from likeopt.retrieval.parse.read import open_only, parse
+from likeopt.retrieval.parse.protocol import LENGTH, Done, Draw, Refused, Reply, Task, frame
+from likeopt.retrieval.parse.read import draw, open_only, parse
 
 # Seconds after which the process ends itself, should nobody be left to kill it.
 _GRACE = 5
@@ -68,12 +68,12 @@ def _resident() -> int:
     return pages * resource.getpagesize()
 
 
-def _next_job(wait: float | None) -> Job | None:
+def _next_job(wait: float | None) -> Task | None:
     """What is asked next; None when the pipe is closed or nothing comes for `wait` seconds."""
     if not select.select([0], [], [], wait)[0]:
         return None
     length = int.from_bytes(_read(LENGTH), "little")
-    return msgspec.msgpack.decode(_read(length), type=Job) if length else None
+    return msgspec.msgpack.decode(_read(length), type=Task) if length else None
 
 
 def _read(count: int) -> bytes:
@@ -86,9 +86,11 @@ def _read(count: int) -> bytes:
     return data
 
 
-def _answer(job: Job) -> Reply:
+def _answer(job: Task) -> Reply:
     path = Path(job.path)
     try:
+        if isinstance(job, Draw):
+            return draw(job)
         if job.only_open:
             open_only(path, job.media_type, job.name)
             return Done(None)
@@ -105,7 +107,7 @@ def _answer(job: Job) -> Reply:
     return _refused(code, job)
 
 
-def _refused(code: str, job: Job) -> Refused:
+def _refused(code: str, job: Task) -> Refused:
     return Refused("unreadable", code, unreadable(code, job.name).message)
 
 

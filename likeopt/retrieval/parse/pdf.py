@@ -48,6 +48,11 @@ def read(path: Path, _media_type: str) -> Parsed:
 def opened(path: Path) -> pdfium.PdfDocument:
     """The document, to be closed. Raises Unreadable (encrypted_file, damaged_file)."""
     use_own_fonts()
+    return opened_as_is(path)
+
+
+def opened_as_is(path: Path) -> pdfium.PdfDocument:
+    """As `opened`, with the fonts of the system: for looking at it. Not both in one process."""
     try:
         return pdfium.PdfDocument(path)
     except pdfium.PdfiumError as error:

@@ -8,7 +8,7 @@ import msgspec
 from likeopt.retrieval.types import Parsed
 
 
-class Job(msgspec.Struct):
+class Job(msgspec.Struct, tag="read"):
     """A file to read, or only to open."""
 
     path: str
@@ -17,10 +17,36 @@ class Job(msgspec.Struct):
     only_open: bool = False
 
 
+class Draw(msgspec.Struct, tag="draw"):
+    """A picture to make of a file: of its page `number`, or of the `number`th picture in it, from
+    1. It fits into a box of `width` by `height` pixels; `quality` None is the usual one. Of
+    `formats`, which are media types, the one that suits the picture is taken."""
+
+    path: str
+    media_type: str
+    name: str
+    part: Literal["page", "picture"]
+    number: int
+    width: int
+    height: int
+    quality: int | None
+    formats: list[str]
+
+
 class Done(msgspec.Struct, tag="done"):
     """What stands in it; None if it was only to be opened."""
 
     parsed: Parsed | None
+
+
+class Drawn(msgspec.Struct, tag="drawn"):
+    """A picture. `width` and `height` are those of what it was made of: pixels, or for a page
+    points."""
+
+    media_type: str
+    data: bytes
+    width: int
+    height: int
 
 
 class Refused(msgspec.Struct, tag="refused"):
@@ -31,7 +57,8 @@ class Refused(msgspec.Struct, tag="refused"):
     message: str
 
 
-Reply = Done | Refused
+Task = Job | Draw
+Reply = Done | Drawn | Refused
 
 LENGTH = 4
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from likeopt.retrieval.parse import door, kinds
 from likeopt.retrieval.parse.failures import Mislabelled, Unreadable, unreadable
+from likeopt.retrieval.parse.protocol import Draw, Drawn
 from likeopt.retrieval.types import Parsed
 
 # Parser modules by media type, imported when a file of the kind is first read: PDFium and lxml
@@ -79,6 +80,18 @@ def parse(path: Path, media_type: str, name: str) -> Parsed:
         door.check(path, media_type)
         parsed: Parsed = _parser(media_type).read(path, media_type)
         return parsed
+
+
+def draw(wanted: Draw) -> Drawn:
+    """A picture of a file. Raises as `parse` does, and UnreadableFile with the code no_picture or
+    too_large_picture."""
+    path = Path(wanted.path)
+    with _named(wanted.name):
+        door.check(path, wanted.media_type)
+        # Loads Pillow, which nobody else needs.
+        module = importlib.import_module("likeopt.retrieval.parse.draw")
+        drawn: Drawn = module.draw(path, wanted)
+        return drawn
 
 
 def _parser(media_type: str) -> Any:

@@ -24,7 +24,7 @@ import msgspec
 from likeopt.config import Config
 from likeopt.errors import UnreadableFile, UnsupportedType
 from likeopt.retrieval.parse.failures import unreadable
-from likeopt.retrieval.parse.protocol import LENGTH, Done, Job, Reply, frame
+from likeopt.retrieval.parse.protocol import LENGTH, Done, Job, Refused, Reply, frame
 from likeopt.retrieval.types import Parsed
 
 _log = logging.getLogger(__name__)
@@ -47,16 +47,12 @@ def opens(
     For web workers: `run` is where waiting for it belongs. gevent's `subprocess` would fork, and
     hold everybody up for 15 ms.
     """
-    command = _command(config.parse_memory_mb, config.parse_timeout, _IDLE)
-    (stdin, job), (replies, stdout) = os.pipe(), os.pipe()
-    os.write(job, frame(Job(str(path.absolute()), media_type, name, only_open=True)))
+    process, job, replies = spawn(
+        config,
+        timeout=config.parse_timeout,
+        first=frame(Job(str(path.absolute()), media_type, name, only_open=True)),
+    )
     os.close(job)
-    actions = [(os.POSIX_SPAWN_DUP2, stdin, 0), (os.POSIX_SPAWN_DUP2, stdout, 1)]
-    try:
-        process = os.posix_spawn(command[0], command, _environment(), file_actions=actions)
-    finally:
-        os.close(stdin)
-        os.close(stdout)
     with os.fdopen(replies, "rb") as answer:
         # It ends itself when it takes too long. First comes the empty message that it is ready.
         data = run(lambda: _message(answer) is not None and _message(answer))
@@ -79,9 +75,25 @@ def _message(pipe: IO[bytes]) -> bytes | None:
     return body if len(body) == wanted else None
 
 
+def spawn(config: Config, *, timeout: float, first: bytes = b"") -> tuple[int, int, int]:
+    """The process without gevent's fork: its id, a pipe to it, which holds `first` already, and
+    one from it."""
+    command = _command(config.parse_memory_mb, timeout, _IDLE)
+    (stdin, to_it), (from_it, stdout) = os.pipe(), os.pipe()
+    os.write(to_it, first)
+    actions = [(os.POSIX_SPAWN_DUP2, stdin, 0), (os.POSIX_SPAWN_DUP2, stdout, 1)]
+    try:
+        process = os.posix_spawn(command[0], command, _environment(), file_actions=actions)
+    finally:
+        os.close(stdin)
+        os.close(stdout)
+    return process, to_it, from_it
+
+
 def _done(reply: Reply) -> Parsed | None:
     if isinstance(reply, Done):
         return reply.parsed
+    assert isinstance(reply, Refused), "no picture was asked for"
     if reply.kind == "unsupported":
         raise UnsupportedType(reply.message)
     raise UnreadableFile(reply.message, code=reply.code)

@@ -45,7 +45,10 @@ class DocumentQuery(msgspec.Struct, forbid_unknown_fields=True):
     state: Annotated[stored.State | None, Meta(description="Only in this state.")] = None
     tag: Annotated[str | None, Meta(description="Only with this tag.")] = None
     cursor: Annotated[str | None, Meta(description="`next_cursor` of the page before.")] = None
-    limit: Annotated[int, Meta(description="Documents a page, 1 to 200.")] = 50
+    limit: Annotated[
+        int,
+        Meta(description="Documents a page, 1 to 200.", ge=-MAX_INTEGER, le=MAX_INTEGER),
+    ] = 50
 
 
 class AddedFile(msgspec.Struct, omit_defaults=True):

@@ -24,6 +24,7 @@ from likeopt.web import cookies
 from likeopt.web.app import create_app
 from likeopt.web.assets import Assets
 from likeopt.web.endpoint import Endpoint
+from tests.retrieval.parse.make_files import make_pdf
 from tests.web.conftest import Client, file_part, let_in
 from tests.web.test_pages import build
 
@@ -79,6 +80,8 @@ OWNED = {
     "GET /api/v1/documents/{document}/original": Call(200, 404),
     # Nobody has indexed it; to whom it exists is told in the problem's words (see below).
     "GET /api/v1/documents/{document}/text": Call(404, 404),
+    "GET /api/v1/images/{image}": Call(200, 404),
+    "GET /api/v1/images/{image}/info": Call(200, 404),
     "GET /api/v1/conversations/{conversation}": Call(200, 404),
     "PATCH /api/v1/conversations/{conversation}": Call(200, 404, send=body(title="x")),
     "DELETE /api/v1/conversations/{conversation}": Call(204, 404),
@@ -216,7 +219,9 @@ def world(services: Services) -> World:
     ids = services.db.write(make)
     reader = services.db.read(lambda c: access.reader_for(c, owner.user.id))
     added = services.ingest.file(reader, ids["collection"], "a.md", b"# Only mine")
-    return World(owner, member, ids | {"document": added.document.id})
+    drawn = services.ingest.file(reader, ids["collection"], "a.pdf", make_pdf("Only mine"))
+    more = {"document": added.document.id, "image": f"{drawn.document.id}-p1"}
+    return World(owner, member, ids | more)
 
 
 def signed(app: Flask, services: Services, who: SignedIn) -> Client:
@@ -283,9 +288,9 @@ def test_owner_member_and_stranger(app: Flask, services: Services, world: World,
         assert absent.json["detail"] == member.json["detail"]
         assert absent.status_code == member.status_code
     owner = send(signed(app, services, world.owner), world, call)
-    assert owner.status_code == expected.owner, owner.text
+    assert owner.status_code == expected.owner, owner.data
     for response in (stranger, member, owner):
-        assert "Traceback" not in response.text
+        assert b"Traceback" not in response.data
         response.close()
 
 
@@ -313,7 +318,7 @@ def test_key_needs_the_scope(app: Flask, services: Services, world: World, call:
     )
     headers = {"Authorization": f"Bearer {token}"}
     allowed = send(app.test_client(), world, call, headers=headers)
-    assert allowed.status_code == TABLE[call].owner, allowed.text
+    assert allowed.status_code == TABLE[call].owner, allowed.data
     allowed.close()
 
 
