@@ -151,7 +151,8 @@ def nothing_ran(page: Page) -> None:
     assert page.evaluate("window.hit") is None
     made = page.evaluate(
         """() => [...document.querySelectorAll('*')].flatMap((e) => [
-            ...(e.matches('iframe[srcdoc],object,embed,base,style:not(head > style:first-of-type),form[action],meta[http-equiv]')
+            ...(e.matches('iframe[srcdoc],object,embed,base,form[action],meta[http-equiv]')
+                || e.matches('style:not(head > style:first-of-type)')
                 ? [e.outerHTML] : []),
             ...[...e.attributes]
                 .filter((a) => /^on/i.test(a.name)
