@@ -350,8 +350,8 @@ class Chat:
         error = _logged()
         end: End | None = None
         try:
-            if lead.told:
-                generation.catch_up(lead.told)
+            generation.catch_up(lead.told)
+            if generation.log.told:
                 publish(Restart())
             # Somebody may have come to the end between our look and our lead.
             if kept := self._kept.get(generation.key):

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -217,6 +218,10 @@ class RedisExchange:
             reading = RedisSeat(self._store, id_, "")
             while more := reading.read(0):
                 told += more
+            if reading.damaged:
+                # Nobody can go on with it.
+                reading.end_it(holder)
+                return self.enter(key)
         return RedisLead(self._store, id_, holder, epoch, told, sent=len(told))
 
     def seat(self, id_: str) -> "RedisSeat | None":
@@ -347,14 +352,19 @@ class RedisSeat:
         self._told: list[Record] = []
         # Read already, and not given out.
         self._unread: list[Record] = []
+        # Whether what follows cannot be read: damaged, or of another version of the program.
+        self.damaged = False
         self._renewed = store.clock.monotonic()
         self._left = threading.Event()
 
     def read(self, seconds: float) -> list[Record]:
         """See `Seat`."""
         if self._unread:
-            records, self._unread = self._unread, []
-            return records
+            unread, self._unread = self._unread, []
+            return unread
+        if self.damaged:
+            self._left.wait(seconds)
+            return []
         if self._store.clock.monotonic() - self._renewed > _SEAT_RENEW_SECONDS:
             self.is_led()
         key, after = self._store.keys(self.id)[1], f"{self._number}-0"
@@ -365,17 +375,25 @@ class RedisSeat:
         if found is None:
             self._left.wait(seconds)
             return []
-        records = [self._read(number, fields) for _, entries in found for number, fields in entries]
+        records: list[Record] = []
+        try:
+            for _, entries in found:
+                for number, fields in entries:
+                    records.append(exchange.decode(fields.get(b"r") or fields[b"end"]))
+                    self._epoch = max(self._epoch, int(fields[b"epoch"]))
+                    self._number = int(number.partition(b"-")[0])
+        except (msgspec.MsgspecError, KeyError, ValueError):
+            log.warning("a shared answer cannot be read on")
+            self.damaged = True
         self._told += records
         return records
 
-    def _read(self, number: bytes, fields: dict[bytes, bytes]) -> Record:
-        self._number = int(number.partition(b"-")[0])
-        self._epoch = max(self._epoch, int(fields[b"epoch"]))
-        return exchange.decode(fields.get(b"r") or fields[b"end"])
-
-    def take_over(self) -> RedisLead | None:
-        """See `Seat`. After an outage the leader is given the time to come back."""
+    def take_over(self) -> "RedisLead | exchange.Alone | None":
+        """See `Seat`. After an outage the leader is given the time to come back; what cannot be
+        read on is written anew, by each process for itself."""
+        if self.damaged:
+            self.close()
+            return exchange.Alone(exchange.key_of(self.id))
         if self._store.clock.monotonic() - self._store.answers_since < LEASE_SECONDS:
             return None
         state = self._store.keys(self.id)[0]
@@ -386,10 +404,9 @@ class RedisSeat:
         before = len(self._told)
         while self.read(0):
             pass
-        if self._told and isinstance(self._told[-1], End):
-            # It had come to its end; read on.
-            kept = round(exchange.KEEP_SECONDS * 1000)
-            self._store.run(_CLOSE, list(self._store.keys(self.id)), self.id, holder, 1, kept)
+        if self.damaged or (self._told and isinstance(self._told[-1], End)):
+            # Nobody can go on with it, or it had come to its end: read on.
+            self.end_it(holder)
             self._unread = self._told[before:]
             return None
         self.close()
@@ -398,14 +415,19 @@ class RedisSeat:
             self._store, self.id, holder, epoch, list(self._told), sent=len(self._told)
         )
 
+    def end_it(self, holder: str) -> None:
+        """Let nobody join any more, given that `holder` leads it."""
+        kept = round(exchange.KEEP_SECONDS * 1000)
+        self._store.run(_CLOSE, list(self._store.keys(self.id)), self.id, holder, 1, kept)
+
     def is_led(self) -> bool:
-        """See `Seat`."""
+        """See `Seat`. What its leader tells is of no use where it cannot be read."""
         self._renewed = self._store.clock.monotonic()
         state, _, readers = self._store.keys(self.id)
         led = self._store.run(
             _SIT, [state, readers], self.id, self._token, round(SEAT_SECONDS * 1000)
         )
-        return bool(led == 1)
+        return led == 1 and not self.damaged
 
     def close(self) -> None:
         """See `Seat`."""

@@ -6,18 +6,20 @@ knows what to ask the model takes its place; so a killed process costs one more 
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from likeopt.chat.broadcast import GRACE_SECONDS, Broadcasts
 from likeopt.chat.events import End
-from likeopt.chat.exchange import Exchange, Lead, Seat, key_of
+from likeopt.chat.exchange import Alone, Exchange, Lead, Seat, key_of
 from likeopt.chat.generation import Generation
 from likeopt.chat.rows import POLL_SECONDS, Rows, broken, so_far
 from likeopt.chat.writer import Prepared
 from likeopt.clock import Clock
 from likeopt.errors import ModelUnavailable
 
-# A generation that nobody leads and nobody here can lead has failed after this long.
+# A generation that nobody leads and whose lead cannot be had is written for the readers here alone
+# after this long; where it is not known what to ask the model, it has failed.
 ORPHAN_SECONDS = 10.0
 # Between two looks whether it is led, while nothing comes.
 _LOOK_SECONDS = 0.25
@@ -41,19 +43,19 @@ class Meeting:
         self._clock = clock
         self._write = write
         self._running: dict[str, Generation] = {}
-        # Held while it is decided who joins what, which takes a millisecond.
-        self._lock = threading.Lock()
+        # Held while it is decided who joins what; it may wait for Redis, so each key has its own.
+        self._deciding = _Locks()
 
     def join(self, prepared: Prepared, key: str) -> Generation | None:
         """The running generation of a key, where somebody is expected now."""
-        with self._lock:
+        with self._deciding(key):
             return self._join(prepared, key)
 
     def enter(self, prepared: Prepared, key: str) -> tuple[Generation, Lead | None]:
         """As `join`, or a new generation with the lead of it."""
         waiting = threading.Event()
         while True:
-            with self._lock:
+            with self._deciding(key):
                 if joined := self._join(prepared, key):
                     return joined, None
                 if lead := self._exchange.enter(key):
@@ -65,8 +67,9 @@ class Meeting:
 
     def adopt(self, id_: str) -> Generation | None:
         """A generation for somebody who has lost their connection, by its id."""
-        with self._lock:
-            running = self._running.get(key_of(id_))
+        key = key_of(id_)
+        with self._deciding(key):
+            running = self._running.get(key)
             if running is not None and running.id == id_:
                 running.expect()
                 return running
@@ -100,7 +103,7 @@ class Meeting:
 
     def end(self, generation: Generation, place: Lead | Seat) -> None:
         """It has its End: nobody can join any more, and its answers are finished."""
-        with self._lock:
+        with self._deciding(generation.key):
             self._forget(generation)
         place.close()
         self.settle(generation)
@@ -135,7 +138,7 @@ class Meeting:
             else:
                 alone_since = now if alone_since is None else alone_since
                 patient = now - alone_since < GRACE_SECONDS
-                with self._lock:
+                with self._deciding(generation.key):
                     deserted = not generation.attended() and lead.close_if_deserted(patient=patient)
                     if deserted:
                         self._forget(generation)
@@ -171,7 +174,7 @@ class Meeting:
             for record in records:
                 generation.add(record)
             if not generation.attended():
-                with self._lock:
+                with self._deciding(generation.key):
                     if not generation.attended():
                         self._forget(generation)
                         break
@@ -185,10 +188,37 @@ class Meeting:
                     return lead
                 led_at = now if seat.is_led() else led_at
                 if now - led_at > ORPHAN_SECONDS:
+                    if generation.prepared is not None:
+                        seat.close()
+                        return Alone(generation.key)
                     generation.add(_interrupted(generation))
         if generation.log.end is None:
             self._finish(generation, so_far(generation.log))
         return None
+
+
+class _Locks:
+    """A lock for each key that somebody holds or waits for."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[str, tuple[threading.Lock, int]] = {}
+
+    @contextmanager
+    def __call__(self, key: str) -> Iterator[None]:
+        with self._lock:
+            lock, users = self._held.get(key) or (threading.Lock(), 0)
+            self._held[key] = lock, users + 1
+        try:
+            with lock:
+                yield
+        finally:
+            with self._lock:
+                users = self._held[key][1] - 1
+                if users:
+                    self._held[key] = lock, users
+                else:
+                    del self._held[key]
 
 
 def _interrupted(generation: Generation) -> End:

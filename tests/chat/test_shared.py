@@ -12,7 +12,7 @@ from likeopt.chat.answer import Chat
 from likeopt.chat.broadcast import Broadcast
 from likeopt.chat.events import Delta, Done, Numbered, Queue, Sources, Start
 from likeopt.chat.exchange import Exchange
-from likeopt.chat.exchange_files import FileExchange
+from likeopt.chat.exchange_files import FileExchange, FileSeat
 from likeopt.chat.exchange_redis import RedisExchange
 from likeopt.clock import Clock
 from likeopt.errors import Busy, NotFound
@@ -383,3 +383,39 @@ def test_without_anybody_who_comes_back_the_model_stops(
     until(Delta, answer)
     assert stub.requests[0].gone.wait(20)
     wait_until(lambda: last(answer).state == "stopped", "the end")
+
+
+class SlowForOne(FileExchange):
+    """As Redis, of which one call hangs: the first who asks whether somebody leads."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.asked, self.answers = threading.Event(), threading.Event()
+
+    def join(self, key: str) -> FileSeat | None:
+        if not self.asked.is_set():
+            self.asked.set()
+            self.answers.wait(30)
+        return super().join(key)
+
+
+def test_nobody_waits_for_the_exchange_of_another_question(
+    make_chat: Callable[..., Chat], stub: StubOpenAI, reader: Reader, tmp_path: Path
+) -> None:
+    chat = make_chat()
+    slow = SlowForOne(tmp_path / "generations")
+    chat._meeting._exchange = slow
+    first: list[Broadcast] = []
+    asking = threading.Thread(target=lambda: first.append(chat.ask(reader, QUESTION)))
+    asking.start()
+    assert slow.asked.wait(30)
+    told = []
+    other = threading.Thread(
+        target=lambda: told.append(last(chat.ask(reader, "When does unused leave expire?")))
+    )
+    other.start()
+    other.join(10)
+    slow.answers.set()
+    assert [one.state for one in told] == ["complete"]
+    asking.join()
+    assert last(first[0]).state == "complete"
