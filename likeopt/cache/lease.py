@@ -13,6 +13,7 @@ import os
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from likeopt.cache.backends.layer import LayerFailed
@@ -76,25 +77,35 @@ class Leases:
     """The leases of one process, renewed by a thread that lives as long as one is held."""
 
     def __init__(
-        self, client: Any, prefix: str, clock: Clock, *, lease_seconds: float = LEASE_SECONDS
+        self,
+        client: Callable[[], Any],
+        prefix: str,
+        clock: Clock,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
-        """`client` is a `redis.Redis` with short timeouts; `prefix` starts every key."""
+        """`client` gives this process's `redis.Redis`, with short timeouts; `prefix` starts every
+        key."""
         import redis  # noqa: PLC0415  (an extra: who gives a client has it)
 
         self._failures = redis.RedisError
+        self._client = client
         self._prefix = prefix
-        self._breaker = Breaker(clock)
+        self._clock = clock
         self._lease_ms = round(lease_seconds * 1000)
-        self._scripts = {
-            "take": client.register_script(_TAKE),
-            "renew": client.register_script(_RENEW),
-            "release": client.register_script(_RELEASE),
-            "store": client.register_script(_STORE),
-        }
+        self._begin()
+
+    def _begin(self) -> None:
+        """Hold nothing. In a forked child, what its parent's threads held at that moment, locks
+        too, stays held for ever."""
+        client = self._client()
+        scripts = {"take": _TAKE, "renew": _RENEW, "release": _RELEASE, "store": _STORE}
+        self._scripts = {name: client.register_script(text) for name, text in scripts.items()}
+        self._breaker = Breaker(self._clock)
         self._lock = threading.Lock()
         self._held: set[Lease] = set()
-        # The process whose thread renews: a forked child has none, and holds nothing.
-        self._renewing = 0
+        self._renewing = False
+        self._pid = os.getpid()
 
     def take(self, key: str) -> Lease | None:
         """A lease, or None while somebody holds one; LayerFailed if Redis does not answer."""
@@ -104,19 +115,19 @@ class Leases:
         if not fence:
             return None
         lease = Lease(self, key, fence, token)
-        process = os.getpid()
         with self._lock:
-            start = self._renewing != process
-            if start:
-                self._held.clear()
+            start = not self._renewing
             self._held.add(lease)
-            self._renewing = process
+            self._renewing = True
         if start:
             threading.Thread(target=self._renew, name="cache-leases", daemon=True).start()
         return lease
 
     def release(self, lease: Lease) -> None:
         """See `Lease`."""
+        if self._pid != os.getpid():
+            # It is the parent's.
+            return
         with self._lock:
             self._held.discard(lease)
         try:
@@ -130,6 +141,8 @@ class Leases:
 
     def run(self, script: str, keys: list[str], arguments: list[Any]) -> Any:
         """What a script answers; LayerFailed if Redis does not, at once while it is left alone."""
+        if self._pid != os.getpid():
+            self._begin()
         if not self._breaker.allows():
             raise LayerFailed("left alone")
         try:
@@ -151,7 +164,7 @@ class Leases:
                 if not held:
                     # Only here, and not when the last one is released: under load that would be
                     # a new thread for every key.
-                    self._renewing = 0
+                    self._renewing = False
                     return
             for lease in held:
                 try:

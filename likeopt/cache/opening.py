@@ -44,7 +44,8 @@ def open_cache(config: Config, *, tenant: str, clock: Clock, tags: Tags, run: Ru
     leases = None
     if "redis" in opened:
         # Not among the values, whose keys begin otherwise: clearing those frees no lease.
-        leases = Leases(opened["redis"][0].client, f"lo-locks:{tenant}:", clock)
+        (layer,) = opened["redis"]
+        leases = Leases(lambda: layer.client, f"lo-locks:{tenant}:", clock)
     return Cache(
         [Guard(layer, clock, stats) for layer in opened.values()],
         tenant=tenant,

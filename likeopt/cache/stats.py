@@ -152,11 +152,11 @@ class Stats:
     def _open(self) -> memoryview | None:
         if self._folder is None:
             return memoryview(mmap.mmap(-1, _FILE_BYTES))
+        path = self._folder / f"{os.getpid()}-{secrets.token_hex(4)}"
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             # So that those of processes that were killed do not pile up.
             read(self._folder)
-            path = self._folder / f"{os.getpid()}-{secrets.token_hex(4)}"
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             self._file = os.open(path, flags, 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX)
@@ -168,6 +168,11 @@ class Stats:
             path.rename(path.with_suffix(f".{FORMAT}"))
         except (OSError, ValueError):
             # A full disk: this process counts for itself. `mmap` says ValueError of a short file.
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None
+            with contextlib.suppress(OSError):
+                path.unlink()
             return memoryview(mmap.mmap(-1, _FILE_BYTES))
         return memoryview(mapped)
 

@@ -24,6 +24,7 @@ import msgspec
 
 from likeopt.chat import exchange
 from likeopt.chat.events import End, Record
+from likeopt.llm.stream import Run, run_here
 
 # How often a log is looked at.
 POLL_SECONDS = 0.02
@@ -40,10 +41,12 @@ log = logging.getLogger(__name__)
 
 
 class FileExchange:
-    """See `Exchange`. `folder` is made when first used; it holds nothing else."""
+    """See `Exchange`. `folder` is made when first used; it holds nothing else. `run` is where work
+    that blocks belongs."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, run: Run = run_here) -> None:
         self._folder = folder
+        self._run = run
         self._swept = float("-inf")
 
     def join(self, key: str) -> "FileSeat | None":
@@ -129,14 +132,20 @@ class FileExchange:
         return FileSeat(self._folder, id_, lead, readers)
 
     def _sweep(self) -> None:
-        now = time.time()
-        if now - self._swept < _SWEEP_SECONDS:
-            return
-        self._swept = now
-        for path in self._folder.iterdir():
-            with suppress(FileNotFoundError):
-                if now - path.stat().st_mtime > _OLD_SECONDS and not self._runs(path.stem):
-                    path.unlink()
+        """Begin to remove what nobody needs any more, from time to time."""
+        now = time.monotonic()
+        if now - self._swept >= _SWEEP_SECONDS:
+            self._swept = now
+            # 10,000 files that a crash has left take 660 ms.
+            threading.Thread(target=lambda: self._run(self._remove_old), daemon=True).start()
+
+    def _remove_old(self) -> None:
+        old = time.time() - _OLD_SECONDS
+        with suppress(OSError):
+            for path in self._folder.iterdir():
+                with suppress(FileNotFoundError):
+                    if path.stat().st_mtime < old and not self._runs(path.stem):
+                        path.unlink()
 
     def _runs(self, stem: str) -> bool:
         key = exchange.key_of(stem) or stem

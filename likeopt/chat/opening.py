@@ -31,9 +31,9 @@ def _unread(c: Any, reader: Reader) -> int:
     return now.queued + sum(job.kind == "index" for job in now.running) + now.pending_words
 
 
-def _open_exchange(config: Config, db: Database, clock: Clock) -> Exchange:
+def _open_exchange(config: Config, db: Database, clock: Clock, run: Run) -> Exchange:
     if not config.redis_url:
-        return FileExchange(config.data_dir / "run" / "generations")
+        return FileExchange(config.data_dir / "run" / "generations", run)
     try:
         from likeopt.chat.exchange_redis import RedisExchange  # noqa: PLC0415  (an extra)
     except ImportError:
@@ -65,7 +65,7 @@ def open_chat(
         running = local.concurrency(config)
     folder = config.data_dir / "run" / "queue"
     queue = Queue(folder, running=running, waiting=config.llm_queue) if model else None
-    exchange = _open_exchange(config, db, clock) if model else None
+    exchange = _open_exchange(config, db, clock, run) if model else None
     writer = Writer(search, model, clock, lambda reader: db.read(lambda c: _unread(c, reader)))
     similar = embed if config.semantic_cache else None
     most = config.llm_max_tokens

@@ -79,7 +79,7 @@ def ask(text: str) -> None:
     reach, leases = Reach.MACHINE, None
     if shelf.client is not None:
         reach = Reach.MACHINES
-        leases = Leases(shelf.client, "lo:test:", clock, lease_seconds=settings["lease"])
+        leases = Leases(lambda: shelf.client, "lo:test:", clock, lease_seconds=settings["lease"])
     avoided: list[str] = []
     flights: Flights[str] = Flights(
         clock,

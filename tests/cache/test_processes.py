@@ -14,6 +14,7 @@ from likeopt.cache import stats
 from likeopt.cache.backends.layer import LayerFailed
 from likeopt.cache.stats import EVICTIONS, HITS, Stats
 from tests.cache.build import Built
+from tests.fakes import no_file_beyond
 
 ALL = "memory,redis,memcached,disk"
 # What every script begins with: a cache as the settings describe it.
@@ -238,6 +239,15 @@ def test_counts_go_on_where_the_folder_cannot_be_used(tmp_path: Path) -> None:
     counts = Stats(tmp_path / "file" / "x")
     counts.row("answers", "disk").add(HITS)
     assert counts.row("answers", "disk") is counts.row("answers", "disk")
+
+
+def test_a_full_disk_is_left_as_it_was(tmp_path: Path) -> None:
+    counts = Stats(tmp_path)
+    with no_file_beyond(100):
+        counts.row("answers", "disk").add(HITS)
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+    counts.row("answers", "disk").add(HITS)
+    counts.close()
 
 
 def test_more_uses_than_there_is_room_for_are_not_counted(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from likeopt.cache.backends.layer import LayerFailed
+from likeopt.cache.backends.redis import RedisLayer
 from likeopt.cache.breaker import FAILURES, OPEN_SECONDS
 from likeopt.cache.lease import Leases
 from likeopt.cache.locks import MachineLocks
@@ -273,14 +274,36 @@ def test_only_its_holder_releases_a_lease(redis_client: Any, leases: Leases) -> 
     assert leases.take("a") is not None
 
 
+def test_a_forked_child_takes_leases_of_its_own(redis_url: str, clock: FakeClock) -> None:
+    """Also if a thread of its parent, which it does not have, held each lock in that moment."""
+    layer = RedisLayer(redis_url, "t")
+    leases = Leases(lambda: layer.client, "lo:test:fork:", clock)
+    mine = leases.take("mine")
+    assert mine is not None
+    with leases._lock, leases._breaker._lock, layer.client.connection_pool._lock:
+        child = os.fork()
+        if not child:
+            # No test ends in a child; one that hangs is killed.
+            signal.alarm(30)
+            mine.release()
+            taken = leases.take("other")
+            fine = leases.take("mine") is None and taken and taken.store("value", b"x", 60_000)
+            os._exit(0 if fine else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert mine.store("value", b"mine", 60_000)
+    assert leases.take("mine") is None
+    mine.release()
+    layer.close()
+
+
 @pytest.fixture
 def leases(redis_client: Any, clock: FakeClock) -> Iterator[Leases]:
     """They end with the test, and so does the thread that renews them."""
-    leases = Leases(redis_client, "lo:test:", clock, lease_seconds=0.3)
+    leases = Leases(lambda: redis_client, "lo:test:", clock, lease_seconds=0.3)
     yield leases
     for lease in list(leases._held):
         lease.release()
-    wait_until(lambda: leases._renewing == 0, "the end of renewing")
+    wait_until(lambda: not leases._renewing, "the end of renewing")
 
 
 @pytest.fixture
@@ -319,7 +342,7 @@ def test_redis_that_goes_in_the_middle_harms_nobody(tmp_path: Path) -> None:
 def test_redis_is_left_alone_for_a_while_after_it_failed(clock: FakeClock) -> None:
     port = servers.free_port()
     client: Any = redis.Redis(port=port, retry=Retry(NoBackoff(), 0))
-    leases = Leases(client, "lo:test:", clock)
+    leases = Leases(lambda: client, "lo:test:", clock)
     for _ in range(FAILURES):
         with pytest.raises(LayerFailed, match="ConnectionError"):
             leases.take("a")

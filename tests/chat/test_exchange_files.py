@@ -1,7 +1,10 @@
 """What only files can do to a generation."""
 
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +13,7 @@ from likeopt.chat.exchange import Alone
 from likeopt.chat.exchange_files import FileExchange, FileLead
 from tests.chat.test_exchange import END, KEY, OTHER, lead_of, read, seat_of
 from tests.fakes import no_file_beyond
+from tests.servers import wait_until
 
 
 def test_half_a_record_is_nothing(tmp_path: Path) -> None:
@@ -82,8 +86,18 @@ def test_what_is_old_is_swept_away_and_what_runs_is_not(tmp_path: Path) -> None:
     ended.close()
     for path in tmp_path.iterdir():
         os.utime(path, (1, 1))
-    lead_of(FileExchange(tmp_path), "a" * 32)
-    assert exchange.seat(ended.id) is None
+    may_block = threading.Event()
+
+    def run(work: Callable[[], Any]) -> None:
+        may_block.wait(30)
+        work()
+
+    # Who asks does not wait for that.
+    lead_of(FileExchange(tmp_path, run), "a" * 32)
+    told = tmp_path / f"{ended.id}.log"
+    assert told.exists()
+    may_block.set()
+    wait_until(lambda: not told.exists(), "the sweep")
     assert exchange.seat(running.id) is not None
     assert seat_of(exchange, OTHER).id == running.id
 
