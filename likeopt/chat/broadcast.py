@@ -175,7 +175,8 @@ class Broadcast:
         and when `telling` tells of a change.
 
         What was written before a reader came is given to it in as few events as possible, each
-        under the number of the last one that it contains.
+        under the number of the last one that it contains. Who names a number that was never told
+        gets the last event alone, when it comes.
         """
         with self._changed:
             self.readers += 1
@@ -192,13 +193,15 @@ class Broadcast:
                     positions = len(self._positions)
                     after = max(after, one.sequence) if one else after
                     yield one
+                    if one is not None and one.event is self.final:
+                        return
         finally:
             with self._changed:
                 self.readers -= 1
                 self._alone_since = self._clock.monotonic()
 
     def _is_over(self, after: int) -> bool:
-        return self.final is not None and after >= self._until + 2
+        return self.final is not None and after == self._until + 2
 
     def _next(self, after: int, positions: int) -> Numbered | None:
         """The event to tell after number `after` and so many positions, if there is one."""

@@ -40,6 +40,10 @@ class Sources(msgspec.Struct, frozen=True, tag="sources", tag_field="event"):
     The citations' `quote` is the best of each passage, so a page can show them at once. `pending`
     passages cannot be found by meaning yet, and `degraded` names parts of search that did not
     work; an answer that is read again does not have them.
+
+    Who joins a generation gets those of its leader's search, a moment earlier. That is right, since
+    their own search has found the same passages (see `key`): if it missed nothing, neither did
+    the answer; and both may read the same collections, so the number tells them nothing new.
     """
 
     query: str

@@ -385,6 +385,22 @@ def test_without_anybody_who_comes_back_the_model_stops(
     wait_until(lambda: last(answer).state == "stopped", "the end")
 
 
+def test_who_names_an_event_that_never_was_gets_the_last_one(
+    two: tuple[Chat, Chat], stub: StubOpenAI, reader: Reader
+) -> None:
+    held = stub.say("You get ", "15 days [1].", hold=1)
+    answer = two[0].ask(reader, QUESTION)
+    until(Delta, answer)
+    lost = [chat.resume(reader, answer.message_id, 10**9) for chat in two]
+    held.release()
+    for events_ in lost:
+        told = [one for one in events_ if one]
+        assert [one.event for one in told] == [only(Done, events(answer))]
+    for chat in two:
+        told = [one for one in chat.resume(reader, answer.message_id, 10**9) if one]
+        assert [type(one.event) for one in told] == [Done]
+
+
 class SlowForOne(FileExchange):
     """As Redis, of which one call hangs: the first who asks whether somebody leads."""
 

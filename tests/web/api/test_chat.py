@@ -227,6 +227,16 @@ def test_bad_return_to_a_stream(answering: Server) -> None:
     for bad in ("x", "-1", "1.5", "9" * 40):
         refused = answering.json("GET", path, headers={"Last-Event-ID": bad}, status=400)
         assert "Last-Event-ID" in refused["detail"]
+    last = events(answering.request("GET", path, headers=STREAM).data)[-1]
+
+    def after(number: int) -> list[Sent]:
+        headers = STREAM | {"Last-Event-ID": str(number)}
+        return events(answering.request("GET", path, headers=headers).data)
+
+    assert after(last.id) == []
+    # Numbers that never were: the end, at once.
+    for number in (last.id + 1, 10**9, 10**18 - 1):
+        assert [one.data for one in after(number)] == [last.data]
 
 
 def test_someone_elses_conversation_does_not_exist(client: Client, services: Services) -> None:
