@@ -37,12 +37,13 @@ KEPT_SECONDS = 7 * 86_400
 _BROKEN_SECONDS = 300
 _BREAKS = ("parser_timeout", "parser_crashed", "parser_memory")
 # Raise it when the same picture would be made another way.
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Which picture of a document: its page `number` or the `number`th picture in it, from 1,
-    fitted into a box of pixels, in one of `formats`, which are media types."""
+    """Which picture of a document: its page `number` or the `number`th picture in it, from 1 (0:
+    none, only their count), fitted into a box of pixels, in one of `formats`, which are media
+    types. Where `mark`, a text of the page, stands on it is told, too."""
 
     part: Part
     number: int
@@ -50,6 +51,7 @@ class Wanted(msgspec.Struct, frozen=True):
     height: int = TALLEST
     quality: int | None = None
     formats: tuple[str, ...] = (JPEG,)
+    mark: str = ""
 
 
 class Images:
@@ -118,4 +120,5 @@ class Images:
             height=wanted.height,
             quality=wanted.quality,
             formats=list(wanted.formats),
+            mark=wanted.mark,
         )

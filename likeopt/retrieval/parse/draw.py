@@ -15,7 +15,6 @@ So what is mostly paper, as text is, is WebP without loss, and all else AVIF.
 """
 
 import io
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,26 +22,15 @@ from typing import Any
 import pypdfium2 as pdfium
 from PIL import Image, ImageCms
 
-from likeopt.retrieval.parse import kinds
-from likeopt.retrieval.parse.archive import Archive
+from likeopt.retrieval.parse import kinds, pdf_marks, pictures
 from likeopt.retrieval.parse.failures import MAX_PIXELS, Unreadable
 from likeopt.retrieval.parse.pdf import opened_as_is
 from likeopt.retrieval.parse.protocol import Draw, Drawn
 
 AVIF, WEBP, JPEG = "image/avif", "image/webp", "image/jpeg"
 
-# A picture that takes more bytes than this would be over the limit of pixels, or is no picture.
-_MAX_BYTES = 64 << 20
 # What Pillow reads: nothing that runs another program (EPS) or has no size of its own.
 _READ = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
-_FOLDERS = {
-    kinds.DOCX: "word/media/",
-    kinds.PPTX: "ppt/media/",
-    kinds.XLSX: "xl/media/",
-    kinds.ODS: "Pictures/",
-    kinds.HWPX: "BinData/",
-}
 # A page of black text has 250 greys, and 76 % (160 pixels wide) to 93 % (1600) of it are paper; one
 # with a grey photograph on a third of it has as many, and 56 to 64 %: 2.3 s instead of 0.7 s and
 # twice the bytes if it were kept without loss.
@@ -73,13 +61,16 @@ _TURNS = {
 def draw(path: Path, wanted: Draw) -> Drawn:
     """See `read.draw`."""
     if wanted.part == "page":
-        if wanted.media_type != kinds.PDF:
-            raise Unreadable("no_picture")
-        image, size = _page(path, wanted)
-    else:
-        image, size = _picture(_embedded(path, wanted), wanted)
-    media_type, data = _encode(image, wanted)
-    return Drawn(media_type, data, *size)
+        return _page(path, wanted)
+    found = pictures.find(path, wanted.media_type, wanted.number)
+    if found.content is None:
+        return Drawn("", b"", 0, 0, found.total)
+    content = found.content
+    # What comes as an image was decoded by PDFium, with its size checked and its colours converted.
+    image, size = (
+        _picture(content, wanted) if isinstance(content, bytes) else _shrunk(content, wanted)
+    )
+    return Drawn(*_encode(image, wanted), *size, found.total)
 
 
 def _fitted(width: float, height: float, wanted: Draw) -> tuple[int, int]:
@@ -90,7 +81,9 @@ def _fitted(width: float, height: float, wanted: Draw) -> tuple[int, int]:
 # -- pages -----------------------------------------------------------------------------------------
 
 
-def _page(path: Path, wanted: Draw) -> tuple[Image.Image, tuple[int, int]]:
+def _page(path: Path, wanted: Draw) -> Drawn:
+    if wanted.media_type != kinds.PDF:
+        raise Unreadable("no_picture")
     document = opened_as_is(path)
     try:
         # What people have filled in is drawn only then.
@@ -98,7 +91,9 @@ def _page(path: Path, wanted: Draw) -> tuple[Image.Image, tuple[int, int]]:
         if not 1 <= wanted.number <= len(document):
             raise Unreadable("no_picture")
         page = document[wanted.number - 1]
-        return _drawn_page(page, wanted)
+        image, size = _drawn_page(page, wanted)
+        marks = pdf_marks.find(page, wanted.mark) if wanted.mark else []
+        return Drawn(*_encode(image, wanted), *size, len(document), marks)
     finally:
         document.close()
 
@@ -121,33 +116,6 @@ def _drawn_page(page: pdfium.PdfPage, wanted: Draw) -> tuple[Image.Image, tuple[
 # -- pictures --------------------------------------------------------------------------------------
 
 
-def _embedded(path: Path, wanted: Draw) -> bytes:
-    folder = _FOLDERS.get(wanted.media_type)
-    if folder is None:
-        raise Unreadable("no_picture")
-    with Archive(path) as archive:
-        names = [
-            name
-            for name in archive.names
-            if name.startswith(folder) and name.lower().endswith(_SUFFIXES)
-        ]
-        names.sort(key=_as_counted)
-        if not 1 <= wanted.number <= len(names):
-            raise Unreadable("no_picture")
-        with archive.open(names[wanted.number - 1]) as stream:
-            data = stream.read(_MAX_BYTES + 1)
-    if len(data) > _MAX_BYTES:
-        raise Unreadable("too_large_picture")
-    return data
-
-
-def _as_counted(name: str) -> list[tuple[int, str]]:
-    """For sorting: image10 comes after image9."""
-    return [
-        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)
-    ]
-
-
 def _picture(data: bytes, wanted: Draw) -> tuple[Image.Image, tuple[int, int]]:
     with Image.open(io.BytesIO(data), formats=_READ) as opened:
         width, height = opened.size
@@ -156,8 +124,7 @@ def _picture(data: bytes, wanted: Draw) -> tuple[Image.Image, tuple[int, int]]:
         turn = _TURNS.get(opened.getexif().get(_ORIENTATION, 1))
         aside = turn is not None and turn in _ASIDE
         natural = (height, width) if aside else (width, height)
-        # Never larger than it is.
-        size = min(natural, _fitted(*natural, wanted))
+        size = _size(natural, wanted)
         profile = opened.info.get("icc_profile")
         # JPEG decodes at an eighth, a quarter or half of its size, if that is enough.
         opened.draft(None, size[::-1] if aside else size)
@@ -166,6 +133,15 @@ def _picture(data: bytes, wanted: Draw) -> tuple[Image.Image, tuple[int, int]]:
     if turn is not None:
         image = image.transpose(turn)
     return _in_srgb(image, profile), natural
+
+
+def _size(natural: tuple[int, int], wanted: Draw) -> tuple[int, int]:
+    """Never larger than it is."""
+    return min(natural, _fitted(*natural, wanted))
+
+
+def _shrunk(image: Image.Image, wanted: Draw) -> tuple[Image.Image, tuple[int, int]]:
+    return _plain(image).resize(_size(image.size, wanted), reducing_gap=2.0), image.size
 
 
 _ASIDE = frozenset(turn for number, turn in _TURNS.items() if number >= 5)

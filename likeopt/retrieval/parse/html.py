@@ -30,7 +30,7 @@ _ENTER, _LEAVE = 0, 1
 
 def read(path: Path, _media_type: str) -> Parsed:
     """See `read.Parser`."""
-    tree = LexborHTMLParser(_decode(path.read_bytes()))
+    tree = LexborHTMLParser(decoded(path.read_bytes()))
     head = tree.css_first("head title")
     title = head.text().strip() if head is not None else ""
     root = _main(tree)
@@ -40,7 +40,7 @@ def read(path: Path, _media_type: str) -> Parsed:
     return walker.out.finish(title or walker.out.first_heading())
 
 
-def _decode(data: bytes) -> str:
+def decoded(data: bytes) -> str:
     """As the page declares; if that is wrong, as any text."""
     declared = _CHARSET.search(data[:4096])
     if declared and not data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):

@@ -45,18 +45,19 @@ def read(path: Path, _media_type: str) -> Parsed:
     with olefile.OleFileIO(path) as ole:
         flags = ole.openstream("FileHeader").read()[36]
         packed = bool(flags & _COMPRESSED)
-        reader = _Reader(_stream(ole, "DocInfo", packed=packed))
+        reader = _Reader(stream(ole, "DocInfo", packed=packed))
         found = ((_SECTION.match(entry[-1]), entry) for entry in ole.listdir())
         for _, entry in sorted(
             (int(match[1]), entry)
             for match, entry in found
             if match and entry[0].lower() == "bodytext"
         ):
-            reader.section(_stream(ole, "/".join(entry), packed=packed))
+            reader.section(stream(ole, "/".join(entry), packed=packed))
         return reader.flow.build().finish(_title(ole))
 
 
-def _stream(ole: olefile.OleFileIO, name: str, *, packed: bool) -> bytes:
+def stream(ole: olefile.OleFileIO, name: str, *, packed: bool) -> bytes:
+    """A stream of the file, unpacked if it is `packed`. Raises Unreadable (archive_bomb)."""
     data: bytes = ole.openstream(name).read()
     if not packed:
         return data

@@ -19,8 +19,9 @@ class Job(msgspec.Struct, tag="read"):
 
 class Draw(msgspec.Struct, tag="draw"):
     """A picture to make of a file: of its page `number`, or of the `number`th picture in it, from
-    1. It fits into a box of `width` by `height` pixels; `quality` None is the usual one. Of
-    `formats`, which are media types, the one that suits the picture is taken."""
+    1; 0 only to count them. It fits into a box of `width` by `height` pixels; `quality` None is the
+    usual one. Of `formats`, which are media types, the one that suits the picture is taken. `mark`
+    is a text of the page that is looked for on it."""
 
     path: str
     media_type: str
@@ -31,6 +32,7 @@ class Draw(msgspec.Struct, tag="draw"):
     height: int
     quality: int | None
     formats: list[str]
+    mark: str = ""
 
 
 class Done(msgspec.Struct, tag="done"):
@@ -39,14 +41,26 @@ class Done(msgspec.Struct, tag="done"):
     parsed: Parsed | None
 
 
+class Mark(msgspec.Struct, frozen=True, array_like=True):
+    """A box on a page, in parts of the page's width and height, from its upper left corner."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
 class Drawn(msgspec.Struct, tag="drawn"):
     """A picture. `width` and `height` are those of what it was made of: pixels, or for a page
-    points."""
+    points. `count` is how many pages or pictures the document has; of a picture in a PDF only as
+    many as had to be counted. `marks` are where the text to mark stands."""
 
     media_type: str
     data: bytes
     width: int
     height: int
+    count: int = 0
+    marks: list[Mark] = []
 
 
 class Refused(msgspec.Struct, tag="refused"):

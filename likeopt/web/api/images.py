@@ -21,7 +21,7 @@ from likeopt.retrieval.images import (
     Part,
     Wanted,
 )
-from likeopt.retrieval.parse.protocol import Drawn
+from likeopt.retrieval.parse.protocol import Drawn, Mark
 from likeopt.storage import images as stored
 from likeopt.storage.cursors import MAX_INTEGER
 from likeopt.storage.db import run_here
@@ -36,6 +36,8 @@ Format = Literal["auto", "avif", "webp", "jpeg"]
 
 _ID = re.compile(rf"({ID_PATTERN})-([pi])([1-9][0-9]{{0,5}})")
 _PARTS: dict[str, Part] = {"p": "page", "i": "picture"}
+# A passage has 800 characters or so; of a longer text the beginning is marked.
+_LONGEST_MARK = 4000
 _FORMATS = {"avif": AVIF, "webp": WEBP, "jpeg": JPEG}
 _ERRORS = (NotFound, UnreadableFile, Busy)
 _VERSION = Annotated[
@@ -45,8 +47,10 @@ _VERSION = Annotated[
 _BINARY = {"type": "string", "format": "binary"}
 _IDS = (
     "The id is a document's with `-p` and the number of a page of a PDF, or with `-i` and the"
-    " number of a picture that lies in a DOCX, PPTX, XLSX, ODS or HWPX, both from 1."
+    " number of a picture that lies in a PDF, DOCX, PPTX, XLSX, ODS, HWP, HWPX or HTML (there only"
+    " what is written into the page itself), both from 1."
 )
+_CHARACTER = Annotated[int, Meta(ge=0, le=MAX_INTEGER)] | None
 
 
 def _one_of(numbers: tuple[int, ...]) -> str:
@@ -73,20 +77,39 @@ class ImageQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class InfoQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """Which version."""
+    """Which version, and which of its characters to look for on the page."""
 
+    version: _VERSION = None
+    start: Annotated[_CHARACTER, Meta(description="First character of a citation.")] = None
+    end: Annotated[_CHARACTER, Meta(description="The character after its last.")] = None
+
+
+class ListQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Whose pictures."""
+
+    document: Annotated[str, Meta(pattern=f"^{ID_PATTERN}$")]
     version: _VERSION = None
 
 
 class ImageInfo(msgspec.Struct):
     """What is shown until the picture is there: a box of its proportions, filled with a blurred
-    one. `width` and `height` are pixels, or for a page points; `widths` are what `w` may be."""
+    one. `width` and `height` are pixels, or for a page points; `widths` are what `w` may be.
+    `marks` are boxes around the cited characters, as far as they are found on the page: left, top,
+    width and height in parts of the page's own."""
 
     id: str
     width: int
     height: int
     placeholder: str
     widths: tuple[int, ...]
+    marks: list[Mark]
+
+
+class ImageList(msgspec.Struct):
+    """How many pictures lie in a document: their ids end with `-i1` and so on."""
+
+    document: str
+    pictures: int
 
 
 class _Named(NamedTuple):
@@ -150,16 +173,45 @@ def image(image_id: str, query: ImageQuery) -> Response:
 )
 def image_info(image_id: str, query: InfoQuery) -> ImageInfo:
     named = _named(image_id)
-    small = Wanted(named.part, named.number, PLACEHOLDER, 4 * PLACEHOLDER, QUALITIES[0], (WEBP,))
-    drawn = _drawn(_original(named, query.version), small, Lease([named.document_id]))
+    original = _original(named, query.version)
+    drawn = _drawn(
+        original,
+        Wanted(
+            part=named.part,
+            number=named.number,
+            width=PLACEHOLDER,
+            height=4 * PLACEHOLDER,
+            quality=QUALITIES[0],
+            formats=(WEBP,),
+            mark=_marked(original, named, query),
+        ),
+        Lease([named.document_id]),
+    )
     data = base64.b64encode(drawn.data).decode()
-    return ImageInfo(image_id, drawn.width, drawn.height, f"data:{WEBP};base64,{data}", SIZES)
+    shown = f"data:{WEBP};base64,{data}"
+    return ImageInfo(image_id, drawn.width, drawn.height, shown, SIZES, drawn.marks)
+
+
+@images.operation(
+    "GET",
+    "",
+    summary="How many pictures lie in a document",
+    query=ListQuery,
+    returns=ImageList,
+    errors=_ERRORS,
+    example="--get -d document=<document>",
+)
+def image_list(query: ListQuery) -> ImageList:
+    named = _Named(query.document, "picture", 0)
+    counting = Wanted(named.part, named.number, 1)
+    drawn = _drawn(_original(named, query.version), counting, Lease([named.document_id]))
+    return ImageList(query.document, drawn.count)
 
 
 def _named(image_id: str) -> _Named:
     found = _ID.fullmatch(image_id)
     if found is None:
-        raise NotFound("No such picture.")
+        raise NotFound("No such picture.", code="no_picture")
     return _Named(found[1], _PARTS[found[2]], int(found[3]))
 
 
@@ -167,12 +219,20 @@ def _original(named: _Named, version: int | None) -> stored.Original:
     return services().db.read(lambda c: stored.original(c, reader(c), named.document_id, version))
 
 
+def _marked(original: stored.Original, named: _Named, query: InfoQuery) -> str:
+    """The text to look for on the page; "" for none."""
+    if named.part != "page" or query.start is None or query.end is None:
+        return ""
+    start, end = query.start, min(query.end, query.start + _LONGEST_MARK)
+    return services().db.read(lambda c: stored.text_of_page(c, original, named.number, start, end))
+
+
 def _drawn(original: stored.Original, wanted: Wanted, lease: Lease) -> Drawn:
     try:
         drawn = services().images.draw(original, wanted)
     except UnreadableFile as error:
         if error.instance_code in ("no_picture", "missing_file"):
-            raise NotFound("No such picture.") from None
+            raise NotFound("No such picture.", code="no_picture") from None
         raise
     finally:
         # It may have taken seconds.

@@ -344,6 +344,13 @@ def make_hwpx(content: str, *, encrypted: bool = False) -> bytes:
 def make_hwp(content: str, *, title: str = "", outline: bool = True, flags: int = 1) -> bytes:
     """A Hangul document (HWP 5). Headings have an outline level or, as in most documents, only
     larger letters. `flags` are those of its header: 1 packed, 2 password, 4 distribution copy."""
+    return ole.container(hwp_streams(content, title=title, outline=outline, flags=flags))
+
+
+def hwp_streams(
+    content: str, *, title: str = "", outline: bool = True, flags: int = 1
+) -> dict[str, bytes]:
+    """What `make_hwp` puts into its container."""
 
     def record(tag: int, depth: int, data: bytes) -> bytes:
         if len(data) < 0xFFF:
@@ -384,14 +391,12 @@ def make_hwp(content: str, *, title: str = "", outline: bool = True, flags: int 
     named = struct.pack("<II", 31, len(named) // 2) + named
     properties = struct.pack("<IIII", 16 + len(named), 1, 2, 16) + named
     summary = b"\xfe\xff\0\0" + b"\0" * 20 + struct.pack("<I16sI", 1, b"", 48) + properties
-    return ole.container(
-        {
-            "\x05HwpSummaryInformation": summary,
-            "FileHeader": header.ljust(256, b"\0"),
-            "DocInfo": _deflated(info) if flags & 1 else info,
-            "BodyText/Section0": _deflated(body) if flags & 1 else body,
-        }
-    )
+    return {
+        "\x05HwpSummaryInformation": summary,
+        "FileHeader": header.ljust(256, b"\0"),
+        "DocInfo": _deflated(info) if flags & 1 else info,
+        "BodyText/Section0": _deflated(body) if flags & 1 else body,
+    }
 
 
 # -- text ------------------------------------------------------------------------------------------

@@ -80,6 +80,8 @@ OWNED = {
     "GET /api/v1/documents/{document}/original": Call(200, 404),
     # Nobody has indexed it; to whom it exists is told in the problem's words (see below).
     "GET /api/v1/documents/{document}/text": Call(404, 404),
+    # Of no document: whose are not shown to whom, see `test_images.py`.
+    "GET /api/v1/images": Call(404, 404, send={"query_string": {"document": "0" * 32}}),
     "GET /api/v1/images/{image}": Call(200, 404),
     "GET /api/v1/images/{image}/info": Call(200, 404),
     "GET /api/v1/conversations/{conversation}": Call(200, 404),

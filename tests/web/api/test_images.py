@@ -460,10 +460,12 @@ def test_strangers_are_told_nothing(guarded: Flask, services: Services, shared: 
     reader = browser(guarded, services, shared.reader)
     etag = reader.get(f"{PATH}/{shared.image}").headers["ETag"]
     other = browser(guarded, services, let_in(services, "other@example.org"))
-    for path in (shared.image, f"{shared.image}/info", f"{'0' * 32}-p1"):
+    of_document = f"?document={shared.image.partition('-')[0]}"
+    assert reader.get(PATH + of_document).status_code == 200
+    for path in (f"/{shared.image}", f"/{shared.image}/info", of_document, f"/{'0' * 32}-p1"):
         # Not even to somebody who knows its ETag, and though the cache has it.
-        response = other.get(f"{PATH}/{path}", headers={"If-None-Match": etag})
-        assert response.status_code == 404
+        response = other.get(PATH + path, headers={"If-None-Match": etag})
+        assert (response.status_code, response.json["code"]) == (404, "no_picture")
         assert response.json["detail"] == "No such picture."
 
 
