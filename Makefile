@@ -19,7 +19,7 @@ SAY = @printf '\033[1m==>\033[0m %s\n'
 .PHONY: help
 help: ## List the targets
 	@echo 'Like-Opt. Needs Linux or macOS, Python 3.11+, Node.js 20+.'
-	@sed -nE 's/^([a-z]+):.*## (.*)$$/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  make \1\t\2/p' Makefile | expand -t 18
 
 .PHONY: run
 run: .venv/.package likeopt/web/static/manifest.json ## Start Like-Opt and print its address
@@ -61,6 +61,10 @@ test: .make/servers .venv-chroma/.installed check likeopt/web/static/manifest.js
 bench: .venv/.dev .venv/.package .venv-chroma/.installed .venv-bench/.installed ## Measure; results go to bench/README.md
 	@$(BIN)/python -m bench
 
+.PHONY: bench-web
+bench-web: .venv/.dev .venv/.package .make/servers .make/nginx likeopt/web/static/manifest.json bench/web/node_modules/.installed ## Measure the page: Lighthouse, INP, navigation
+	@$(BIN)/python -m bench.web $(PARTS)
+
 .PHONY: docs
 docs: .venv/.package ## Generate the settings, commands and endpoints in docs/, and .env.example
 	@$(BIN)/python scripts/generate_docs.py
@@ -78,10 +82,11 @@ lock: .venv/.dev ## Rewrite the lock files (UPGRADE=--upgrade takes the newest v
 	@$(UV) --group bench -c requirements.lock -o requirements-bench.lock
 	$(SAY) 'Locking npm packages'
 	@cd frontend && npm install --package-lock-only --silent
+	@cd bench/web && npm install --package-lock-only --silent
 
 .PHONY: clean
 clean: ## Remove everything that make made, but not your data
-	rm -rf .venv .venv-chroma .venv-bench .make frontend/node_modules likeopt/web/static build dist
+	rm -rf .venv .venv-chroma .venv-bench .make frontend/node_modules bench/web/node_modules likeopt/web/static build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis test-results
 
 # -- set-up --------------------------------------------------------------------------------------
@@ -135,6 +140,15 @@ likeopt/web/static/manifest.json: $(PAGE) frontend/node_modules/.installed
 	$(SAY) 'Building the page'
 	@cd frontend && npm run --silent build
 	@touch $@
+
+bench/web/node_modules/.installed: bench/web/package-lock.json
+	$(SAY) 'Installing Lighthouse, and a Node.js that is new enough for it (360 MB)'
+	@cd bench/web && npm ci --loglevel=error
+	@touch $@
+
+.make/nginx: scripts/install-servers
+	@scripts/install-servers nginx
+	@mkdir -p .make && touch $@
 
 .make/servers: scripts/install-servers
 	@scripts/install-servers

@@ -149,13 +149,18 @@ def child(title: str) -> psutil.Process:
     raise LookupError(title)
 
 
-def report(name: str, rows: list[dict[str, Any]], **about: Any) -> None:
-    """Print rows as a table, and keep them with what they were measured on."""
+def show(rows: list[dict[str, Any]]) -> None:
+    """Print rows as a table."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
     cells = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     for line in cells:
         print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
+
+
+def report(name: str, rows: list[dict[str, Any]], **about: Any) -> None:
+    """Print rows as a table, and keep them with what they were measured on."""
+    show(rows)
     for key, value in about.items():
         print(f"{key}: {value}")
     machine = {

@@ -188,6 +188,8 @@ def test_what_is_imported_is_declared(folders: list[str], requirements: list[str
     names = {canonicalize_name(Requirement(requirement).name) for requirement in requirements}
     distributions = {**metadata.packages_distributions(), **BENCH_ONLY}
     for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
+        if "node_modules" in path.parts:
+            continue
         for node in ast.walk(ast.parse(path.read_text())):
             imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and not node.level:

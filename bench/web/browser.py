@@ -1,0 +1,74 @@
+"""A desktop browser of the administrator's, and what a page tells of its own speed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
+
+from bench.web.stack import Stack
+from tests import servers
+
+PATIENCE_MS = 60_000
+
+# `when(selector, heading)`: the time at which a frame with such an element below such a heading was
+# painted. A frame is over when a task runs that its animation callback has queued.
+PAINTED = """
+window.when = (selector, heading = "") => new Promise((resolve) => {
+  const there = () => document.querySelector(selector)?.textContent
+    && (!heading || document.querySelector("main h1")?.textContent === heading);
+  const painted = () => requestAnimationFrame(() => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = () => resolve(performance.now());
+    channel.port2.postMessage(0);
+  });
+  if (there()) return painted();
+  const watch = new MutationObserver(() => {
+    if (!there()) return;
+    watch.disconnect();
+    painted();
+  });
+  watch.observe(document, { subtree: true, childList: true, characterData: true });
+});
+// `since(event, ...)`: milliseconds from the next such event, by the browser's own clock, to that.
+window.since = (name, selector, heading) => {
+  let began = 0;
+  addEventListener(name, ({ timeStamp }) => {
+    began = timeStamp;
+    window.took = when(selector, heading).then((end) => end - began);
+  }, { capture: true, once: true });
+};
+"""
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=servers.chromium())
+        yield found
+        found.close()
+
+
+@contextmanager
+def page(found: Browser, on: Stack, *, slower: int = 1) -> Iterator[tuple[Page, CDPSession]]:
+    """A new page, signed in; its CPU is `slower` times slower than the machine's."""
+    context = found.new_context(
+        ignore_https_errors=True, locale="en-US", viewport={"width": 1280, "height": 800}
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    context.add_cookies([{"name": on.cookie["name"], "value": on.cookie["value"], "url": on.url}])
+    context.add_init_script(PAINTED)
+    made = context.new_page()
+    protocol = context.new_cdp_session(made)
+    protocol.send("Emulation.setCPUThrottlingRate", {"rate": slower})
+    yield made, protocol
+    context.close()
+
+
+def work(protocol: CDPSession) -> dict[str, float]:
+    """Seconds that the page's main thread has worked so far, by kind."""
+    told: Any = protocol.send("Performance.getMetrics")
+    known = {one["name"]: one["value"] for one in told["metrics"]}
+    kinds = ("TaskDuration", "ScriptDuration", "LayoutDuration", "RecalcStyleDuration")
+    return {kind: known[kind] for kind in kinds}

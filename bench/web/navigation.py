@@ -1,0 +1,104 @@
+"""From the click on a link to the painted page, over every pair of pages that a link joins.
+
+The clock starts with the browser's own time of the click and stops after the first frame that shows
+what the page is for (its list, text or messages, not an empty frame). Pages are visited in rounds,
+the first of which is not counted: it fetches what the others then have.
+"""
+
+import itertools
+import os
+import statistics
+from typing import Any
+
+from playwright.sync_api import Page
+
+from bench import common
+from bench.web import browser, stack
+
+ROUNDS = int(os.environ.get("BENCH_VISITS", "5"))
+TARGET_MS = 100
+
+# Page -> what shows that it is there, and its heading where another page has the same.
+SHOWS = {
+    "chat": (".welcome .samples button", ""),
+    "conversation": ("article.answer .markdown", ""),
+    "library": ("li.document", ""),
+    "document": (".viewer-text", ""),
+    "account": (".lines", "Account"),
+    "people": (".lines", "People"),
+    "audit": (".lines", "Audit log"),
+}
+
+
+def measure(on: stack.Stack) -> dict[str, Any]:
+    """A row for each pair, and one for all."""
+    times: dict[tuple[str, str], list[float]] = {}
+    with browser.browser() as chromium, browser.page(chromium, on) as (page, _):
+        page.goto(on.url)
+        page.locator(SHOWS["chat"][0]).first.wait_for()
+        page.wait_for_load_state("networkidle")
+        for turn in range(ROUNDS + 1):
+            for start, end in _pairs():
+                _arrive(page, on, start)
+                took = _go(page, on, end)
+                if turn:
+                    times.setdefault((start, end), []).append(took)
+    every = list(itertools.chain.from_iterable(times.values()))
+    rows = [{"from": "any", "to": "any", **common.spread(every), "times": len(every)}]
+    for to in SHOWS:
+        some = [took for (_, end), each in times.items() if end == to for took in each]
+        rows.append({"from": "any", "to": to, **common.spread(some), "times": len(some)})
+    return {
+        "what": "milliseconds from the click to the painted page",
+        "targets": {"p95": f"< {TARGET_MS}"},
+        "rows": rows,
+        "pairs": [
+            {
+                "from": start,
+                "to": end,
+                "median": round(statistics.median(each), 1),
+                "max": max(each),
+            }
+            for (start, end), each in times.items()
+        ],
+    }
+
+
+def _pairs() -> list[tuple[str, str]]:
+    """All but those that nothing leads along: to a document one comes from the library."""
+    pairs = itertools.permutations(SHOWS, 2)
+    return [(start, end) for start, end in pairs if end != "document" or start == "library"]
+
+
+def _arrive(page: Page, on: stack.Stack, to: str) -> None:
+    """Be on a page, wherever one was."""
+    if to == "document":
+        _arrive(page, on, "library")
+    if page.evaluate("location.pathname") != _address(on, to):
+        _go(page, on, to)
+
+
+def _go(page: Page, on: stack.Stack, to: str) -> float:
+    """Milliseconds from the click on what leads to a page until it is painted."""
+    if to in ("account", "people", "audit"):
+        page.locator(".sidebar .myself").click()
+        link = page.get_by_role("menuitem", name=SHOWS[to][1], exact=True)
+    else:
+        link = page.locator(f"a[href='{_address(on, to)}']:visible").last
+    # A pointer comes to rest before it clicks.
+    link.hover()
+    page.wait_for_timeout(100)
+    page.evaluate("([one, heading]) => since('click', one, heading)", list(SHOWS[to]))
+    link.click()
+    took: float = page.evaluate("took")
+    page.wait_for_load_state("networkidle")
+    return took
+
+
+def _address(on: stack.Stack, to: str) -> str:
+    named = {
+        "chat": "/",
+        "conversation": f"/c/{on.usual}",
+        "document": f"/library/{on.document}",
+    }
+    return named.get(to, f"/{to}")
