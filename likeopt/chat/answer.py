@@ -192,7 +192,9 @@ class Chat:
         else:
             generation = self._place(prepared, fresh=fresh)
         try:
-            asker = self._asker(task, find, generation, prepared, whole=whole, begun=begun)
+            asker = self._asker(
+                task, find, generation, prepared, whole=whole, new=not fresh, begun=begun
+            )
         except BaseException:
             generation.forget()
             raise
@@ -206,7 +208,7 @@ class Chat:
         """Begin an answer whose question the model has to rewrite first."""
         ticket = self._queue.enter() if self._queue else None
         try:
-            asker = self._asker(task, find, None, None, whole=whole)
+            asker = self._asker(task, find, None, None, whole=whole, new=not fresh)
         except BaseException:
             if ticket:
                 ticket.leave()
@@ -253,9 +255,11 @@ class Chat:
         prepared: Prepared | None,
         *,
         whole: bool,
+        new: bool,
         begun: float | None = None,
     ) -> Broadcast:
-        """Store the question and the beginning of its answer; or its end, if that is known."""
+        """Store the question, if it is `new`, and the beginning of its answer; or its end, if that
+        is known."""
         clock = self._clock
         if find is None:
             now = clock.now_ms()
@@ -271,17 +275,19 @@ class Chat:
 
         def store(c: Any) -> tuple[Start, Message | None]:
             conversation, question = find(c)
-            made = messages.start_answer(
-                c,
-                clock,
-                question,
-                generation=generation.id if generation and not end else None,
-                query=_query(prepared) if prepared else None,
-            )
-            told = (
-                answers.finish(c, clock, {made.id: stages}, end.outcome)[made.id] if end else None
-            )
-            return Start(conversation.id, question.id, made.id, conversation.title), told
+            # A question that is asked again has other messages after it.
+            last = question.created_at if new else None
+            query = _query(prepared) if prepared else None
+            if end:
+                known = msgspec.structs.replace(end.outcome, stages=end.outcome.stages | stages)
+                made = answers.add(c, clock, question, known, last=last, query=query)
+            else:
+                of = generation.id if generation else None
+                made = messages.start_answer(
+                    c, clock, question, last=last, generation=of, query=query
+                )
+            start = Start(conversation.id, question.id, made.id, conversation.title)
+            return start, made if end else None
 
         start, told = self._db.write(store)
         asker = Broadcast(task.reader, start, clock, whole=whole)

@@ -12,11 +12,48 @@ import msgspec
 import sqlalchemy as sa
 
 from likeopt.clock import Clock
-from likeopt.storage.messages import Citation, Message, Outcome, columns, message_of, touch
+from likeopt.storage.messages import Citation, Message, Outcome, append, columns, message_of, touch
 from likeopt.storage.tables import citations, conversations, messages
 
 # Answers that one transaction should write at most: 100 take 15 ms with their citations.
 ROWS = 100
+
+# What an outcome says of a message, and a citation of what it cites.
+_FIELDS = ("content", "state", "kind", "model", "error_code", "cached_at", "cached_question")
+_CITED = [name for name in Citation.__struct_fields__ if name != "available"]
+
+
+def add(
+    c: sa.Connection,
+    clock: Clock,
+    question: Message,
+    outcome: Outcome,
+    *,
+    last: int | None,
+    query: str | None,
+) -> Message:
+    """Store an answer that is known already; `last` as for `messages.append`.
+
+    Raises NotFound if the conversation was deleted meanwhile.
+    """
+    made = append(
+        c,
+        clock,
+        question.conversation_id,
+        last=last,
+        role="assistant",
+        parent_id=question.id,
+        query=query,
+        stages=msgspec.json.encode(outcome.stages).decode(),
+        **{name: getattr(outcome, name) for name in _FIELDS},
+    )
+    cited = sorted(outcome.citations, key=lambda item: item.number)
+    if cited:
+        rows = [
+            {"message_id": made.id} | {name: getattr(one, name) for name in _CITED} for one in cited
+        ]
+        c.execute(citations.insert(), rows)
+    return msgspec.structs.replace(made, stages=outcome.stages, citations=cited)
 
 
 def generation_of(c: sa.Connection, message_id: str) -> str | None:
@@ -76,8 +113,7 @@ def finish(
     answer that was deleted or is finished already stays as it is, and is not returned.
     """
     now = clock.now_ms()
-    fields = ("content", "state", "kind", "model", "error_code", "cached_at", "cached_question")
-    values: dict[str, Any] = {name: getattr(outcome, name) for name in fields}
+    values: dict[str, Any] = {name: getattr(outcome, name) for name in _FIELDS}
     times = {id_: msgspec.json.encode(outcome.stages | own).decode() for id_, own in stages.items()}
     given = _map(c, times)
     rows = c.execute(
@@ -98,17 +134,12 @@ def finish(
 def _cite(c: sa.Connection, message_ids: Collection[str], cited: Collection[Citation]) -> None:
     """Make these the citations of each of the messages."""
     c.execute(citations.delete().where(citations.c.message_id.in_(_list(c, message_ids))))
-    names = [name for name in Citation.__struct_fields__ if name != "available"]
     for one in cited:
         each = _elements(c, message_ids)
-        columns_ = [citations.c[name] for name in names]
-        values = [
-            sa.literal(getattr(one, name), column.type)
-            for name, column in zip(names, columns_, strict=True)
-        ]
+        values = [sa.literal(getattr(one, name), citations.c[name].type) for name in _CITED]
         c.execute(
             citations.insert().from_select(
-                ["message_id", *names], sa.select(each.c.value, *values).select_from(each)
+                ["message_id", *_CITED], sa.select(each.c.value, *values).select_from(each)
             )
         )
 

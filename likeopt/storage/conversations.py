@@ -71,13 +71,14 @@ def create(c: sa.Connection, reader: Reader, clock: Clock, title: str) -> Conver
         new_id(clock), clean_line(title, what="The title", limit=TITLE_CHARS), now, now
     )
     c.execute(
-        conversations.insert().values(
-            id=made.id,
-            owner_id=reader.user_id,
-            title=made.title,
-            created_at=now,
-            updated_at=now,
-        )
+        conversations.insert(),
+        {
+            "id": made.id,
+            "owner_id": reader.user_id,
+            "title": made.title,
+            "created_at": now,
+            "updated_at": now,
+        },
     )
     _announce(c, reader)
     return made
@@ -163,10 +164,11 @@ def add_question(
     Raises NotFound for a conversation that is not the reader's.
     """
     if conversation_id is None:
-        conversation = create(c, reader, clock, derive_title(text))
+        conversation, last = create(c, reader, clock, derive_title(text)), 0
     else:
-        conversation = _own(c, reader, conversation_id)
-    return conversation, messages_.append(c, clock, conversation.id, role="user", content=text)
+        conversation, last = _own(c, reader, conversation_id), None
+    asked = messages_.append(c, clock, conversation.id, last=last, role="user", content=text)
+    return conversation, asked
 
 
 def recent(c: sa.Connection, reader: Reader, conversation_id: str) -> list[Exchange]:

@@ -189,17 +189,22 @@ def recent(
 # -- writing -------------------------------------------------------------------------------------
 
 
-def append(c: sa.Connection, clock: Clock, conversation_id: str, **values: Any) -> Message:
+def append(
+    c: sa.Connection, clock: Clock, conversation_id: str, *, last: int | None = None, **values: Any
+) -> Message:
     """Write a message after all others, even within one millisecond or after a clock jump.
 
-    Raises NotFound if the conversation was deleted.
+    `last` is the time of the last one if that was written in this transaction, or 0 if the
+    conversation was: then nobody else can have come between. Raises NotFound if the conversation
+    was deleted.
     """
     now = clock.now_ms()
-    # First, because it locks the conversation: two writers cannot get the same place.
-    if not touch(c, conversations.c.id == conversation_id, now):
-        raise NotFound("The conversation no longer exists.")
-    here = messages.c.conversation_id == conversation_id
-    last = c.execute(sa.select(sa.func.max(messages.c.created_at)).where(here)).scalar()
+    if last is None:
+        # First, because it locks the conversation: two writers cannot get the same place.
+        if not touch(c, conversations.c.id == conversation_id, now):
+            raise NotFound("The conversation no longer exists.")
+        here = messages.c.conversation_id == conversation_id
+        last = c.execute(sa.select(sa.func.max(messages.c.created_at)).where(here)).scalar()
     row: dict[str, Any] = {
         "id": new_id(clock),
         "conversation_id": conversation_id,
@@ -207,9 +212,9 @@ def append(c: sa.Connection, clock: Clock, conversation_id: str, **values: Any) 
         "created_at": max(now, (last or 0) + 1),
         "updated_at": now,
     } | values
-    c.execute(messages.insert().values(row))
-    row.pop("generation", None)
-    return Message(**row)
+    # Not `values`: so the statement is compiled once.
+    c.execute(messages.insert(), row)
+    return Message(**{name: row[name] for name in row if name not in ("generation", "stages")})
 
 
 def start_answer(
@@ -217,11 +222,12 @@ def start_answer(
     clock: Clock,
     question: Message,
     *,
+    last: int | None = None,
     generation: str | None = None,
     query: str | None = None,
 ) -> Message:
     """An empty answer to `question` in state streaming; of a generation and with what was
-    searched, if that is known and differs.
+    searched, if that is known and differs. `last` as for `append`.
 
     Raises NotFound if the conversation was deleted meanwhile.
     """
@@ -229,6 +235,7 @@ def start_answer(
         c,
         clock,
         question.conversation_id,
+        last=last,
         role="assistant",
         content="",
         state="streaming",

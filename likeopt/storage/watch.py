@@ -36,6 +36,8 @@ class Watch:
         self._clock = clock
         self._board = board
         self._lock = threading.Lock()
+        # Held during a look. Who is told of a change may want to be sure of it at once.
+        self._looking = threading.RLock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._edge: int | None = None
@@ -68,11 +70,29 @@ class Watch:
         if seen_at is None or now - seen_at > FRESH_SECONDS:
             self._begin()
             return None
+        return self._of(names)
+
+    def _of(self, names: tuple[str, ...]) -> Stamp:
         return (
             self._epoch,
             *(self._changed.get(name, 0) for name in names),
             *(self._board.read(name) for name in names),
         )
+
+    def confirmed(self, *names: str) -> Stamp | None:
+        """As `stamp`, but looks at the database if the last look is too old, once for all who ask
+        at the same time; however long that takes, it tells what was so after they asked. None if
+        the database is away."""
+        stamp = self.stamp(*names)
+        if stamp is not None:
+            return stamp
+        asked = self._clock.monotonic()
+        with self._looking:
+            if self._seen_at is None or self._seen_at < asked:
+                self._look()
+            if self._seen_at is None or self._seen_at < asked:
+                return None
+            return self._of(names)
 
     @contextmanager
     def telling(self, changed: Callable[[], None]) -> Iterator[None]:
@@ -102,7 +122,8 @@ class Watch:
     def _watch(self) -> None:
         try:
             while self._is_wanted():
-                self._look()
+                with self._looking:
+                    self._look()
                 if self._stop.wait(POLL_SECONDS):
                     return
         finally:

@@ -170,3 +170,19 @@ def test_what_is_announced_is_raised_with_the_commit_only(
     assert watch.stamp("jobs") != before
     assert database.read(lambda c: c.execute(of_jobs).scalar_one()) == 1
     writer.close()
+
+
+def test_who_has_to_be_sure_looks_for_all(database: Database, board: Board) -> None:
+    clock = FakeClock()
+    watch = Watch(database, clock, board)
+    try:
+        first = watch.confirmed("access")
+        assert first is not None
+        assert watch.confirmed("access") == first
+        raise_one(database, "access")
+        clock.advance(1)
+        second = watch.confirmed("access")
+        assert second not in (first, None)
+        assert watch.confirmed("access") == second
+    finally:
+        watch.close()
