@@ -17,6 +17,7 @@ BENCHES = (
     "ingest",
     "peer",
     "footprint",
+    "shared",
     "zipf",
 )
 

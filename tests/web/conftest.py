@@ -21,7 +21,7 @@ from flask import Flask
 
 from likeopt import accounts
 from likeopt.accounts import SignedIn
-from likeopt.cli.serve import environment
+from likeopt.cli.serve import environment, listen
 from likeopt.cli.supervisor import die_with_parent
 from likeopt.config import Config
 from likeopt.passwords import Passwords
@@ -244,6 +244,26 @@ def serving(config: Config, **environ: str) -> Iterator[Server]:
         yield server
     finally:
         server.close()
+
+
+@contextmanager
+def worker(config: Config) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """One web worker on these data: its address, and the process whose child it is."""
+    with listen("127.0.0.1", 0) as bound:
+        command = [sys.executable, "-m", "gunicorn", "-c", "python:likeopt.web.gunicorn_conf"]
+        command += ["--bind", f"fd://{bound.fileno()}", "--workers", "1"]
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            env=environment(config),
+            pass_fds=(bound.fileno(),),
+            preexec_fn=die_with_parent(os.getpid()),  # noqa: PLW1509  (one system call)
+        )
+        try:
+            yield f"http://127.0.0.1:{bound.getsockname()[1]}", process
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def _address(server: Server) -> bool:

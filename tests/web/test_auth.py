@@ -1,11 +1,6 @@
 """Signing in and out, cookies, guests, other origins, rate limits."""
 
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -13,8 +8,6 @@ import pytest
 import sqlalchemy as sa
 import urllib3
 
-from likeopt.cli.serve import environment, listen
-from likeopt.cli.supervisor import die_with_parent
 from likeopt.config import Config
 from likeopt.retrieval.ingest import Ingest
 from likeopt.services import Services
@@ -26,7 +19,7 @@ from likeopt.web import cookies
 from likeopt.web.app import create_app
 from tests.fakes import FakeClock
 from tests.servers import wait_until
-from tests.web.conftest import PASSWORD, QUICK, Client, file_part, let_in
+from tests.web.conftest import PASSWORD, QUICK, Client, file_part, let_in, worker
 
 STATE = "/api/v1/session"
 WHO = "owner@example.org"
@@ -195,32 +188,16 @@ def test_what_was_seen_counts_for_a_tenth_of_a_second(services: Services) -> Non
         watch.close()
 
 
-@contextmanager
-def worker(config: Config) -> Iterator[str]:
-    """The address of one web worker on these data, in a process of its own."""
-    with listen("127.0.0.1", 0) as bound:
-        command = [sys.executable, "-m", "gunicorn", "-c", "python:likeopt.web.gunicorn_conf"]
-        command += ["--bind", f"fd://{bound.fileno()}", "--workers", "1"]
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.DEVNULL,
-            env=environment(config),
-            pass_fds=(bound.fileno(),),
-            preexec_fn=die_with_parent(os.getpid()),  # noqa: PLW1509  (one system call)
-        )
-        try:
-            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-        finally:
-            process.terminate()
-            process.wait()
-
-
 def test_signing_out_everywhere_reaches_other_processes(config: Config, services: Services) -> None:
     """How quickly is measured by bench/session.py."""
     here = let_in(services, WHO)
     elsewhere = services.accounts.open_session(here.user.id, client_of(), how="password")
     key = services.secret_key
-    with worker(config) as first, worker(config) as second, urllib3.PoolManager() as http:
+    with (
+        worker(config) as (first, _),
+        worker(config) as (second, _),
+        urllib3.PoolManager() as http,
+    ):
 
         def ask(base: str, who: Any, method: str = "GET") -> int:
             headers = {
