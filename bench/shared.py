@@ -39,6 +39,7 @@ PATIENCE_SECONDS = 120.0
 def main() -> None:
     """Measure and report."""
     with ExitStack() as running:
+        originals = running.enter_context(tempfile.TemporaryDirectory(prefix="lo-"))
         model = running.enter_context(StubOpenAI())
         # More than the calls that there should be.
         for _ in range(20):
@@ -52,6 +53,7 @@ def main() -> None:
             folder = running.enter_context(tempfile.TemporaryDirectory(prefix="lo-"))
             config = Config(
                 data_dir=Path(folder, "data"),
+                files_dir=originals,
                 database_url=f"{database}/bench",
                 redis_url=redis,
                 cache="memory,redis",

@@ -57,7 +57,7 @@ class Services:
     @cached_property
     def files(self) -> FileStore:
         """The originals."""
-        return FileStore(self.config.data_dir / "files")
+        return FileStore(self.config.originals)
 
     @cached_property
     def ingest(self) -> Ingest:
@@ -115,13 +115,7 @@ class Services:
     @cached_property
     def watch(self) -> Watch:
         """What has changed in any process."""
-        return Watch(self.watched_db, self.clock, self.board)
-
-    @cached_property
-    def watched_db(self) -> Database:
-        """The database as the watch looks at it: on PostgreSQL with a connection of its own, or a
-        look would wait behind all requests that wait for one, and all streams behind the look."""
-        return Database(self.config.database) if self.config.database_url else self.db
+        return Watch(self.db.urgent, self.clock, self.board)
 
     @cached_property
     def cache(self) -> Cache:
@@ -184,7 +178,7 @@ class Services:
 
     def close(self) -> None:
         """Close what was opened."""
-        for name in ("warmer", "images", "watch", "watched_db", "cache", "db", "engine"):
+        for name in ("warmer", "images", "watch", "cache", "db", "engine"):
             if name in self.__dict__:
                 getattr(self, name).close()
 

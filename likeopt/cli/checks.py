@@ -67,13 +67,17 @@ def data_folder(config: Config) -> Check:
     if too_long > 0:
         advice = f"choose a LIKEOPT_DATA_DIR that is {too_long} bytes shorter"
         return Check("data folder", "fail", f"{folder} is too long for sockets", advice)
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        advice = "change its owner or permissions, or set LIKEOPT_DATA_DIR"
-        return Check("data folder", "fail", f"{existing}: {error.strerror}", advice)
+    for place, setting in (
+        (folder, "LIKEOPT_DATA_DIR"),
+        (config.originals.absolute(), "LIKEOPT_FILES_DIR"),
+    ):
+        existing = next(path for path in (place, *place.parents) if path.exists())
+        try:
+            with tempfile.TemporaryFile(dir=existing):
+                pass
+        except OSError as error:
+            advice = f"change its owner or permissions, or set {setting}"
+            return Check("data folder", "fail", f"{existing}: {error.strerror}", advice)
     return Check("data folder", "ok", str(folder) + ("" if folder.exists() else " (not made yet)"))
 
 

@@ -24,6 +24,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Annotated[
         Path, _help("Folder that holds the database, the originals and the indexes.")
     ] = Path("data")
+    files_dir: Annotated[
+        str,
+        _help(
+            "Folder of the originals; several servers need the same one, such as a network mount."
+            " Empty: `files` in the data folder."
+        ),
+    ] = ""
     host: Annotated[
         str, _help("Address to listen on. Anything but loopback makes Like-Opt reachable.")
     ] = "127.0.0.1"
@@ -293,6 +300,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         int, _help("Tokens of passages given to the model; 0 fits them to the model's speed.", ge=0)
     ] = 0
     llm_max_tokens: Annotated[int, _help("Longest answer in tokens.", ge=16, le=32_768)] = 512
+
+    @property
+    def originals(self) -> Path:
+        """The folder of the originals in force."""
+        return Path(self.files_dir) if self.files_dir else self.data_dir / "files"
 
     @property
     def database(self) -> str:

@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from likeopt.clock import Clock
+from likeopt.storage import messages as messages_
 from likeopt.storage.messages import Citation, Message, Outcome, append, columns, message_of, touch
 from likeopt.storage.tables import citations, conversations, messages
 
@@ -20,6 +21,12 @@ ROWS = 100
 
 # What an outcome says of a message, and a citation of what it cites.
 _FIELDS = ("content", "state", "kind", "model", "error_code", "cached_at", "cached_question")
+# Not finished by the process that writes it. Another one gives up an answer whose writer it has not
+# heard of for a while (`messages.abandon_stale`); a writer that was only slow has the last word.
+_UNFINISHED = sa.or_(
+    messages.c.state == "streaming",
+    sa.and_(messages.c.state == "failed", messages.c.error_code == messages_.INTERRUPTED),
+)
 _CITED = [name for name in Citation.__struct_fields__ if name != "available"]
 
 
@@ -76,7 +83,7 @@ def wanted(c: sa.Connection, message_ids: Collection[str]) -> set[str]:
     nor finished."""
     found = sa.select(messages.c.id).where(
         messages.c.id.in_(_list(c, message_ids)),
-        messages.c.state == "streaming",
+        _UNFINISHED,
         messages.c.stop_requested == 0,
     )
     return set(c.execute(found).scalars())
@@ -94,11 +101,10 @@ def keep_alive(
 
     `sources`, what it may be made of, come with the first text; later ones leave them as they are.
     """
-    running = sa.and_(
-        messages.c.id.in_(_list(c, message_ids)),
-        messages.c.state == "streaming",
-    )
-    change = messages.update().where(running).values(content=content, updated_at=clock.now_ms())
+    running = sa.and_(messages.c.id.in_(_list(c, message_ids)), _UNFINISHED)
+    now = clock.now_ms()
+    change = messages.update().where(running)
+    change = change.values(content=content, state="streaming", error_code=None, updated_at=now)
     saved = c.execute(change.returning(messages.c.id)).scalars().all()
     if saved and sources:
         _cite(c, saved, sources)
@@ -118,7 +124,7 @@ def finish(
     given = _map(c, times)
     rows = c.execute(
         messages.update()
-        .where(messages.c.id == given.c.key, messages.c.state == "streaming")
+        .where(messages.c.id == given.c.key, _UNFINISHED)
         .values(values | {"stages": given.c.value, "updated_at": now})
         .returning(*columns())
     ).all()

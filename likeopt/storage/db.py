@@ -8,13 +8,16 @@ measured; see docs/architecture.md). psycopg 3 waits on sockets and so yields by
 
 import logging
 import sqlite3
+import time
 from collections.abc import Callable, Collection
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from likeopt.errors import StorageFull, StorageUnavailable
@@ -30,6 +33,11 @@ Spread = Callable[[Collection[str]], None]
 BUSY_TIMEOUT_MS = 10_000
 # SQLite connections that are kept for later: gevent has 10 native threads to use them.
 SQLITE_IDLE = 10
+# PostgreSQL connections of a process at most: its default allows 100 for all.
+CONNECTIONS, URGENT_CONNECTIONS = 12, 3
+# One that was idle for longer is asked whether it still stands; a server does
+# not restart in less. Asking each time was one round trip of four of a short transaction.
+IDLE_SECONDS = 1.0
 
 
 def run_here(work: Callable[[], Any]) -> Any:
@@ -46,11 +54,19 @@ class Database:
 
     `runner` decides where a SQLite unit of work runs (see the module's docstring); `spread` is
     called with the counters that a transaction raised, between its commit and `write`'s return.
+    `connections` is how many PostgreSQL ones it has at most; who waits for one for 30 s is told
+    that the database is busy (StorageUnavailable).
     """
 
     def __init__(
-        self, url: str, *, runner: Runner = run_here, spread: Spread = tell_nobody
+        self,
+        url: str,
+        *,
+        runner: Runner = run_here,
+        spread: Spread = tell_nobody,
+        connections: int = CONNECTIONS,
     ) -> None:
+        self._url = url
         self._spread = spread
         # `hide_parameters`: an error's message, which is logged, would hold questions and hashes.
         self.is_sqlite = url.startswith("sqlite")
@@ -70,9 +86,23 @@ class Database:
                 with self.engine.connect():
                     pass
         else:
+            # The connection that was used last first, so that few need a look.
             self.engine = sa.create_engine(
-                url, hide_parameters=True, pool_size=8, max_overflow=8, pool_pre_ping=True
+                url,
+                hide_parameters=True,
+                pool_size=connections,
+                max_overflow=0,
+                pool_use_lifo=True,
             )
+            _look_at_idle_ones(self.engine)
+
+    @cached_property
+    def urgent(self) -> "Database":
+        """The same for what must not wait behind requests that wait for a connection: looking for
+        changes, which streams wait for, and keeping answers alive and writing them down."""
+        if self.is_sqlite:
+            return self
+        return Database(self._url, spread=self._spread, connections=URGENT_CONNECTIONS)
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` in a transaction that sees one snapshot and changes nothing."""
@@ -107,9 +137,13 @@ class Database:
             return self._run(unit)  # type: ignore[no-any-return]
         except DBAPIError as error:
             raise _translate(error) from error
+        except PoolTimeout as error:
+            raise StorageUnavailable("The database is too busy. Try again in a moment.") from error
 
     def close(self) -> None:
         """Close every pooled connection."""
+        if "urgent" in self.__dict__ and self.urgent is not self:
+            self.urgent.close()
         self.engine.dispose()
 
 
@@ -146,6 +180,25 @@ class _Stack(sa.pool.Pool):
 
     def status(self) -> str:
         return f"{len(self._free)} idle"
+
+
+def _look_at_idle_ones(engine: sa.Engine) -> None:
+    """As `pool_pre_ping`, but only of connections that were idle for `IDLE_SECONDS`."""
+
+    def used(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info["used"] = time.monotonic()
+
+    def check(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        if time.monotonic() - record.info["used"] < IDLE_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.dbapi.Error as error:  # type: ignore[union-attr]
+            raise InvalidatePoolError from error
+
+    event.listen(engine, "connect", used)
+    event.listen(engine, "checkin", used)
+    event.listen(engine, "checkout", check)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

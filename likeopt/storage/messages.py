@@ -19,6 +19,7 @@ from likeopt.storage.tables import citations, conversations, documents, messages
 
 # An answer that nobody saved for this long has lost its process, which saves every two seconds.
 STALE_MS = 15_000
+INTERRUPTED = "interrupted"
 
 State = Literal["streaming", "complete", "stopped", "failed"]
 Kind = Literal["generated", "extractive", "not_found"]
@@ -300,7 +301,7 @@ def abandon_stale(c: sa.Connection, clock: Clock) -> int:
     given_up = c.execute(
         messages.update()
         .where(messages.c.state == "streaming", messages.c.updated_at < now - STALE_MS)
-        .values(state="failed", error_code="interrupted", updated_at=now)
+        .values(state="failed", error_code=INTERRUPTED, updated_at=now)
         .returning(messages.c.conversation_id)
     ).scalars()
     ids = list(given_up)

@@ -17,9 +17,12 @@ from likeopt.web.context import identity, services
 class Lease:
     """The right to go on with the current request's response. Outlives the request."""
 
-    def __init__(self, shown: Iterable[str] = (), *, admin: bool = False) -> None:
+    def __init__(
+        self, shown: Iterable[str] = (), *, admin: bool = False, read_at: Stamp | None = None
+    ) -> None:
         """`shown` are ids of documents that the response has something of; `admin` says that it is
-        for administrators."""
+        for administrators. What is shown was found for a reader who was read after the stamp
+        `read_at` of `access` was taken: as long as it stays, the documents need no look."""
         self._admin = admin
         self._auth = auth.of_app()
         self._services = services()
@@ -28,6 +31,7 @@ class Lease:
         self._shown = set(shown)
         # Of the counter `access`, from before all was last found well.
         self._well_at: Stamp | None = None
+        self._read_at = read_at
 
     def show(self, document_ids: Iterable[str]) -> None:
         """What follows has something of these documents, too."""
@@ -47,7 +51,8 @@ class Lease:
             who = self._auth.of(self._credential)
             if who is None or (self._admin and who.user.role != "admin"):
                 return _revoked()
-            self._services.db.read(self._look)
+            if stamp is None or stamp != self._read_at:
+                self._services.db.read(self._look)
             self._well_at = stamp
         except Unauthorized:
             return _revoked()

@@ -143,7 +143,7 @@ class Worker:
         self._rested = False
         self._db = Database(config.database, spread=Board(board_file(config.data_dir)).mark)
         self._sandbox = Sandbox(config)
-        store = FileStore(config.data_dir / "files")
+        store = FileStore(config.originals)
         self.follower = Follower(self._db, clock, config, self._vectors())
         self._indexer = Indexer(
             self._db, store, self._sandbox, clock, config, self._owner, lease_ms=self._lease_ms

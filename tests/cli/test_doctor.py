@@ -80,6 +80,8 @@ def test_a_data_folder_that_cannot_be_one(doctor: Doctor, tmp_path: Path) -> Non
     checks = doctor(1, data_dir=tmp_path / "file")
     assert checks["data folder"]["status"] == "fail"
     assert "LIKEOPT_DATA_DIR" in checks["data folder"]["advice"]
+    checks = doctor(1, data_dir=tmp_path / "data", files_dir=str(tmp_path / "file"))
+    assert "LIKEOPT_FILES_DIR" in checks["data folder"]["advice"]
 
 
 def test_a_path_that_sockets_cannot_have(doctor: Doctor, tmp_path: Path) -> None:

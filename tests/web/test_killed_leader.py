@@ -65,6 +65,7 @@ def webs(
                 database_url=request.getfixturevalue("postgres_url"),
                 redis_url=request.getfixturevalue("redis_url"),
                 cache="memory,redis",
+                files_dir=running.enter_context(tempfile.TemporaryDirectory(prefix="lo-")),
             )
             folder = running.enter_context(tempfile.TemporaryDirectory(prefix="lo-"))
             first = running.enter_context(serving(config))

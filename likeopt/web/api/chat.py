@@ -87,10 +87,10 @@ class Answer(msgspec.Struct):
 )
 def ask(body: Question) -> Answer | Response:
     streamed = sse.wanted() if body.stream is None else body.stream
+    read_at = services().watch.stamp("access")
     broadcast = _begin(body, whole=not streamed)
-    if streamed:
-        return sse.respond(_frames(_events(broadcast)))
-    return _whole(broadcast)
+    events = permitted(broadcast.events(telling=services().watch.telling), Lease(read_at=read_at))
+    return sse.respond(_frames(events)) if streamed else _whole(events)
 
 
 @chat.operation(
@@ -146,15 +146,10 @@ def _begin(body: Question, *, whole: bool) -> Broadcast:
     return found.chat.ask(asking, body.question, body.conversation_id, **how)
 
 
-def _events(broadcast: Broadcast) -> Iterator[Numbered | None]:
-    events = broadcast.events(telling=services().watch.telling)
-    return permitted(events, Lease())
-
-
-def _whole(broadcast: Broadcast) -> Answer:
+def _whole(events: Iterator[Numbered | None]) -> Answer:
     """Wait for the end of an answer."""
     start = Start("", "", "", "")
-    for one in _events(broadcast):
+    for one in events:
         event = one.event if one else None
         if isinstance(event, Start):
             start = event
