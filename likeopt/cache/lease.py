@@ -26,11 +26,14 @@ _RENEWALS = 3
 # A holder that was paused for longer than this many leases can no longer store.
 _REMEMBERED = 12
 
+# One that lives longer than any is given for is of a holder that has died, and of a time before
+# Redis' clock was set back: who lives renews it.
 _TAKE = """
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+local left = redis.call('PTTL', KEYS[1])
+if left >= 0 and left <= tonumber(ARGV[2]) then return 0 end
 local fence = redis.call('INCR', KEYS[3])
 local holder = fence .. ':' .. ARGV[1]
-redis.call('SET', KEYS[1], holder, 'NX', 'PX', ARGV[2])
+redis.call('SET', KEYS[1], holder, 'PX', ARGV[2])
 redis.call('SET', KEYS[2], holder, 'PX', ARGV[3])
 return fence
 """

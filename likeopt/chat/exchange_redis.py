@@ -44,9 +44,15 @@ _name = re.compile(r"[0-9a-f]{32}-[0-9a-f]{12}").fullmatch
 
 log = logging.getLogger(__name__)
 
-_NOW = """
+# All times are of Redis' own clock. One further ahead than any that is given was given before that
+# clock was set back, and counts as past: whoever lives says so again in a moment.
+_NOW = f"""
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local function led(till)
+  till = tonumber(till) or 0
+  return till > now and till <= now + {round(LEASE_SECONDS * 1000)}
+end
 local function last(key)
   local entry = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
   if not entry then return 0, false end
@@ -56,7 +62,7 @@ end
 # state, log prefix; gid that would be new, holder, lease -> gid, epoch, or nothing if it is led.
 _ENTER = f"""{_NOW}
 local s = redis.call('HMGET', KEYS[1], 'gid', 'epoch', 'until')
-if s[1] and tonumber(s[3]) > now then return false end
+if s[1] and led(s[3]) then return false end
 local gid, epoch = ARGV[2], 1
 if s[1] then
   local number, ended = last(ARGV[1] .. s[1] .. ':log')
@@ -69,7 +75,7 @@ return {{gid, epoch}}
 # state; gid, holder, lease, epoch seen -> epoch, or nothing.
 _TAKE = f"""{_NOW}
 local s = redis.call('HMGET', KEYS[1], 'gid', 'epoch', 'until')
-if s[1] and (s[1] ~= ARGV[1] or tonumber(s[3]) > now) then return false end
+if s[1] and (s[1] ~= ARGV[1] or led(s[3])) then return false end
 local epoch = math.max(s[2] or 0, ARGV[4]) + 1
 redis.call('HSET', KEYS[1], 'gid', ARGV[1], 'epoch', epoch, 'holder', ARGV[2],
   'until', now + ARGV[3])
@@ -79,7 +85,7 @@ return epoch
 # state; prefix, seat, its milliseconds -> gid, if it is led.
 _JOIN = f"""{_NOW}
 local s = redis.call('HMGET', KEYS[1], 'gid', 'until')
-if not s[1] or tonumber(s[2]) <= now then return false end
+if not s[1] or not led(s[2]) then return false end
 local readers = ARGV[1] .. s[1] .. ':readers'
 redis.call('ZADD', readers, now + ARGV[3], ARGV[2])
 redis.call('PEXPIRE', readers, {_FORGOTTEN_MS})
@@ -90,7 +96,7 @@ _SIT = f"""{_NOW}
 redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[2])
 redis.call('PEXPIRE', KEYS[2], {_FORGOTTEN_MS})
 local s = redis.call('HMGET', KEYS[1], 'gid', 'until')
-if s[1] == ARGV[1] and tonumber(s[2]) > now then return 1 end
+if s[1] == ARGV[1] and led(s[2]) then return 1 end
 return 0
 """
 # state, log; gid, epoch, holder, lease, 1 if closed, number of the first record, records (each:
@@ -124,7 +130,7 @@ return number
 _DESERTED = f"""{_NOW}
 local s = redis.call('HMGET', KEYS[1], 'gid', 'holder')
 if s[1] and (s[1] ~= ARGV[1] or s[2] ~= ARGV[2]) then return 0 end
-if redis.call('ZCOUNT', KEYS[2], now, '+inf') > 0 then return 0 end
+if redis.call('ZCOUNT', KEYS[2], now, now + {round(SEAT_SECONDS * 1000)}) > 0 then return 0 end
 if ARGV[3] == '1' and redis.call('ZCARD', KEYS[2]) > 0 then return 0 end
 redis.call('DEL', KEYS[1])
 return 1

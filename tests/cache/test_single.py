@@ -274,6 +274,23 @@ def test_only_its_holder_releases_a_lease(redis_client: Any, leases: Leases) -> 
     assert leases.take("a") is not None
 
 
+@pytest.mark.parametrize("by", [-3600, 3600])
+def test_redis_clock_is_set(redis_url: str, redis_client: Any, clock: FakeClock, by: int) -> None:
+    redis_client.flushall()
+    mine = Leases(lambda: redis_client, "lo:test:", clock)
+    dead = mine.take("dead")
+    assert dead is not None
+    # Its holder died: nobody renews it.
+    mine._held.clear()
+    servers.set_redis_clock(redis_url, by)
+    taken = mine.take("dead")
+    assert taken is not None
+    assert taken.store("value", b"x", 60_000)
+    assert not dead.store("value", b"old", 60_000)
+    assert mine.take("dead") is None
+    taken.release()
+
+
 def test_a_forked_child_takes_leases_of_its_own(redis_url: str, clock: FakeClock) -> None:
     """Also if a thread of its parent, which it does not have, held each lock in that moment."""
     layer = RedisLayer(redis_url, "t")
