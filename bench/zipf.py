@@ -2,16 +2,16 @@
 
 100,000 questions, drawn from 10,000 by Zipf's law with exponent 1, are asked in process, through
 the chat, search, database and indexes that the product has. After every 500 of them a document is
-added, changed or deleted, one that the next question is about. The index of words follows 20
-questions later and the vectors 60 later, so answers of all three states are looked at.
+added, changed or deleted, one that the question before it was answered from; the index of words
+follows 20 questions later and the vectors 60 later, and that question is asked again each time.
 
 Two things stand in: a model that writes down a hash of each passage it is given, so that its answer
 says what it is made of; and an embedder that hashes words, since embedding 15,000 passages takes
 half an hour.
 
-Each answer is compared with that of a second chat which keeps nothing: neither answers, nor results
-of searches, nor vectors. Another answer is a stale one. The ceiling is what nobody could spare: the
-first call for a question, and one for each time that the passages of a question really changed.
+Each answer is compared with what the passages that an engine finds which keeps nothing make of it:
+text, kind and citations. Another one is stale. The ceiling leaves out what nobody can spare: the
+first call for a question, and one each time that its passages really changed.
 """
 
 import hashlib
@@ -23,8 +23,9 @@ import shutil
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from contextlib import ExitStack
+from functools import partial
+from typing import Any, cast
 from unittest import mock
 
 import msgspec
@@ -32,29 +33,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import common
-from likeopt.chat.answer import Chat
 from likeopt.chat.events import Done
+from likeopt.chat.text import clean_question, language_of
+from likeopt.chat.writer import Task, Writer
 from likeopt.cli.eval import fill
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.engine.library import Library
 from likeopt.engine.results import MOST_BYTES
 from likeopt.engine.searching import Searcher
+from likeopt.llm.stream import TextStream
 from likeopt.llm.types import Completion
 from likeopt.retrieval import evaluate
 from likeopt.retrieval.evaluate import DataSet, Passage
-from likeopt.retrieval.search import EngineClient
-from likeopt.retrieval.types import SearchRequest, SearchResponse
+from likeopt.retrieval.search import EngineClient, search
+from likeopt.retrieval.types import Filters, SearchRequest, SearchResponse
 from likeopt.services import Services
 from likeopt.storage import access, documents
-from likeopt.storage.messages import Message
+from likeopt.storage.messages import Citation, Message
 from likeopt.storage.reader import Reader
 from likeopt.worker.embedding import Embedding
 from likeopt.worker.follower import Follower
 from likeopt.worker.vectors import LocalVectors
 
 QUESTIONS = 10_000
-REQUESTS = int(os.environ.get("BENCH_REQUESTS", "100000"))
+REQUESTS = 100_000
+# After so many minutes the rest of the stream is left out, and the result says so.
+MINUTES = float(os.environ.get("BENCH_MINUTES", "60"))
 EVERY = 500
 WORDS_AFTER, VECTORS_AFTER = 20, 60
 SETS = ("boolq_en", "xquad_en", "scifact_dev", "msdocs_ko", "msdocs_en")
@@ -85,12 +90,10 @@ class Naming:
         """As an endpoint's."""
         return 3000
 
-    def stream(self, request: Completion) -> "_Text":
+    def stream(self, request: Completion) -> TextStream:
         """One sentence for each passage."""
         self.calls += 1
-        _, *parts = _block.split(request.turns[-1].content.rpartition("\n\n")[0])
-        named = zip(parts[::2], parts[1::2], strict=True)
-        return _Text(" ".join(f"Passage {_digest(text)} [{number}]." for number, text in named))
+        return cast("TextStream", _Text(_said(request.turns[-1].content)))
 
 
 class _Text(Iterator[str]):
@@ -104,6 +107,12 @@ class _Text(Iterator[str]):
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def _said(asked: str) -> str:
+    _, *parts = _block.split(asked.rpartition("\n\n")[0])
+    named = zip(parts[::2], parts[1::2], strict=True)
+    return " ".join(f"Passage {_digest(text)} [{number}]." for number, text in named)
 
 
 def _digest(text: str) -> str:
@@ -141,6 +150,12 @@ class Here(EngineClient):
     def search(self, request: SearchRequest) -> SearchResponse:
         """On this thread."""
         return self.searcher.search(request, self.clock.monotonic() + 60)
+
+    def commit(self) -> int:
+        """Which commit of the index of words is searched. One that only merges segments, in the
+        background, ranks a little differently too."""
+        words = self.library.view(self.clock.monotonic() + 60).lexical
+        return words.number if words else 0
 
     def close(self) -> None:
         """The indexes."""
@@ -239,11 +254,34 @@ def _indexes(config: Config) -> Any:
 # -- asking --------------------------------------------------------------------------------------
 
 
+class Truth(msgspec.Struct, frozen=True):
+    """What an answer has to be: text, kind and what it cites; `asks` says whether a model has to
+    write it."""
+
+    asks: bool
+    text: str
+    kind: str | None
+    cited: list[tuple[object, ...]]
+
+    @classmethod
+    def of(cls, answer: Message, *, asks: bool) -> "Truth":
+        """Of an answer that was given."""
+        return cls(asks, answer.content, answer.kind, _cited(answer.citations))
+
+
 class Asked:
     """A chat with its model, asked one question after the other."""
 
-    def __init__(self, chat: Chat, reader: Reader, model: Naming) -> None:
-        self._chat, self._reader, self.model = chat, reader, model
+    def __init__(self, services: Services, engine: Here) -> None:
+        self.engine = engine
+        self.model = Naming()
+        services.__dict__["engine"] = engine
+        with mock.patch("likeopt.chat.opening.open_openai", return_value=self.model):
+            self._chat = services.chat
+        self._reader = services.db.read(access.local_reader)
+        self._writer = Writer(
+            partial(search, engine, services.reranker), self.model, services.clock
+        )
 
     def ask(self, question: str) -> tuple[Message, bool]:
         """The answer, and whether the model was asked for it."""
@@ -254,26 +292,30 @@ class Asked:
             return last.event.message, self.model.calls > calls
         raise RuntimeError(last.event)
 
+    def truth(self, question: str) -> Truth:
+        """What the passages found now make of it. A model's answer is known from what it would
+        be asked, so it need not be."""
+        text = clean_question(question)
+        task = Task(
+            reader=self._reader,
+            question=text,
+            language=language_of(text),
+            exchanges=[],
+            filters=Filters(),
+            max_tokens=512,
+            temperature=0.0,
+        )
+        prepared = self._writer.prepare(task)
+        if prepared.asked is None:
+            return Truth.of(self.ask(question)[0], asks=False)
+        numbers = prepared.asked.numbers
+        cited = [one.citation() for one in prepared.sources if one.number in numbers]
+        said = _said(prepared.asked.turns[-1].content)
+        return Truth(True, said, "generated", _cited(cited))
 
-@contextmanager
-def _chat(services: Services, engine: EngineClient) -> Iterator[Asked]:
-    model = Naming()
-    services.__dict__["engine"] = engine
-    with mock.patch("likeopt.chat.answer.open_openai", return_value=model):
-        chat = services.chat
-    reader = services.db.read(access.local_reader)
-    yield Asked(chat, reader, model)
-    engine.close()
 
-
-def _same(one: Message, other: Message) -> bool:
-    return (one.content, one.kind, _cited(one)) == (other.content, other.kind, _cited(other))
-
-
-def _cited(answer: Message) -> list[tuple[object, ...]]:
-    return [
-        (one.number, one.version_id, one.chunk_id, one.document_name) for one in answer.citations
-    ]
+def _cited(citations: list[Citation]) -> list[tuple[object, ...]]:
+    return [(one.number, one.version_id, one.chunk_id, one.document_name) for one in citations]
 
 
 # -- measuring -----------------------------------------------------------------------------------
@@ -288,6 +330,7 @@ class Counts(msgspec.Struct):
     first: int = 0
     changed: int = 0
     stale: int = 0
+    again: int = 0
     changes: int = 0
 
     def row(self) -> dict[str, Any]:
@@ -311,22 +354,28 @@ class Stream:
     """Asks, changes and compares."""
 
     def __init__(self, shelf: Shelf, product: Asked, anew: Asked, questions: list[str]) -> None:
+        """`product` is measured, `anew` keeps nothing."""
         self._shelf, self._product, self._anew = shelf, product, anew
         self.counts = Counts()
         self.times: dict[str, list[float]] = {"kept": [], "made": []}
-        self._right: dict[str, tuple[Message, bool]] = {}
+        self._right: dict[str, Truth] = {}
+        self._commit = 0
         self._seen: dict[str, set[str]] = {}
         weights = 1 / np.arange(1, len(questions) + 1)
         draws = np.random.default_rng(7).choice(len(questions), REQUESTS, p=weights / weights.sum())
         self._asked = [questions[i] for i in draws.tolist()]
+        # What each change is about is asked just before and after it, and when an index follows.
+        for change in range(EVERY, REQUESTS, EVERY):
+            for at in (change - 1, change + WORDS_AFTER, change + VECTORS_AFTER):
+                if at < REQUESTS:
+                    self._asked[at] = self._asked[change]
 
     def run(self) -> Iterator[Counts]:
         """One pass, with the counts so far after every change."""
         for number, question in enumerate(self._asked):
             since = number % EVERY
             if since == 0 and number:
-                answer, _ = self._truth(question)
-                self._shelf.change(number // EVERY, answer, question)
+                self._shelf.change(number // EVERY, self._last, question)
                 self.counts.changes += 1
                 self._right.clear()
                 yield self.counts
@@ -343,22 +392,36 @@ class Stream:
         start = time.perf_counter()
         answer, called = self._product.ask(question)
         self.times["made" if called else "kept"].append((time.perf_counter() - start) * 1000)
-        right, needed = self._truth(question)
+        right = self._truth(question)
         counts.requests += 1
         counts.calls += called
-        counts.stale += not _same(answer, right)
-        if not needed:
+        if (given := Truth.of(answer, asks=right.asks)) != right:
+            if self._anew.engine.commit() != self._commit:
+                # The index was merged between the two: look at both once more.
+                counts.again += 1
+                right = self._truth(question)
+                answer, called = self._product.ask(question)
+                given = Truth.of(answer, asks=right.asks)
+                counts.calls += called
+            if given != right:
+                counts.stale += 1
+                print("stale:", question, given, right, flush=True)
+        self._last = answer
+        if not right.asks:
             counts.without_model += 1
             return
         seen = self._seen.setdefault(question.casefold(), set())
         counts.first += not seen
-        counts.changed += bool(seen) and right.content not in seen
-        seen.add(right.content)
+        counts.changed += bool(seen) and right.text not in seen
+        seen.add(right.text)
 
-    def _truth(self, question: str) -> tuple[Message, bool]:
-        """What a chat answers that keeps nothing; asked once while nothing at all changes."""
+    def _truth(self, question: str) -> Truth:
+        """What a chat answers that keeps nothing; looked up once while nothing at all changes."""
+        if (commit := self._anew.engine.commit()) != self._commit:
+            self._commit = commit
+            self._right.clear()
         if question not in self._right:
-            self._right[question] = self._anew.ask(question)
+            self._right[question] = self._anew.truth(question)
         return self._right[question]
 
 
@@ -375,17 +438,22 @@ def main() -> None:
         other = Services(own)
         other.__dict__["db"] = services.db
         keeping = Here(services, config, MOST_BYTES)
-        product = stack.enter_context(_chat(services, keeping))
-        where = msgspec.structs.replace(config, cache="")
-        anew = stack.enter_context(_chat(other, Here(services, where, 0)))
+        forgetful = Here(services, msgspec.structs.replace(config, cache=""), 0)
+        for engine in (keeping, forgetful):
+            stack.callback(engine.close)
+        product, anew = Asked(services, keeping), Asked(other, forgetful)
         stream = Stream(shelf, product, anew, questions)
         start = time.perf_counter()
         for counts in stream.run():
-            if counts.requests % 5000 == 0:
-                print(counts.row(), round(time.perf_counter() - start), "s", flush=True)
+            seconds = time.perf_counter() - start
+            if counts.changes % 10 == 0:
+                print(counts.row(), round(seconds), "s", flush=True)
+            if seconds > 60 * MINUTES:
+                break
         common.report(
             "zipf",
             [stream.counts.row()],
+            of_requests=REQUESTS,
             passages=len(data.corpus),
             questions=len(questions),
             seconds=round(time.perf_counter() - start),
