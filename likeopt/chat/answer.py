@@ -269,6 +269,7 @@ class Chat:
             self._broadcasts.open(asker)
             return asker
         end = generation.log.end if generation else None
+        end = end.seen(whole=whole) if end else None
         stages = dict(prepared.stages) if prepared else {}
         if begun is not None:
             stages["total"] = round((clock.monotonic() - begun) * 1000, 1)

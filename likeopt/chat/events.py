@@ -104,6 +104,10 @@ class End(msgspec.Struct, frozen=True, tag="end", tag_field="event"):
     failed: Failed | None = None
     whole: Outcome | None = None
 
+    def seen(self, *, whole: bool) -> "End":
+        """The end for one reader, who wants the `whole` or has seen the text."""
+        return End(self.whole) if whole and self.whole else self
+
 
 Told = Queue | Sources | Delta | Restart
 Record = Told | End

@@ -48,16 +48,14 @@ class Rows:
 
     def finish(self, askers: Iterable[Broadcast], end: End, until: int) -> None:
         """Write the end of answers, and tell it to their readers after the first `until` events."""
-        whole: list[Broadcast] = []
-        plain: list[Broadcast] = []
+        groups: tuple[list[Broadcast], list[Broadcast]] = ([], [])
         for asker in askers:
-            (whole if asker.whole and end.whole else plain).append(asker)
-        for group, outcome, failed in (
-            (plain, end.outcome, end.failed),
-            (whole, end.whole or end.outcome, None),
-        ):
+            groups[asker.whole].append(asker)
+        for wants_whole, group in enumerate(groups):
+            seen = end.seen(whole=bool(wants_whole))
             for part in _slices(group):
-                for asker, final in zip(part, self._finals(part, outcome, failed), strict=True):
+                finals = self._finals(part, seen.outcome, seen.failed)
+                for asker, final in zip(part, finals, strict=True):
                     with self._lock:
                         self._running.pop(asker.message_id, None)
                     asker.finish(final, until)

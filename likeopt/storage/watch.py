@@ -127,12 +127,18 @@ class Watch:
                 if self._stop.wait(POLL_SECONDS):
                     return
         finally:
-            self._thread = None
+            with self._lock:
+                if self._thread is threading.current_thread():
+                    self._thread = None
 
     def _is_wanted(self) -> bool:
         with self._lock:
             idle = self._clock.monotonic() - self._asked
-            return bool(self._listeners) or idle <= IDLE_SECONDS
+            if self._listeners or idle <= IDLE_SECONDS:
+                return True
+            # In the same step: whoever comes now begins another.
+            self._thread = None
+            return False
 
     def _look(self) -> None:
         edge, started = self._edge, self._clock.monotonic()

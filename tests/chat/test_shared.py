@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from likeopt.chat.events import Delta, Done, Numbered, Queue, Sources, Start
 from likeopt.chat.exchange import Exchange
 from likeopt.chat.exchange_files import FileExchange, FileSeat
 from likeopt.chat.exchange_redis import RedisExchange
+from likeopt.chat.generation import Generation
 from likeopt.clock import Clock
 from likeopt.errors import Busy, NotFound
 from likeopt.llm.openai import OpenAIChat
@@ -236,6 +238,26 @@ def test_a_model_that_fails_gives_all_the_same(
         assert (failed.message.id, failed.message.content) == (one.message_id, "Managers get")
     assert last(whole).kind == "extractive"
     assert len(stub.requests) == 2
+
+
+def test_a_model_that_fails_before_the_question_is_stored_leaves_nobody_without_an_answer(
+    two: tuple[Chat, Chat], stub: StubOpenAI, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = stub.say("Managers get", " yachts", hold=1, drop=1)
+    until(Delta, two[0].ask(reader, QUESTION))
+    place = two[1]._place
+
+    def fails_meanwhile(*given: Any, **named: Any) -> Generation:
+        joined = place(*given, **named)
+        held.release()
+        wait_until(lambda: joined.log.end is not None, "the end")
+        return joined
+
+    monkeypatch.setattr(two[1], "_place", fails_meanwhile)
+    assert failure(two[1].ask(reader, QUESTION)).code == "model_unavailable"
+    held = stub.say("Managers get", " yachts", hold=1, drop=1)
+    until(Delta, two[0].ask(reader, QUESTION))
+    assert last(two[1].ask(reader, QUESTION, whole=True)).kind == "extractive"
 
 
 def test_stopping_only_leaves(two: tuple[Chat, Chat], stub: StubOpenAI, reader: Reader) -> None:

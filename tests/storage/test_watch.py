@@ -1,6 +1,8 @@
 """Changes are noticed, by whoever they were made."""
 
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -186,3 +188,30 @@ def test_who_has_to_be_sure_looks_for_all(database: Database, board: Board) -> N
         assert watch.confirmed("access") == second
     finally:
         watch.close()
+
+
+def test_who_comes_as_the_watch_ends_is_told(
+    database: Database, board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch(database, Clock(), board)
+    told = threading.Event()
+    ended = threading.Event()
+    is_wanted = watch._is_wanted
+
+    def ends_as_somebody_comes() -> bool:
+        monkeypatch.undo()
+        wanted = is_wanted()
+        coming.enter_context(watch.telling(told.set))
+        ended.set()
+        return wanted
+
+    monkeypatch.setattr(watch, "_is_wanted", ends_as_somebody_comes)
+    with ExitStack() as coming:
+        # Nobody has asked, so it ends with its first look.
+        watch._begin()
+        assert ended.wait(30)
+        assert told.wait(30)
+        told.clear()
+        raise_one(database, "access")
+        assert told.wait(30)
+    watch.close()
