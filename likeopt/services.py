@@ -85,7 +85,16 @@ class Services:
         find = partial(
             search, self.engine, self.reranker, deadline_ms=self.config.search_deadline_ms
         )
-        return open_chat(self.config, self.db, self.clock, find, self.run, self.cache, self._vector)
+        return open_chat(
+            self.config,
+            self.db,
+            self.clock,
+            find,
+            self.run,
+            self.cache,
+            embed=self._vector,
+            hear=self.watch.confirmed,
+        )
 
     def _vector(self, question: str) -> bytes:
         return self.engine.embed([question]).vectors[0]

@@ -64,16 +64,18 @@ class Chat:
         cache: Cache | None = None,
         *,
         embed: Embed | None = None,
+        hear: Callable[[], object] = lambda: None,
         max_tokens: int = 512,
     ) -> None:
         """`queue` stands before the writer's model; through `exchange` its answers are shared with
-        other processes while they are written, through `cache` afterwards; with `embed`, also with
-        who asks the same in other words. `max_tokens` is the longest answer."""
+        other processes while they are written, through `cache` afterwards (`hear` as for
+        `KeptAnswers`); with `embed`, also with who asks the same in other words. `max_tokens` is
+        the longest answer."""
         self._db = db
         self._clock = clock
         self._writer = writer
         self._queue = queue
-        self._kept = KeptAnswers(cache, clock)
+        self._kept = KeptAnswers(cache, clock, hear)
         self._similar = SimilarAnswers(cache, self._kept, embed) if cache and embed else None
         self._max_tokens = max_tokens
         self._broadcasts = Broadcasts(clock)

@@ -1,8 +1,12 @@
 """Answers that a model has given, for the next one who asks the same of the same passages.
 
-Their key says all that they depend on (see `key`), so they never grow stale: a changed passage has
-another key. What is kept is the text alone; sources and doubts are always today's.
+Their key says all that they depend on (see `key`), so they never grow stale, in a worker that was
+idle neither: whoever asks has searched just now, with the rights of just now, and a changed passage
+or another right is another key. What is kept is the text alone; sources and doubts are always
+today's.
 """
+
+from collections.abc import Callable
 
 import msgspec
 
@@ -31,14 +35,20 @@ class Kept(msgspec.Struct, frozen=True):
 class KeptAnswers:
     """See the module. Without a cache, nothing is kept."""
 
-    def __init__(self, cache: Cache | None, clock: Clock) -> None:
+    def __init__(
+        self, cache: Cache | None, clock: Clock, hear: Callable[[], object] = lambda: None
+    ) -> None:
+        """`hear` is called before each look, so that what an administrator has had cleared, through
+        any worker, is gone from the memory of this one."""
         self._cache = cache
         self._clock = clock
+        self._hear = hear
 
     def get(self, key: str) -> Kept | None:
         """What a model has answered under this key."""
         if self._cache is None:
             return None
+        self._hear()
         kept = self._cache.get(self._cache.key(USE, key), Kept)
         return kept if isinstance(kept, Kept) else None
 

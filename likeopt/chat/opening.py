@@ -1,5 +1,6 @@
 """A chat as the settings describe it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from likeopt.cache.layered import Cache
@@ -42,19 +43,21 @@ def _open_exchange(config: Config, db: Database, clock: Clock, run: Run) -> Exch
     return RedisExchange(config.redis_url, tenant, clock)
 
 
-def open_chat(
+def open_chat(  # noqa: PLR0913  (what a chat is made of; called in one place)
     config: Config,
     db: Database,
     clock: Clock,
     search: Search,
     run: Run,
     cache: Cache | None = None,
+    *,
     embed: Embed | None = None,
+    hear: Callable[[], object] = lambda: None,
 ) -> Chat:
     """The chat that the settings describe.
 
     `search` is `likeopt.retrieval.search.search` with its client and reranker bound, `embed` makes
-    a question's vector; `run` is where work that blocks belongs.
+    a question's vector; `run` is where work that blocks belongs, `hear` as for `KeptAnswers`.
     """
     model: ChatModel | None = None
     running = config.llm_concurrency or _ENDPOINT_CONCURRENCY
@@ -69,4 +72,6 @@ def open_chat(
     writer = Writer(search, model, clock, lambda reader: db.read(lambda c: _unread(c, reader)))
     similar = embed if config.semantic_cache else None
     most = config.llm_max_tokens
-    return Chat(db, clock, writer, queue, exchange, cache, embed=similar, max_tokens=most)
+    return Chat(
+        db, clock, writer, queue, exchange, cache, embed=similar, hear=hear, max_tokens=most
+    )

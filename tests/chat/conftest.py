@@ -86,12 +86,17 @@ def make_chat(
     """A chat with the stub as its model; `running` and `waiting` bound its queue."""
 
     def make(
-        *, running: int = 2, waiting: int = 4, timeout: float = 10.0, cache: Cache | None = None
+        *,
+        running: int = 2,
+        waiting: int = 4,
+        timeout: float = 10.0,
+        cache: Cache | None = None,
+        hear: Callable[[], object] = lambda: None,
     ) -> Chat:
         model = OpenAIChat(stub.url, "", "stub", clock=real_clock, timeout=timeout)
         queue = Queue(tmp_path / "queue", running=running, waiting=waiting)
         writer = Writer(shelf.search, model, real_clock)
-        return Chat(database, real_clock, writer, queue, open_exchange(), cache)
+        return Chat(database, real_clock, writer, queue, open_exchange(), cache, hear=hear)
 
     return make
 

@@ -12,22 +12,28 @@ from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.llm.openai import OpenAIChat
 from likeopt.services import Services
-from likeopt.storage import messages
+from likeopt.storage import messages, revisions
 from likeopt.storage.db import Database
 from likeopt.storage.reader import Reader
 from tests.chat.conftest import events, failure, last, only, text_of
 from tests.chat.shelf import Shelf
+from tests.servers import wait_until
 from tests.stub_openai import StubOpenAI
 
 QUESTION = "How many days of annual leave?"
 
 
 @pytest.fixture
-def cache(config: Config, reader: Reader) -> Iterator[Cache]:
+def services(config: Config, reader: Reader) -> Iterator[Services]:
     services = Services(msgspec.structs.replace(config, cache="memory,disk"))
     services.prepare()
-    yield services.cache
+    yield services
     services.close()
+
+
+@pytest.fixture
+def cache(services: Services) -> Cache:
+    return services.cache
 
 
 @pytest.fixture
@@ -172,3 +178,29 @@ def test_only_whole_answers_of_a_model_are_kept(
     stub.say("You get 15 days [1].")
     answer = last(chat.ask(reader, QUESTION))
     assert (answer.content, answer.cached_at) == ("You get 15 days [1].", None)
+
+
+@pytest.mark.parametrize("change", ["document", "rights", "clearing"])
+def test_a_worker_that_was_idle_gives_nothing_old(
+    services: Services, make_chat: Callable[..., Chat], stub: StubOpenAI, database: Database,
+    shelf: Shelf, reader: Reader, change: str,
+) -> None:  # fmt: skip
+    chat = make_chat(cache=services.cache, hear=services.watch.confirmed)
+    stub.say("You get 15 days [1].")
+    more = msgspec.structs.replace(reader, collections=reader.collections | {"secret"})
+    asking = more if change == "rights" else reader
+    last(chat.ask(asking, QUESTION))
+    assert last(chat.ask(asking, QUESTION)).cached_at is not None
+    # As if the last request had come long ago: nobody looks for changes any more.
+    services.watch._asked = float("-inf")
+    wait_until(lambda: services.watch._thread is None, "the end of the watch")
+    services.watch._seen_at = float("-inf")
+    if change == "document":
+        shelf.add("new.md", "From May on there are 20 days of annual leave.")
+    elif change == "clearing":
+        # On another machine, whose layers are not ours.
+        services.cache.clear("answers", layer="disk")
+        database.write(lambda c: revisions.raise_(c, revisions.of_cache("answers")))
+    stub.say("Anew [1].")
+    # Who has lost a right has fewer collections.
+    assert last(chat.ask(reader, QUESTION)).content == "Anew [1]."
