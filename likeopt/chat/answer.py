@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from likeopt.cache.layered import Cache
+from likeopt.chat.asking import Asking
 from likeopt.chat.broadcast import (
     PING_SECONDS,
     Broadcast,
@@ -107,11 +108,14 @@ class Chat:
         if conversation_id is not None:
             exchanges = self._db.read(lambda c: conversations.recent(c, reader, conversation_id))
         task = self._task(reader, text, exchanges, filters, language)
-        return self._begin(
-            task,
-            lambda c: conversations.add_question(c, reader, self._clock, conversation_id, text),
-            whole=whole,
-        )
+        asked_with = Asking(task.filters, language).stored()
+
+        def store(c: Any) -> tuple[Conversation, Message]:
+            return conversations.add_question(
+                c, reader, self._clock, conversation_id, text, asked_with=asked_with
+            )
+
+        return self._begin(task, store, whole=whole)
 
     def regenerate(
         self,
@@ -145,6 +149,7 @@ class Chat:
         question: str,
         exchanges: list[messages.Exchange],
         *,
+        asking: Asking = Asking(),  # noqa: B008  (immutable)
         max_tokens: int | None = None,
         temperature: float = 0.0,
         whole: bool = False,
@@ -153,7 +158,8 @@ class Chat:
 
         Whoever reads it leaves it when the client goes. `whole` and errors as `ask`.
         """
-        task = self._task(reader, clean_question(question), exchanges, None, None)
+        text = clean_question(question)
+        task = self._task(reader, text, exchanges, asking.filters, asking.language)
         most = max(1, min(max_tokens or self._max_tokens, self._max_tokens))
         task = msgspec.structs.replace(task, max_tokens=most, temperature=temperature)
         return self._begin(task, None, whole=whole)

@@ -1,8 +1,9 @@
 """Asking again what people ask most, before they do, once documents have changed.
 
-Each question is asked as the person who asked it last, so its answer is cached for exactly those
-who may read the same. Where its passages have not changed, that costs a search, which the engine
-then remembers, and no model. Nothing is stored in anybody's history.
+Each question is asked as the person who asked it last, and in the same way (filters, language), so
+its answer is cached for exactly those who ask the same and may read the same. Where its passages
+have not changed, that costs a search, which the engine then remembers, and no model. Nothing is
+stored in anybody's history.
 """
 
 import fcntl
@@ -11,7 +12,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from likeopt.chat.answer import Chat
+from likeopt.chat.asking import asking_of
 from likeopt.chat.events import Failed
 from likeopt.clock import Clock
 from likeopt.errors import Busy, Conflict, LikeOptError
@@ -96,10 +100,14 @@ class Warmer:
                 return
             try:
                 reader = self._db.read(lambda c, id_=one.user_id: access.reader_for(c, id_))  # type: ignore[misc]
-                answer = self._chat.reply(reader, one.question, [], whole=True)
+                asking = asking_of(one.asked_with)
+                answer = self._chat.reply(reader, one.question, [], asking=asking, whole=True)
             except Busy:
                 # People are waiting for the model: they go first.
                 return
+            except msgspec.MsgspecError:
+                # Stored by another version of this program.
+                continue
             except LikeOptError as error:
                 _log.info("a question could not be asked ahead: %s", error.message)
                 continue

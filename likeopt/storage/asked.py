@@ -7,9 +7,10 @@ from likeopt.storage.tables import conversations, messages, users
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A question that was asked `times`, the last time by `user_id`."""
+    """A question that was asked `times` in the same way, the last time by `user_id`."""
 
     question: str
+    asked_with: str | None
     user_id: str
     times: int
 
@@ -23,13 +24,14 @@ def most_asked(c: sa.Connection, since: int, limit: int) -> list[Asked]:
         earlier.c.conversation_id == messages.c.conversation_id,
         earlier.c.created_at < messages.c.created_at,
     )
+    same = (messages.c.content, messages.c.asked_with)
     asked = (
         sa.select(
-            messages.c.content,
+            *same,
             conversations.c.owner_id,
-            sa.func.count().over(partition_by=messages.c.content).label("times"),
+            sa.func.count().over(partition_by=same).label("times"),
             sa.func.row_number()
-            .over(partition_by=messages.c.content, order_by=messages.c.created_at.desc())
+            .over(partition_by=same, order_by=messages.c.created_at.desc())
             .label("place"),
             messages.c.created_at,
         )
@@ -44,7 +46,7 @@ def most_asked(c: sa.Connection, since: int, limit: int) -> list[Asked]:
         .subquery()
     )
     query = (
-        sa.select(asked.c.content, asked.c.owner_id, asked.c.times)
+        sa.select(asked.c.content, asked.c.asked_with, asked.c.owner_id, asked.c.times)
         .where(asked.c.place == 1)
         .order_by(asked.c.times.desc(), asked.c.created_at.desc())
         .limit(limit)

@@ -157,7 +157,13 @@ def delete(c: sa.Connection, reader: Reader, conversation_id: str) -> None:
 
 
 def add_question(
-    c: sa.Connection, reader: Reader, clock: Clock, conversation_id: str | None, text: str
+    c: sa.Connection,
+    reader: Reader,
+    clock: Clock,
+    conversation_id: str | None,
+    text: str,
+    *,
+    asked_with: str | None = None,
 ) -> tuple[Conversation, Message]:
     """Append a question, to a new conversation named after it if `conversation_id` is None.
 
@@ -167,8 +173,8 @@ def add_question(
         conversation, last = create(c, reader, clock, derive_title(text)), 0
     else:
         conversation, last = _own(c, reader, conversation_id), None
-    asked = messages_.append(c, clock, conversation.id, last=last, role="user", content=text)
-    return conversation, asked
+    values = {"role": "user", "content": text, "asked_with": asked_with}
+    return conversation, messages_.append(c, clock, conversation.id, last=last, **values)
 
 
 def recent(c: sa.Connection, reader: Reader, conversation_id: str) -> list[Exchange]:

@@ -190,6 +190,10 @@ def recent(
 # -- writing -------------------------------------------------------------------------------------
 
 
+# Columns of a message that no reader sees, or that `append` takes in another form.
+_UNSEEN = {"generation", "stages", "asked_with"}
+
+
 def append(
     c: sa.Connection, clock: Clock, conversation_id: str, *, last: int | None = None, **values: Any
 ) -> Message:
@@ -215,7 +219,7 @@ def append(
     } | values
     # Not `values`: so the statement is compiled once.
     c.execute(messages.insert(), row)
-    return Message(**{name: row[name] for name in row if name not in ("generation", "stages")})
+    return Message(**{name: row[name] for name in row if name not in _UNSEEN})
 
 
 def start_answer(

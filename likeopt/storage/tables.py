@@ -320,6 +320,8 @@ messages = Table(
     Column("cached_question", Text, nullable=True),
     # What its reader thought of it: up or down.
     Column("feedback", String(8), nullable=True),
+    # Of a question, how it was asked beside its words (JSON, see `chat.asking`), if it was.
+    Column("asked_with", Text, nullable=True),
     _time("created_at"),
     _time("updated_at"),
     CheckConstraint("role IN ('user', 'assistant')", name="role"),

@@ -63,6 +63,12 @@ class Shelf:
         )
         return document.id
 
+    def replace(self, name: str, text: str) -> None:
+        """Give a document another text, as a new version of it has."""
+        for hit in self._hits:
+            if hit.document_name == name:
+                hit.text, hit.end, hit.version_id = text, len(text), hit.version_id + 1000
+
     def search(
         self, reader: Reader, query: str, *, k: int, filters: Filters, sentences: int
     ) -> SearchResponse:
@@ -77,6 +83,8 @@ class Shelf:
         found = []
         for hit, theirs in zip(self._hits, known, strict=True):
             if not terms & theirs and hit.similarity is None:
+                continue
+            if filters.documents and hit.document_id not in filters.documents:
                 continue
             marks = highlight.mark(_ANALYSER, hit.text, hit.context, idf)
             near = hit.similarity

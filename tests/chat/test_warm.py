@@ -1,7 +1,8 @@
 """What people ask most is asked again before they do."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -9,11 +10,14 @@ import sqlalchemy as sa
 from likeopt.chat.answer import Chat
 from likeopt.chat.warm import Warmer
 from likeopt.clock import Clock
+from likeopt.config import Config
 from likeopt.errors import Conflict
+from likeopt.retrieval.types import Filters
+from likeopt.services import Services
 from likeopt.storage import asked, conversations, revisions
 from likeopt.storage.db import Database
 from likeopt.storage.reader import Reader
-from likeopt.storage.tables import users
+from likeopt.storage.tables import messages, users
 from tests.chat.conftest import last
 from tests.chat.shelf import Shelf
 from tests.servers import wait_until
@@ -41,7 +45,10 @@ def warmer(database: Database, chat: Chat, real_clock: Clock, tmp_path: Path) ->
 
 def test_what_is_asked_most(database: Database, reader: Reader, history: None) -> None:
     found = database.read(lambda c: asked.most_asked(c, 0, 10))
-    assert [(one.question, one.times) for one in found] == [(LEAVE, 3), (LUNCH, 1)]
+    assert [(one.question, one.asked_with, one.times) for one in found] == [
+        (LEAVE, None, 3),
+        (LUNCH, None, 1),
+    ]
     assert {one.user_id for one in found} == {reader.user_id}
     assert database.read(lambda c: asked.most_asked(c, 0, 1)) == found[:1]
     assert database.read(lambda c: asked.most_asked(c, 1 << 50, 10)) == []
@@ -110,3 +117,57 @@ def test_it_follows_the_library(
     seen = len(looks)
     wait_until(lambda: len(looks) > seen + 10, "some more looks")
     assert len(stub.requests) == 2
+
+
+def test_what_was_asked_ahead_is_what_people_ask_again(
+    database: Database,
+    make_chat: Callable[..., Chat],
+    config: Config,
+    real_clock: Clock,
+    tmp_path: Path,
+    stub: StubOpenAI,
+    shelf: Shelf,
+    reader: Reader,
+) -> None:
+    services = Services(config)
+    services.prepare()
+    chat = make_chat(running=4, waiting=8, cache=services.cache)
+    warmer = Warmer(database, real_clock, chat, tmp_path / "run" / "warm.lock")
+    one = shelf.add("rules.md", "Managers get 20 days of annual leave.")
+    ways: list[dict[str, Any]] = [
+        {},
+        {"language": "ko"},
+        {"filters": Filters(documents=[one])},
+        {"filters": Filters(documents=[one]), "language": "ko"},
+    ]
+    for way in ways:
+        assert last(chat.ask(reader, LEAVE, **way)).kind == "generated"
+    asked_ = len(stub.requests)
+    shelf.replace("rules.md", "Managers get 25 days of annual leave.")
+    assert warmer.begin(10) == len(ways)
+    wait_until(lambda: len(stub.requests) == asked_ + len(ways), "all ways to be asked ahead")
+    wait_until(lambda: _is_free(warmer), "the end of that")
+    for way in ways:
+        message = last(chat.ask(reader, LEAVE, **way))
+        assert message.cached_at is not None
+    assert len(stub.requests) == asked_ + len(ways)
+    warmer.close()
+    services.close()
+
+
+def _is_free(warmer: Warmer) -> bool:
+    lock = warmer._take()
+    if lock is not None:
+        lock.close()
+    return lock is not None
+
+
+def test_what_another_version_has_stored_is_not_asked_ahead(
+    database: Database, warmer: Warmer, stub: StubOpenAI, history: None
+) -> None:
+    odd = sa.update(messages).where(messages.c.content == LEAVE).values(asked_with='{"filters": 1}')
+    database.write(lambda c: c.execute(odd))
+    assert warmer.begin(10) == 2
+    wait_until(lambda: len(stub.requests) == 1, "the other question")
+    wait_until(lambda: _is_free(warmer), "the end")
+    assert len(stub.requests) == 1
