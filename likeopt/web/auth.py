@@ -6,6 +6,7 @@ what is revoked anywhere is refused everywhere within 100 ms.
 """
 
 from collections import OrderedDict
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,8 +17,8 @@ from likeopt.accounts import SignedIn
 from likeopt.config import is_loopback
 from likeopt.errors import Forbidden, Unauthorized
 from likeopt.services import Services
-from likeopt.storage import api_keys, people
-from likeopt.storage.reader import LOCAL_USER
+from likeopt.storage import access, api_keys, people
+from likeopt.storage.reader import LOCAL_USER, Reader
 from likeopt.storage.watch import Stamp
 from likeopt.web import context, cookies, limits
 from likeopt.web.context import Identity
@@ -37,8 +38,9 @@ _EXTENSION = "likeopt-auth"
 
 class _Copy(msgspec.Struct, frozen=True):
     identity: Identity
-    # Of the counter `access`, from before the identity was looked up.
+    # Of the counter `access`, from before the identity was looked up, and the reader.
     stamp: Stamp
+    reader: Reader | None = None
 
 
 class Auth:
@@ -81,7 +83,8 @@ class Auth:
 
     def of(self, credential: str) -> Identity | None:
         """Whose this is: a key's token, a cookie's id, or nothing for the guest."""
-        stamp = self._services.watch.stamp("access")
+        # On a busy machine the watch is late: then one looks for all the requests of this process.
+        stamp = self._services.watch.confirmed("access")
         copy = self._copies.get(credential)
         if copy is not None and copy.stamp == stamp and self._lasts(copy.identity):
             return copy.identity
@@ -90,6 +93,18 @@ class Auth:
             self._copies.pop(credential, None)
         elif stamp is not None:
             self._remember(credential, _Copy(found, stamp))
+        return found
+
+    def reader(self, credential: str, who: Identity) -> Reader:
+        """Somebody with what they may read. Unauthorized if the account is gone."""
+        stamp = self._services.watch.stamp("access")
+        copy = self._copies.get(credential)
+        known = copy is not None and copy.stamp == stamp
+        if known and copy is not None and copy.reader is not None:
+            return copy.reader
+        found = self._services.db.read(lambda c: access.reader_for(c, who.user.id))
+        if known and copy is not None:
+            self._remember(credential, msgspec.structs.replace(copy, reader=found))
         return found
 
     def forget(self) -> None:
@@ -146,7 +161,7 @@ class Auth:
             used = msgspec.structs.replace(who, key=noted)
         copy = self._copies.get(credential)
         if used is not who and copy is not None:
-            self._remember(credential, _Copy(used, copy.stamp))
+            self._remember(credential, msgspec.structs.replace(copy, identity=used))
         return used
 
     def _note_use(self, c: Any, who: Identity, key: api_keys.ApiKey) -> None:
@@ -167,7 +182,7 @@ def bearer() -> str | None:
     return token if scheme.lower() == "bearer" and token.startswith(api_keys.PREFIX) else None
 
 
-def admit(access: str, scope: str) -> None:
+def admit(who_may: str, scope: str) -> None:
     """Let the request in as somebody who may do this.
 
     Raises Unauthorized if it is nobody's, Forbidden if its person, key or page may not.
@@ -183,8 +198,20 @@ def admit(access: str, scope: str) -> None:
     if who.key is not None and scope not in who.key.scopes:
         wanted = "No API key may" if scope == "account" else f"A key needs the scope `{scope}` to"
         raise Forbidden(f"{wanted} do this.", code="scope_missing")
-    if access == "admin" and who.user.role != "admin":
+    if who_may == "admin" and who.user.role != "admin":
         raise Forbidden("Only administrators may do this.")
+
+
+def asking(documents: Collection[str] = (), collections: Collection[str] = ()) -> Reader:
+    """Who is asking, with what they may read; inside a transaction, see `context.reader`.
+
+    NotFound if they ask about a document or collection that is not theirs.
+    """
+    found = of_app().reader(g.credential, context.identity())
+    if documents or collections:
+        db = context.services().db
+        db.read(lambda c: access.require_readable(c, found, documents, collections))
+    return found
 
 
 def require_fresh() -> None:

@@ -90,13 +90,6 @@ def note(
     audit.write(c, services().clock, entry)
 
 
-def reader_of(c: Any, documents: list[str], collections: list[str]) -> Reader:
-    """Who is asking, about these documents and collections only. NotFound if one is not theirs."""
-    asking = reader(c)
-    access.require_readable(c, asking, documents, collections)
-    return asking
-
-
 def install(app: Flask, services: Services) -> None:
     """Give `app` its services."""
     app.extensions[_EXTENSION] = services

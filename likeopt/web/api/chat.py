@@ -20,7 +20,8 @@ from likeopt.errors import (
 from likeopt.retrieval.types import Filters
 from likeopt.shapes import Message
 from likeopt.web import errors, middleware, sse
-from likeopt.web.context import reader, reader_of, services
+from likeopt.web.auth import asking
+from likeopt.web.context import services
 from likeopt.web.endpoint import Endpoints
 from likeopt.web.lease import Lease, permitted
 
@@ -105,9 +106,8 @@ def ask(body: Question) -> Answer | Response:
 )
 def follow(message_id: str) -> Response:
     after = sse.last_event_id()
-    asking = services().db.read(reader)
     telling = services().watch.telling
-    events = services().chat.resume(asking, message_id, after, telling=telling)
+    events = services().chat.resume(asking(), message_id, after, telling=telling)
     # The event that names the sources may be one that the client has seen before.
     lease = Lease(services().chat.shown(message_id))
     return sse.respond(_frames(permitted(events, lease)))
@@ -124,14 +124,13 @@ def follow(message_id: str) -> Response:
     errors=(NotFound,),
 )
 def stop(message_id: str) -> Response:
-    asking = services().db.read(reader)
-    services().chat.stop(asking, message_id)
+    services().chat.stop(asking(), message_id)
     return Response(status=202)
 
 
 def _begin(body: Question, *, whole: bool) -> Broadcast:
     found = services()
-    asking = found.db.read(lambda c: reader_of(c, body.filters.documents, body.filters.collections))
+    reader = asking(body.filters.documents, body.filters.collections)
     how: dict[str, Any] = {
         "filters": msgspec.convert(body.filters, Filters, from_attributes=True),
         "language": body.language,
@@ -140,10 +139,10 @@ def _begin(body: Question, *, whole: bool) -> Broadcast:
     if body.regenerate is not None:
         if body.question is not None or body.conversation_id is not None:
             raise BadInput("`regenerate` goes without `question` and `conversation_id`.")
-        return found.chat.regenerate(asking, body.regenerate, **how)
+        return found.chat.regenerate(reader, body.regenerate, **how)
     if body.question is None:
         raise BadInput("`question` is missing.")
-    return found.chat.ask(asking, body.question, body.conversation_id, **how)
+    return found.chat.ask(reader, body.question, body.conversation_id, **how)
 
 
 def _whole(events: Iterator[Numbered | None]) -> Answer:

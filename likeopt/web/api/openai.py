@@ -16,7 +16,8 @@ from likeopt.chat.prompt import tokens
 from likeopt.errors import BadInput, Busy, EngineUnavailable, LikeOptError, ModelUnavailable
 from likeopt.storage.messages import Citation, Exchange
 from likeopt.web import errors, middleware, sse
-from likeopt.web.context import reader, services
+from likeopt.web.auth import asking
+from likeopt.web.context import services
 from likeopt.web.endpoint import JSON, Endpoints
 from likeopt.web.lease import Lease, permitted
 
@@ -140,7 +141,7 @@ def complete(body: ChatCompletionRequest) -> ChatCompletion | Response:
     question, exchanges = _conversation(body.messages)
     found = services()
     broadcast = found.chat.reply(
-        found.db.read(reader),
+        asking(),
         question,
         exchanges,
         max_tokens=body.max_completion_tokens or body.max_tokens,

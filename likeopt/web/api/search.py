@@ -11,7 +11,8 @@ from likeopt.retrieval.types import Filters, Hit, Mode
 from likeopt.shapes import Found
 from likeopt.storage import documents
 from likeopt.web import context, inputs, middleware
-from likeopt.web.context import reader_of, services
+from likeopt.web.auth import asking
+from likeopt.web.context import services
 from likeopt.web.endpoint import Endpoints
 
 search = Endpoints("search", tag="Search", prefix="/api/v1/search")
@@ -110,12 +111,12 @@ def _search(query: str, k: int, mode: Mode, filters: Filters) -> Found:
     stages = middleware.exchange().stages
     stamp = found.watch.stamp("access", "library")
     with stages.time("reader"):
-        asking = found.db.read(lambda c: reader_of(c, filters.documents, filters.collections))
+        reader = asking(filters.documents, filters.collections)
     with stages.time("search"):
         answer = door.search(
             found.engine,
             found.reranker,
-            asking,
+            reader,
             query,
             k=k,
             mode=mode,
