@@ -68,7 +68,11 @@ export default (_env, { mode }) => {
         chunkFilename: `${name}.css`,
       }),
       new Deliver({
-        routes: Object.fromEntries(ROUTES.map((route) => [route, route])),
+        routes: {
+          ...Object.fromEntries(ROUTES.map((route) => [route, [route]])),
+          // There are answers to be shown at once.
+          conversation: ["chat", "markdown"],
+        },
         worker: "worker",
         shells: path.resolve(here, "src/shell/skeleton.tsx"),
         icon: /^icon\.(.*\.)?svg$/,

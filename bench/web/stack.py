@@ -16,11 +16,13 @@ import msgspec
 import urllib3
 
 from bench.web import content
+from likeopt.cli import parts
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.passwords import Passwords
 from likeopt.storage import access, links, messages, people
 from likeopt.storage.db import Database, run_here
+from likeopt.storage.reader import LOCAL_USER
 from tests import servers, tls
 from tests.stub_openai import StubOpenAI
 
@@ -79,6 +81,9 @@ def running() -> Iterator[Stack]:
         pem = tls.certificate(folder)
         port = servers.free_port()
         url = f"https://127.0.0.1:{port}"
+        config = Config(data_dir=folder / "data")
+        with parts.services(config) as services:
+            invitation = _people(services.db)
         with StubOpenAI(model="bench") as model:
             settings = {
                 "LIKEOPT_SAMPLE_LIBRARY": "true",
@@ -96,9 +101,9 @@ def running() -> Iterator[Stack]:
                 servers.like_opt(folder, settings) as app,
                 proxy(folder, int(app.rsplit(":", 1)[1]), port, pem),
             ):
-                database = Database(Config(data_dir=folder / "data").database)
+                database = Database(config.database)
                 try:
-                    yield _furnished(url, pem, model, database)
+                    yield _furnished(url, pem, model, database, invitation)
                 finally:
                     database.close()
 
@@ -116,8 +121,9 @@ def _http() -> urllib3.PoolManager:
     return urllib3.PoolManager(cert_reqs="CERT_NONE", retries=False, timeout=60)
 
 
-def _furnished(url: str, pem: Path, model: StubOpenAI, database: Database) -> Stack:
-    invitation = _people(database)
+def _furnished(
+    url: str, pem: Path, model: StubOpenAI, database: Database, invitation: str
+) -> Stack:
     http = Session(url)
     http.wait_until_indexed()
     first, template = _ask_all(http, model)
@@ -157,8 +163,8 @@ def _people(database: Database) -> str:
         hashed = passwords.hash(PASSWORD)
 
     def write(c: Any) -> str:
-        kim = people.create(c, Clock(), name="Kim", email=EMAIL, role="admin", email_confirmed=True)
-        people.set_password(c, Clock(), kim.id, hashed)
+        people.update(c, LOCAL_USER, name="Kim", email=EMAIL)
+        people.set_password(c, Clock(), LOCAL_USER, hashed)
         for number in range(12):
             email = f"member-{number}@example.org"
             people.create(c, Clock(), name=f"Member {number}", email=email, role="member")

@@ -21,7 +21,7 @@ const kib = (bytes) => `${(bytes / 1024).toFixed(1)} KiB`;
  * Names are relative to the output folder. Sizes over `budget` fail the build.
  */
 export class Deliver {
-  /** @param {{routes: Record<string, string>, icon: RegExp, compress: boolean,
+  /** @param {{routes: Record<string, string[]>, icon: RegExp, compress: boolean,
    *           worker?: string, shells?: string,
    *           budget?: {initial: number, chunk: number, parts?: Record<string, number>}}} options */
   constructor(options) {
@@ -65,10 +65,13 @@ export class Deliver {
     const entry = byKind(compilation.entrypoints.get("main").getFiles());
     const initial = new Set([...entry.js, ...entry.css]);
     const routes = {};
-    for (const [route, chunk] of Object.entries(this.options.routes)) {
-      const group = compilation.chunkGroups.find((found) => found.name === chunk);
-      if (!group) throw new Error(`No chunk is named ${chunk}, so route ${route} has no files`);
-      const { js, css } = byKind(group.getFiles().filter((name) => !initial.has(name)));
+    for (const [route, chunks] of Object.entries(this.options.routes)) {
+      const files = chunks.flatMap((chunk) => {
+        const group = compilation.chunkGroups.find((found) => found.name === chunk);
+        if (!group) throw new Error(`No chunk is named ${chunk}, so route ${route} has no files`);
+        return group.getFiles();
+      });
+      const { js, css } = byKind([...new Set(files)].filter((name) => !initial.has(name)));
       routes[route] = [...js, ...css];
     }
     const icon = assets.find((name) => this.options.icon.test(name)) ?? null;

@@ -24,7 +24,7 @@ async function build(budget) {
     context: folder,
     entry: "./main.js",
     output: { path: path.join(folder, "out"), filename: "[name].[contenthash:10].js" },
-    plugins: [new Deliver({ routes: { home: "page" }, icon: /svg$/, compress: true, budget })],
+    plugins: [new Deliver({ routes: { home: ["page"] }, icon: /svg$/, compress: true, budget })],
   });
   return stats.toJson().errors.map(({ message }) => message);
 }

@@ -217,7 +217,8 @@ def _shell(route: str, status: int = 200) -> Response:
         seen = route if _is_in(route) else "sign-in"
         if seen == "chat" and config.llm == "extractive" and request.cookies.get(HINT) != "off":
             seen = "chat-extractive"
-        page = shell.draw(build, seen, lang, config.assets_url, config.vitals_percent)
+        data = _data_of(seen)
+        page = shell.draw(build, seen, lang, config.assets_url, config.vitals_percent, data)
         response = Response(page.html, status, content_type="text/html; charset=utf-8")
         response.headers["Cache-Control"] = cache_control.REVALIDATED
         response.headers["Content-Security-Policy"] = page.policy
@@ -229,6 +230,18 @@ def _shell(route: str, status: int = 200) -> Response:
     if status == 200:
         response.make_conditional(request)
     return response
+
+
+def _data_of(route: str) -> list[str]:
+    """What a page asks the API for before it can show anything, as its scripts spell it."""
+    if route == "offline":
+        return []
+    if route in _OPEN:
+        return ["/api/v1/session"]
+    asked = ["/api/v1/session", "/api/v1/info"]
+    if route == "conversation":
+        asked.append(f"/api/v1/conversations/{request.path.removeprefix('/c/')}")
+    return asked
 
 
 def _is_in(route: str) -> bool:

@@ -8,6 +8,7 @@ ahead as `103 Early Hints`, and in the page, for what its scripts would only ask
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -58,8 +59,15 @@ def policy(assets_url: str, style: str = "") -> str:
     )
 
 
-def draw(build: Build, route: str, lang: Language, assets_url: str, vitals: int) -> Page:
-    """The page of `route` in this language."""
+def draw(
+    build: Build,
+    route: str,
+    lang: Language,
+    assets_url: str,
+    vitals: int,
+    data: Sequence[str] = (),
+) -> Page:
+    """The page of `route` in this language; `data` is what its scripts will ask the API for."""
     manifest = build.manifest
     base = base_of(assets_url)
     shell = manifest.shells.get(route)
@@ -67,7 +75,9 @@ def draw(build: Build, route: str, lang: Language, assets_url: str, vitals: int)
     # Everything else may be elsewhere, and the browser then has to fetch it as from there.
     apart = base != ASSETS
     # Without a network there is nothing to fetch ahead.
-    more = [] if route == "offline" else manifest.routes.get(_CODE.get(route, route), [])
+    code = _CODE.get(route, route)
+    files = manifest.routes.get(route) or manifest.routes.get(code, [])
+    more = [] if route == "offline" else files
     html = render_template(
         "shell.html",
         lang=lang,
@@ -75,17 +85,18 @@ def draw(build: Build, route: str, lang: Language, assets_url: str, vitals: int)
         base=base,
         apart=apart,
         preload=more,
+        data=data,
         style=style,
         content=shell.html[lang] if shell else "",
         vitals=vitals,
-        page=_CODE.get(route, route),
+        page=code,
     )
-    files = [*manifest.entry.css, *manifest.entry.js, *more]
+    all_ = [*manifest.entry.css, *manifest.entry.js, *more]
     crossing = "; crossorigin" if apart else ""
     link = ", ".join(
         f"<{base}/{name}>; rel=preload; as={'style' if name.endswith('.css') else 'script'}"
         f"{crossing}"
-        for name in files
+        for name in all_
     )
     etag = hashlib.sha256(html.encode()).hexdigest()[:16]
     return Page(html, etag, policy(assets_url, style), "" if route == "offline" else link)

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -86,12 +87,31 @@ def test_shell_loads_what_its_route_needs(page: Client, path: str, preloaded: st
     assert '<script src="/assets/main.0123456789.js" defer fetchpriority="high"></script>' in html
     assert '<link rel="stylesheet" href="/assets/main.aaaaaaaaaa.css">' in html
     assert '<link rel="icon" href="/assets/icon.dddddddddd.svg">' in html
-    assert html.count('rel="preload"') == 1
+    assert html.count('<link rel="preload" href="/assets/') == 1
     assert f'<link rel="preload" href="/assets/{preloaded}.' in html
     link = page.get(path).headers["Link"]
     assert "</assets/main.0123456789.js>; rel=preload; as=script" in link
     assert "</assets/main.aaaaaaaaaa.css>; rel=preload; as=style" in link
     assert link.count("rel=preload") == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/", ["session", "info"]),
+        ("/c/" + "a" * 32, ["session", "info", "conversations/" + "a" * 32]),
+        ("/people", ["session", "info"]),
+        ("/sign-in", ["session"]),
+        ("/link", ["session"]),
+        ("/offline", []),
+    ],
+)
+def test_shell_names_what_its_scripts_will_ask_for(
+    page: Client, path: str, asked: list[str]
+) -> None:
+    html = page.get(path).text
+    links = re.findall(r'<link rel="preload" href="/api/v1/(\S+)" as="fetch" crossorigin>', html)
+    assert links == asked
 
 
 @pytest.mark.parametrize(

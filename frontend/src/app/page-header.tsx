@@ -30,7 +30,14 @@ export function PageHeader({
       >
         <Icon name="menu" />
       </button>
-      <h1 class={quiet ? "hidden" : "page-title"}>{title}</h1>
+      {/* Two elements: one that comes into sight would count as one that has moved. */}
+      {quiet ? (
+        <h1 class="hidden">{title}</h1>
+      ) : (
+        <h1 key="shown" class="page-title">
+          {title}
+        </h1>
+      )}
       {quiet && <span class="page-title" />}
       <div class="page-actions">{children}</div>
     </header>

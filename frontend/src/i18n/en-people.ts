@@ -10,6 +10,7 @@ export const enPeople = {
   or: "or",
   email: "E-mail address",
   password: "Password",
+  about: "Ask your own documents and get answers that cite their sources.",
   forgot: "Forgot your password? An administrator can give you a link to set a new one.",
   needsSetup:
     "This server has no administrator yet. Open the set-up link that it printed in its terminal.",

@@ -59,24 +59,20 @@ export const SHELLS: Record<string, (say: Say) => JSX.Element> = {
     </Frame>
   ),
   "sign-in": (say) => (
-    <Bare>
-      <div class="gate">
-        <div class="gate-card">
-          <p class="gate-brand">Like-Opt</p>
-          <h1>{say.signIn}</h1>
-        </div>
-      </div>
-    </Bare>
+    <Gate say={say}>
+      <h1>{say.signIn}</h1>
+      <form class="form">
+        <Field label={say.email} />
+        <Field label={say.password} />
+        <p class="form-error" />
+        <button class="button primary" type="submit" disabled>
+          {say.signIn}
+        </button>
+      </form>
+      <p class="small">{say.forgot}</p>
+    </Gate>
   ),
-  link: () => (
-    <Bare>
-      <div class="gate">
-        <div class="gate-card">
-          <p class="gate-brand">Like-Opt</p>
-        </div>
-      </div>
-    </Bare>
-  ),
+  link: (say) => <Gate say={say} />,
   missing: (say) => (
     <Frame say={say}>
       <Header say={say} />
@@ -106,6 +102,29 @@ function Bare({ children }: { children: ComponentChildren }): JSX.Element {
         {children}
       </main>
     </div>
+  );
+}
+
+function Gate({ say, children }: { say: Say; children?: ComponentChildren }): JSX.Element {
+  return (
+    <Bare>
+      <div class="gate">
+        <div class="gate-card">
+          <p class="gate-brand">Like-Opt</p>
+          <p class="gate-about">{say.about}</p>
+          {children}
+        </div>
+      </div>
+    </Bare>
+  );
+}
+
+function Field({ label }: { label: string }): JSX.Element {
+  return (
+    <label class="field">
+      <span>{label}</span>
+      <input class="input" disabled />
+    </label>
   );
 }
 

@@ -10,31 +10,35 @@ export function Gate({
   body,
   children,
 }: {
-  title: string;
+  /** None while it is not known yet what for. */
+  title?: string;
   body?: string;
   children?: ComponentChildren;
 }): JSX.Element {
   useEffect(() => {
-    document.title = `${title} · Like-Opt`;
+    document.title = title ? `${title} · Like-Opt` : "Like-Opt";
   }, [title]);
   const other = language.value === "ko" ? "en" : "ko";
   return (
     <div class="gate">
       <div class="gate-card">
         <p class="gate-brand">Like-Opt</p>
-        <h1>{title}</h1>
+        <p class="gate-about">{t.value.about}</p>
+        {title && <h1>{title}</h1>}
         {body && <p class="muted">{body}</p>}
         {children}
       </div>
-      <button
-        class="link"
-        type="button"
-        lang={other}
-        aria-label={`${t.value.language}: ${other === "ko" ? "한국어" : "English"}`}
-        onClick={() => chooseLanguage(other)}
-      >
-        {other === "ko" ? "한국어" : "English"}
-      </button>
+      {title && (
+        <button
+          class="link"
+          type="button"
+          lang={other}
+          aria-label={`${t.value.language}: ${other === "ko" ? "한국어" : "English"}`}
+          onClick={() => chooseLanguage(other)}
+        >
+          {other === "ko" ? "한국어" : "English"}
+        </button>
+      )}
     </div>
   );
 }

@@ -1,5 +1,5 @@
 import type { ComponentChildren, JSX } from "preact";
-import { useId, useRef } from "preact/hooks";
+import { useId, useRef, useState } from "preact/hooks";
 import { Icon, type IconName } from "./icon";
 import { placeBeside } from "./place";
 import "./menu.css";
@@ -27,6 +27,8 @@ export function Menu({
   children?: ComponentChildren;
 }): JSX.Element {
   const id = useId();
+  // A list of fifty has as many menus: each is made when it is first opened.
+  const [made, make] = useState(false);
   const button = useRef<HTMLButtonElement>(null);
   const list = useRef<HTMLDivElement>(null);
 
@@ -68,12 +70,11 @@ export function Menu({
         popover="auto"
         ref={list}
         tabIndex={-1}
+        onBeforeToggle={() => make(true)}
         onToggle={onToggle}
         onKeyDown={onKeyDown}
       >
-        {items.map((item) => (
-          <MenuItem key={item.label} item={item} close={close} />
-        ))}
+        {made && items.map((item) => <MenuItem key={item.label} item={item} close={close} />)}
       </div>
     </>
   );

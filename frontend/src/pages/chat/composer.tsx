@@ -8,6 +8,7 @@ import { Icon } from "../../ui/icon";
 import { narrow } from "../../ui/media";
 import { toastError } from "../../ui/toast";
 import { chat, editing } from "./current";
+import { loadMarkdown } from "./lazy-markdown";
 
 /** What is being typed survives a look at another page. */
 const draft = signal("");
@@ -74,6 +75,7 @@ export function Composer(): JSX.Element {
           enterkeyhint="send"
           onInput={(event) => {
             draft.value = event.currentTarget.value;
+            loadMarkdown();
           }}
           onKeyDown={(event) => {
             if (event.key === "Escape" && writing) writing.stop().catch(toastError);

@@ -13,7 +13,8 @@ import { Panel } from "../../ui/panel";
 import { CitationCard } from "./card";
 import { Composer } from "./composer";
 import { chat, editing, opened } from "./current";
-import { loadMarkdown } from "./lazy-markdown";
+import { TURN_PX, useFirst } from "./earlier";
+import type { Turn } from "./store";
 import { TurnView } from "./turn";
 import { Welcome } from "./welcome";
 import "./chat.css";
@@ -22,11 +23,6 @@ import "./chat.css";
 const NEAR_PX = 96;
 
 export default function ChatPage(): JSX.Element {
-  useEffect(() => {
-    // Needed with the first answer, so not before the page stands.
-    const timer = setTimeout(loadMarkdown, 300);
-    return () => clearTimeout(timer);
-  }, []);
   const covered = useComputed(() => compact.value && !!opened.value);
   return (
     <div class={opened.value ? "chat with-source" : "chat"}>
@@ -84,7 +80,7 @@ export function Conversation(): JSX.Element {
         ) : turns.length === 0 && !chat.loading.data ? (
           <Panel loading />
         ) : (
-          turns.map((turn, at) => <TurnView key={at} turn={turn} last={at === turns.length - 1} />)
+          <Turns turns={turns} />
         )}
       </div>
       <CitationCard />
@@ -97,6 +93,18 @@ export function Conversation(): JSX.Element {
         {!error && <Composer />}
       </div>
     </div>
+  );
+}
+
+function Turns({ turns }: { turns: Turn[] }): JSX.Element {
+  const first = useFirst(turns);
+  return (
+    <>
+      {first > 0 && <div style={{ height: `${first * TURN_PX}px` }} />}
+      {turns.slice(first).map((turn, at) => (
+        <TurnView key={first + at} turn={turn} last={first + at === turns.length - 1} />
+      ))}
+    </>
   );
 }
 

@@ -57,6 +57,9 @@ test("in a conversation of 200 messages a word draws one message, and of that it
     for (const run of frames.splice(0)) run();
     await new Promise((resolve) => setTimeout(resolve));
   };
+  const idle: (() => void)[] = [];
+  vi.stubGlobal("requestIdleCallback", (run: () => void) => idle.push(run));
+  vi.stubGlobal("cancelIdleCallback", () => undefined);
   await loadMarkdown();
   const encoder = new TextEncoder();
   let wire: ReadableStreamDefaultController<Uint8Array> | undefined;
@@ -77,7 +80,20 @@ test("in a conversation of 200 messages a word draws one message, and of that it
   const root = document.createElement("div");
   document.body.append(root);
   render(<Conversation />, root);
-  expect(root.querySelectorAll("article.answer")).toHaveLength(100);
+  // What is in sight first, the rest when there is time, and the room of it is kept meanwhile.
+  expect(root.querySelectorAll("article.answer")).toHaveLength(2);
+  expect(root.textContent).toContain("질문 99");
+  const room = root.querySelector<HTMLElement>(".chat-content > div");
+  expect(room?.style.height).toBe(`${98 * 480}px`);
+  const drawnSoFar = async () => {
+    for (const run of idle.splice(0)) run();
+    await frame();
+    expect(root.querySelectorAll("article.answer")).toHaveLength(100);
+  };
+  await vi.waitFor(drawnSoFar, { timeout: 10_000 });
+  expect(root.querySelector(".question")?.textContent).toContain("질문 0");
+  expect(idle).toEqual([]);
+  drawn.clear();
 
   chat.ask("새 질문");
   await vi.waitFor(() => expect(wire).toBeDefined());
@@ -112,6 +128,7 @@ test("in a conversation of 200 messages a word draws one message, and of that it
   }
   await chat.show(null);
   render(null, root);
+  await frame();
   root.remove();
 });
 

@@ -9,6 +9,7 @@ import * as history from "../../app/sidebar/history";
 import { Resource } from "../../lib/resource";
 import { isAbort } from "../../lib/wait";
 import { Answer, isRevoked } from "./answer";
+import { loadMarkdown } from "./lazy-markdown";
 
 /** A question and the answers to it; more than one once it has been answered again. */
 export class Turn {
@@ -75,7 +76,11 @@ export class Chat {
     });
     if (!id) return;
     await this.loading.load(async (signal) => {
-      const { title, messages } = await getConversation(id, signal);
+      // With what draws the answers: as plain text they would have another height.
+      const [{ title, messages }] = await Promise.all([
+        getConversation(id, signal),
+        loadMarkdown(),
+      ]);
       batch(() => {
         this.title.value = title;
         this.turns.value = turnsOf(messages);

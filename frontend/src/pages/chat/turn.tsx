@@ -7,7 +7,7 @@ import { Icon } from "../../ui/icon";
 import { announce, toastError } from "../../ui/toast";
 import { type Answer, isRevoked } from "./answer";
 import { chat, opened } from "./current";
-import { LazyMarkdown } from "./lazy-markdown";
+import { LazyMarkdown, loadMarkdown } from "./lazy-markdown";
 import { Question } from "./question";
 import { Chip, Sources } from "./sources";
 import { Stages } from "./stages";
@@ -26,6 +26,10 @@ export function TurnView({ turn, last }: { turn: Turn; last: boolean }): JSX.Ele
 
 function AnswerView({ turn, answer, last }: { turn: Turn; answer: Answer; last: boolean }) {
   useSpoken(answer);
+  useEffect(() => {
+    // Before its first word is here.
+    loadMarkdown();
+  }, []);
   const live = answer.live.value;
   return (
     <article class="answer" aria-busy={live} aria-label={t.value.answer}>

@@ -41,7 +41,7 @@ export default function LinkPage(): JSX.Element {
     );
   }
   if (error) return <Gate title={t.value.linkGone} body={t.value.linkGoneBody} />;
-  if (!data) return <Panel loading />;
+  if (!data) return <Gate />;
   const { purpose } = data;
   return (
     <Gate title={t.value.linkTitles[purpose]} body={t.value.linkBodies[purpose]}>

@@ -24,16 +24,6 @@ export default function SignInPage(): JSX.Element {
   }, [inside]);
   return (
     <Gate title={t.value.signIn}>
-      {state?.needs_setup && (
-        <p class="gate-hint" role="status">
-          {t.value.needsSetup}
-        </p>
-      )}
-      {state?.guest && !inside && (
-        <p class="gate-hint" role="status">
-          {t.value.errors.guest_refused}
-        </p>
-      )}
       {refused.value && (
         <p class="form-error" role="alert">
           {t.value.errors[refused.value] ?? t.value.signInFailed}
@@ -49,6 +39,17 @@ export default function SignInPage(): JSX.Element {
         </>
       )}
       <p class="small">{t.value.forgot}</p>
+      {/* At the end: what is known only later must move nothing. */}
+      {state?.needs_setup && (
+        <p class="gate-hint" role="status">
+          {t.value.needsSetup}
+        </p>
+      )}
+      {state?.guest && !inside && (
+        <p class="gate-hint" role="status">
+          {t.value.errors.guest_refused}
+        </p>
+      )}
     </Gate>
   );
 }
