@@ -36,7 +36,7 @@ def follow(
     """The events of an answer that this process does not write, after number `after`; `telling` as
     for `Broadcast.events`. `begun` is asked from time to time, and goes on."""
     id_ = message.id
-    heard = clock.monotonic()
+    heard = changed = clock.monotonic()
     woken = threading.Event()
     try:
         conversation, _ = db.read(lambda c: conversations.question_of(c, reader, id_))
@@ -48,13 +48,16 @@ def follow(
                 if events := begun(after):
                     yield from events
                     return
-                if clock.now_ms() - message.updated_at > messages.STALE_MS:
-                    db.write(lambda c: messages.abandon_stale(c, clock))
+                if clock.monotonic() - changed > messages.STALE_SECONDS:
+                    unsaved = {id_: message.updated_at}
+                    db.write(lambda c: messages.give_up(c, clock, unsaved))  # noqa: B023
                 elif woken.wait(POLL_SECONDS) or clock.monotonic() - heard >= PING_SECONDS:
                     woken.clear()
                     heard = clock.monotonic()
                     yield None
+                before = message.updated_at
                 message = db.read(lambda c: messages.get(c, reader, id_))
+                changed = clock.monotonic() if message.updated_at != before else changed
     except NotFound as error:
         yield Numbered(after + 1, Failed.of(error))
         return

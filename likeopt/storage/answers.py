@@ -22,7 +22,7 @@ ROWS = 100
 # What an outcome says of a message, and a citation of what it cites.
 _FIELDS = ("content", "state", "kind", "model", "error_code", "cached_at", "cached_question")
 # Not finished by the process that writes it. Another one gives up an answer whose writer it has not
-# heard of for a while (`messages.abandon_stale`); a writer that was only slow has the last word.
+# heard of for a while (`messages.give_up`); a writer that was only slow has the last word.
 _UNFINISHED = sa.or_(
     messages.c.state == "streaming",
     sa.and_(messages.c.state == "failed", messages.c.error_code == messages_.INTERRUPTED),

@@ -2,9 +2,10 @@
 
 The life of an answer: `start_answer` writes it as streaming; what happens to it from then on, often
 with many others at once, is in `answers`. An answer whose process died is kept alive by nobody, and
-`abandon_stale` fails it.
+`Deserted` finds it and fails it.
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -18,7 +19,9 @@ from likeopt.storage.reader import Reader
 from likeopt.storage.tables import citations, conversations, documents, messages
 
 # An answer that nobody saved for this long has lost its process, which saves every two seconds.
-STALE_MS = 15_000
+STALE_SECONDS = 15.0
+# Of a statement with a parameter for each.
+_AT_ONCE = 500
 INTERRUPTED = "interrupted"
 
 State = Literal["streaming", "complete", "stopped", "failed"]
@@ -296,23 +299,50 @@ def take_back(c: sa.Connection, reader: Reader, message_id: str) -> None:
     revisions.announce(c, revisions.of_conversations(reader.user_id))
 
 
-def abandon_stale(c: sa.Connection, clock: Clock) -> int:
-    """Fail answers that nobody kept alive for STALE_MS; their text so far stays.
-
-    Returns how many. Their questions can be asked again.
-    """
-    now = clock.now_ms()
-    given_up = c.execute(
-        messages.update()
-        .where(messages.c.state == "streaming", messages.c.updated_at < now - STALE_MS)
-        .values(state="failed", error_code=INTERRUPTED, updated_at=now)
-        .returning(messages.c.conversation_id)
-    ).scalars()
-    ids = list(given_up)
-    owners = sa.select(conversations.c.owner_id).where(conversations.c.id.in_(ids)).distinct()
-    for owner in c.execute(owners).scalars() if ids else ():
-        revisions.announce(c, revisions.of_conversations(owner))
+def give_up(c: sa.Connection, clock: Clock, unsaved: Mapping[str, int]) -> int:
+    """Fail those of these answers that are still being written, and were not saved since the time
+    beside their id; returns how many. Their text so far stays, and can be asked for again."""
+    now, places = clock.now_ms(), sa.tuple_(messages.c.id, messages.c.updated_at)
+    given = sorted(unsaved.items())
+    ids: set[str] = set()
+    for start in range(0, len(given), _AT_ONCE):
+        given_up = c.execute(
+            messages.update()
+            .where(messages.c.state == "streaming", places.in_(given[start : start + _AT_ONCE]))
+            .values(state="failed", error_code=INTERRUPTED, updated_at=now)
+            .returning(messages.c.id, messages.c.conversation_id)
+        ).all()
+        ids.update(row.id for row in given_up)
+        held = {row.conversation_id for row in given_up}
+        owners = sa.select(conversations.c.owner_id).where(conversations.c.id.in_(held)).distinct()
+        for owner in c.execute(owners).scalars() if held else ():
+            revisions.announce(c, revisions.of_conversations(owner))
     return len(ids)
+
+
+class Deserted:
+    """Finds answers that nobody saves any more, for a process that looks again and again.
+
+    What counts is for how long they were seen unchanged, and not the time that they carry: that is
+    of the clock of whoever saves them, which may be another machine's, or be set.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        # By id, when it was last saved, and since when that is known here.
+        self._seen: dict[str, tuple[int, float]] = {}
+
+    def give_up(self, c: sa.Connection) -> int:
+        """Fail those that were seen unchanged for STALE_SECONDS; returns how many."""
+        now = self._clock.monotonic()
+        running = sa.select(messages.c.id, messages.c.updated_at)
+        seen: dict[str, tuple[int, float]] = {}
+        for id_, saved in c.execute(running.where(messages.c.state == "streaming")):
+            before = self._seen.get(id_)
+            seen[id_] = before if before and before[0] == saved else (saved, now)
+        self._seen = seen
+        dead = {id_: saved for id_, (saved, at) in seen.items() if now - at >= STALE_SECONDS}
+        return give_up(c, self._clock, dead) if dead else 0
 
 
 def withhold_for_good(

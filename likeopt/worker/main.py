@@ -138,6 +138,7 @@ class Worker:
         self._lease_ms = 2 * (config.parse_timeout + 60) * 1000
         self._renewed = clock.monotonic()
         self._took_over = clock.monotonic()
+        self._deserted = messages.Deserted(clock)
         self._seen: tuple[int, int] | None = None
         self._troubled: LikeOptError | None = None
         self._rested = False
@@ -260,7 +261,7 @@ class Worker:
         has started, and an answer counts as dead some seconds after its process."""
         self._db.write(lambda c: jobs.release(c, self._clock, self._machine, alive=self._owner))
         self._db.write(lambda c: indexing.give_up(c, self._clock))
-        self._db.write(lambda c: messages.abandon_stale(c, self._clock))
+        self._db.write(self._deserted.give_up)
         self._took_over = self._clock.monotonic()
 
     def _put_back(self, why: LikeOptError | None) -> None:

@@ -92,11 +92,12 @@ def make_chat(
         timeout: float = 10.0,
         cache: Cache | None = None,
         hear: Callable[[], object] = lambda: None,
+        clock: Clock = real_clock,
     ) -> Chat:
-        model = OpenAIChat(stub.url, "", "stub", clock=real_clock, timeout=timeout)
+        model = OpenAIChat(stub.url, "", "stub", clock=clock, timeout=timeout)
         queue = Queue(tmp_path / "queue", running=running, waiting=waiting)
-        writer = Writer(shelf.search, model, real_clock)
-        return Chat(database, real_clock, writer, queue, open_exchange(), cache, hear=hear)
+        writer = Writer(shelf.search, model, clock)
+        return Chat(database, clock, writer, queue, open_exchange(), cache, hear=hear)
 
     return make
 

@@ -81,8 +81,14 @@ def test_whoever_follows_an_answer_learns_that_it_was_deleted(
 
 
 def test_an_answer_whose_process_died_fails_and_can_be_asked_again(
-    chat: Chat, stub: StubOpenAI, database: Database, reader: Reader
+    chat: Chat,
+    stub: StubOpenAI,
+    database: Database,
+    reader: Reader,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("likeopt.storage.messages.STALE_SECONDS", 0.3)
+
     def begin() -> Message:
         _, question = database.write(
             lambda c: conversations.add_question(c, reader, Yesterday(), None, "How much leave?")
@@ -97,7 +103,9 @@ def test_an_answer_whose_process_died_fails_and_can_be_asked_again(
     assert failed.code == "interrupted"  # type: ignore[union-attr]
     assert text_of(found) == "You get"
     begin()
-    assert database.write(lambda c: messages.abandon_stale(c, Clock())) == 1
+    deserted = messages.Deserted(Clock())
+    assert database.write(deserted.give_up) == 0
+    wait_until(lambda: database.write(deserted.give_up) == 1, "it to count as deserted")
     stub.say("You get 15 days [1].")
     assert last(chat.regenerate(reader, found[0].message_id)).state == "complete"  # type: ignore[union-attr]
 

@@ -272,9 +272,11 @@ def test_an_answer_without_its_process_fails_and_keeps_its_text(
     _, question = me.ask("one")
     dead, alive = me.start(question), me.start(question)
     me.save(dead, "half an answ")
+    deserted = messages.Deserted(clock)
+    assert me.db.write(deserted.give_up) == 0
     clock.advance(20)
     me.save(alive, "going on")
-    assert me.db.write(lambda c: messages.abandon_stale(c, clock)) == 1
+    assert me.db.write(deserted.give_up) == 1
     failed = me.db.read(lambda c: messages.get(c, me.reader, dead.id))
     assert (failed.state, failed.error_code) == ("failed", "interrupted")
     assert failed.content == "half an answ"
@@ -282,10 +284,33 @@ def test_an_answer_without_its_process_fails_and_keeps_its_text(
     me.save(dead, "half an answer")
     going_on = me.db.read(lambda c: messages.get(c, me.reader, dead.id))
     assert (going_on.state, going_on.error_code) == ("streaming", None)
+    assert me.db.write(deserted.give_up) == 0
     clock.advance(20)
-    assert me.db.write(lambda c: messages.abandon_stale(c, clock)) == 2
+    assert me.db.write(deserted.give_up) == 2
     assert me.finish(dead, "whole").state == "complete"
     assert me.finish(alive, "done").state == "complete"
+
+
+@pytest.mark.parametrize("off_by_ms", [-3_600_000, 3_600_000])
+def test_a_clock_that_is_wrong_gives_up_nothing_that_is_saved(
+    me: Steps, clock: FakeClock, off_by_ms: int
+) -> None:
+    """Of a machine that saves, or of one that looks."""
+
+    class Off(FakeClock):
+        def now_ms(self) -> int:
+            return clock.now_ms() + off_by_ms
+
+    _, question = me.ask("one")
+    answer = me.start(question)
+    deserted = messages.Deserted(clock)
+    for _ in range(10):
+        me.db.write(lambda c: answers.keep_alive(c, Off(), [answer.id], "going on"))
+        assert me.db.write(deserted.give_up) == 0
+        clock.advance(10)
+    clock.advance(10)
+    assert me.db.write(deserted.give_up) == 1
+    assert me.db.write(deserted.give_up) == 0
 
 
 def test_recent_exchanges_are_the_newest_answers_before_a_question(
