@@ -73,13 +73,19 @@ class Guard:
     def set(self, key: str, data: bytes, ttl: float) -> None:
         """Keep `data` for `ttl` seconds, if that works."""
         server, breaker = self._of(key)
-
-        def keep() -> bool:
+        row = self.row(key)
+        if not breaker.allows():
+            row.add(s.REFUSED)
+            return
+        # As in `get`.
+        try:
             server.set(key, data, ttl)
-            return True
-
-        if self._try(breaker, use_of(key), keep, False):
-            self.row(key).add(s.SETS)
+        except LayerFailed as error:
+            self._failed(breaker, use_of(key), error)
+            return
+        if breaker.succeeded():
+            self._note_breakers()
+        row.add(s.SETS)
 
     def set_leased(self, lease: Lease, key: str, data: bytes, ttl: float) -> bool:
         """As `set`, but False if somebody has a later lease, and so nothing was kept."""

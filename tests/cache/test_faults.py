@@ -13,6 +13,7 @@ import pytest
 
 from likeopt.cache.backends import memcached as memcached_
 from likeopt.cache.backends import redis as redis_
+from likeopt.cache.backends.disk import LOOK_SECONDS
 from likeopt.cache.backends.memcached import MemcachedLayer
 from likeopt.cache.breaker import OPEN_SECONDS
 from likeopt.cache.guard import Guard
@@ -175,7 +176,7 @@ def age(path: Path) -> None:
 )
 @pytest.mark.parametrize("is_open", [False, True], ids=["closed", "open"])
 def test_a_damaged_file_is_begun_anew(
-    built: Built, damage: Callable[[Path], None], is_open: bool
+    built: Built, clock: FakeClock, damage: Callable[[Path], None], is_open: bool
 ) -> None:
     cache, other = built.cache("disk"), built.cache("disk")
     keys = [cache.key("answers", n) for n in range(60)]
@@ -195,10 +196,46 @@ def test_a_damaged_file_is_begun_anew(
     for key in keys:
         cache.set(key, "new", ttl=600)
     assert {cache.get(key) for key in keys} == {"new"}
+    # Who only reads looks now and then whether it still reads the right file.
+    clock.advance(LOOK_SECONDS)
     assert {other.get(key) for key in keys} == {"new"}
     assert {built.cache("disk").get(key) for key in keys} == {"new"}
     files = [path.name for path in (built.folder / "cache").glob("disk-*.db")]
     assert len(files) == 1
+
+
+def test_what_was_removed_or_cleared_is_gone_for_who_only_reads(
+    built: Built, clock: FakeClock
+) -> None:
+    cache, other = built.cache("disk"), built.cache("disk")
+    keys = [cache.key("answers", n) for n in range(3)]
+    for key in keys:
+        cache.set(key, "old", ttl=600)
+        assert other.get(key) == "old"
+    # Others clear the very file that is read.
+    cache.clear("answers")
+    assert [other.get(key) for key in keys] == [MISSING] * 3
+    for key in keys:
+        cache.set(key, "old", ttl=600)
+    remove((built.folder / "cache" / "disk.db").resolve())
+    clock.advance(LOOK_SECONDS)
+    assert [other.get(key) for key in keys] == [MISSING] * 3
+    cache.set(keys[0], "new", ttl=600)
+    assert other.get(keys[0]) == "new"
+    assert row(other, "disk").errors == 0
+
+
+def test_a_new_connection_to_a_file_that_was_removed_a_moment_ago(built: Built) -> None:
+    cache = built.cache("disk")
+    key = cache.key("answers", "q")
+    cache.set(key, "old", ttl=600)
+    assert cache.get(key) == "old"
+    remove((built.folder / "cache" / "disk.db").resolve())
+    cache._layers[0]._servers[0][0].close()
+    assert cache.get(key) is MISSING
+    cache.set(key, "new", ttl=600)
+    assert cache.get(key) == "new"
+    assert row(cache, "disk").errors == 0
 
 
 @contextmanager

@@ -35,6 +35,9 @@ _LOG_PAGES = 500
 _BATCH = 64
 # gevent has 10 native threads.
 _IDLE = 10
+# Whoever reads looks this often whether the file was replaced: a look costs half as much as a read.
+# Until then it may read what was in the old one; whoever writes looks each time.
+LOOK_SECONDS = 0.05
 _FORMAT = 1
 _OTHER_FORMAT = "another format"
 _SCHEMA = f"""
@@ -48,6 +51,7 @@ CREATE TABLE entries (
 CREATE INDEX by_use ON entries (use, size);
 CREATE INDEX by_expiry ON entries (expires);
 """
+_GET = "SELECT data FROM entries WHERE key = ? AND expires > ?"
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
 
@@ -76,6 +80,8 @@ class DiskLayer:
         self._clock = clock
         self._stats = stats
         self._run = run
+        # The file as it was last seen, and when that was.
+        self._seen: tuple[_File | None, float] = (None, float("-inf"))
         self._idle: list[_Open] = []
         self._used: list[_Open] = []
         self._pid = os.getpid()
@@ -85,18 +91,24 @@ class DiskLayer:
 
     def get(self, key: str) -> bytes | None:
         """See `Layer`."""
-        return self.get_many([key]).get(key)
+        wanted = key, self._clock.now_ms()
+
+        def read(c: sqlite3.Connection) -> tuple[bytes] | None:
+            found: tuple[bytes] | None = c.execute(_GET, wanted).fetchone()
+            return found
+
+        found = self._do(read, look=False)
+        return None if found is None else found[0]
 
     def get_many(self, keys: list[str]) -> dict[str, bytes]:
         """See `Layer`."""
         now = self._clock.now_ms()
-        query = "SELECT data FROM entries WHERE key = ? AND expires > ?"
 
         def read(c: sqlite3.Connection) -> dict[str, bytes]:
-            rows = ((key, c.execute(query, (key, now)).fetchone()) for key in keys)
+            rows = ((key, c.execute(_GET, (key, now)).fetchone()) for key in keys)
             return {key: row[0] for key, row in rows if row is not None}
 
-        return self._do(read)
+        return self._do(read, look=False)
 
     def set(self, key: str, data: bytes, ttl: float) -> None:
         """See `Layer`."""
@@ -183,9 +195,9 @@ class DiskLayer:
 
     # -- the file --------------------------------------------------------------------------------
 
-    def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` on a connection; once more on a new file if this one turns out damaged."""
-
+    def _do(self, work: Callable[[sqlite3.Connection], T], *, look: bool = True) -> T:
+        """Run `work` on a connection; once more on a new file if this one turns out damaged. Look
+        first whether it is still the file that was seen, or, without `look`, now and then."""
         if self._pid != os.getpid():
             self._after_fork()
         if self._barred:
@@ -193,13 +205,17 @@ class DiskLayer:
 
         def unit() -> T:
             try:
-                seen = self._present()
+                seen = self._present(look=look)
                 if seen is not None:
                     try:
                         return self._on(seen, work)
                     except sqlite3.DatabaseError as error:
-                        if not _is_damage(error):
+                        present = self._present()
+                        if present == seen and not _is_damage(error):
                             raise
+                        if present not in (seen, None):
+                            return self._on(present, work)
+                        seen = present
                 self._begin_anew(seen)
                 return self._on(self._present(), work)
             except sqlite3.Error as error:
@@ -246,12 +262,17 @@ class DiskLayer:
         self._barred = [*self._used, *self._idle]
         self._used, self._idle, self._pid = [], [], os.getpid()
 
-    def _present(self) -> _File | None:
-        try:
-            stat = self._link.stat()
-        except FileNotFoundError:
-            return None
-        return stat.st_dev, stat.st_ino
+    def _present(self, *, look: bool = True) -> _File | None:
+        now = self._clock.monotonic()
+        file, at = self._seen
+        if look or file is None or not 0 <= now - at < LOOK_SECONDS:
+            try:
+                stat = self._link.stat()
+                file = stat.st_dev, stat.st_ino
+            except FileNotFoundError:
+                file = None
+            self._seen = file, now
+        return file
 
     def _begin_anew(self, seen: _File | None) -> None:
         """Make a new file in the place of the one that was `seen`, unless somebody has."""
