@@ -6,8 +6,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
+from bench.web import stack
 from bench.web.stack import Stack
-from tests import servers
 
 PATIENCE_MS = 60_000
 
@@ -45,7 +45,7 @@ window.since = (name, selector, heading) => {
 def browser() -> Iterator[Browser]:
     """Debian's Chromium."""
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=servers.chromium())
+        found = playwright.chromium.launch(executable_path=stack.CHROMIUM)
         yield found
         found.close()
 
@@ -62,12 +62,14 @@ def page(found: Browser, on: Stack, *, slower: int = 1) -> Iterator[tuple[Page, 
     made = context.new_page()
     protocol = context.new_cdp_session(made)
     protocol.send("Emulation.setCPUThrottlingRate", {"rate": slower})
+    # By the CPU's clock, which other programs hardly change.
+    protocol.send("Performance.enable", {"timeDomain": "threadTicks"})
     yield made, protocol
     context.close()
 
 
 def work(protocol: CDPSession) -> dict[str, float]:
-    """Seconds that the page's main thread has worked so far, by kind."""
+    """Seconds of CPU time that the page's main thread has worked so far, by kind."""
     told: Any = protocol.send("Performance.getMetrics")
     known = {one["name"]: one["value"] for one in told["metrics"]}
     kinds = ("TaskDuration", "ScriptDuration", "LayoutDuration", "RecalcStyleDuration")

@@ -26,6 +26,8 @@ from likeopt.storage.reader import LOCAL_USER
 from tests import servers, tls
 from tests.stub_openai import StubOpenAI
 
+# Starts the real one, named in the environment.
+CHROMIUM = Path(__file__).with_name("chromium")
 PASSWORD = "correct horse 9"
 EMAIL = "kim@example.org"
 # What one sees of a history without scrolling, and more.

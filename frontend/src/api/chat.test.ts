@@ -12,7 +12,7 @@ beforeEach(() => {
 afterEach(() => vi.useRealTimers());
 
 /** What happened in short, without the waiting. */
-async function collect(events: AsyncGenerator<ChatEvent>): Promise<string[]> {
+async function collect(events: AsyncGenerator<ChatEvent[]>): Promise<string[]> {
   let over = false;
   const seen = read(events).finally(() => {
     over = true;
@@ -22,9 +22,13 @@ async function collect(events: AsyncGenerator<ChatEvent>): Promise<string[]> {
   return seen;
 }
 
-async function read(events: AsyncGenerator<ChatEvent>): Promise<string[]> {
+async function* each(events: AsyncGenerator<ChatEvent[]>): AsyncGenerator<ChatEvent> {
+  for await (const together of events) yield* together;
+}
+
+async function read(events: AsyncGenerator<ChatEvent[]>): Promise<string[]> {
   const seen: string[] = [];
-  for await (const event of events) {
+  for await (const event of each(events)) {
     if (event.type === "delta") seen.push(event.text);
     else if (event.type === "connection") seen.push(event.lost ? "(lost)" : "(back)");
     else seen.push(`<${event.type}>`);

@@ -36,8 +36,9 @@ const SILENCE_MS = 40_000;
 const ATTEMPTS = 7;
 const LONGEST_WAIT_MS = 8000;
 
-/** Asks, and follows the answer to its end, over as many connections as it takes. */
-export function ask(question: Question, signal: AbortSignal): AsyncGenerator<ChatEvent> {
+/** Asks, and follows the answer to its end, over as many connections as it takes. What arrived
+ * together comes together: a kept answer is all there at once, and is to be drawn at once. */
+export function ask(question: Question, signal: AbortSignal): AsyncGenerator<ChatEvent[]> {
   const first = () =>
     open("/api/v1/chat", {
       method: "POST",
@@ -49,7 +50,7 @@ export function ask(question: Question, signal: AbortSignal): AsyncGenerator<Cha
 }
 
 /** Follows an answer that is being written, from its beginning. */
-export function resume(messageId: string, signal: AbortSignal): AsyncGenerator<ChatEvent> {
+export function resume(messageId: string, signal: AbortSignal): AsyncGenerator<ChatEvent[]> {
   return follow(() => reopen(messageId, "", signal), messageId, signal);
 }
 
@@ -67,24 +68,27 @@ async function* follow(
   first: () => Promise<Response>,
   messageId: string | undefined,
   signal: AbortSignal,
-): AsyncGenerator<ChatEvent> {
+): AsyncGenerator<ChatEvent[]> {
   let answer = messageId;
   let last = "";
   let connect = first;
   for (let attempt = 0; ; attempt++) {
     try {
       const response = await connect();
-      if (attempt > 0) yield { type: "connection", lost: false };
+      if (attempt > 0) yield [{ type: "connection", lost: false }];
       if (!response.body) throw new TypeError("The response has no body");
-      for await (const frame of frames(response.body, SILENCE_MS)) {
+      for await (const arrived of frames(response.body, SILENCE_MS)) {
         attempt = 0;
-        if (Number(frame.id) <= Number(last || "0")) continue; // seen before the connection broke
-        last = frame.id || last;
-        const event = decode(frame);
-        if (!event) continue;
-        if (event.type === "start") answer = event.message_id;
-        yield event;
-        if (event.type === "done" || event.type === "error") return;
+        const events: ChatEvent[] = [];
+        for (const frame of arrived) {
+          if (Number(frame.id) <= Number(last || "0")) continue; // seen before it broke
+          last = frame.id || last;
+          const event = decode(frame);
+          if (event?.type === "start") answer = event.message_id;
+          if (event) events.push(event);
+        }
+        if (events.length > 0) yield events;
+        if (events.some(({ type }) => type === "done" || type === "error")) return;
       }
       throw new TypeError("The stream ended before the answer did");
     } catch (error) {
@@ -94,7 +98,7 @@ async function* follow(
       if (!answer || !reason.retryable || attempt >= ATTEMPTS) throw reason;
       const id = answer;
       connect = () => reopen(id, last, signal);
-      yield { type: "connection", lost: true };
+      yield [{ type: "connection", lost: true }];
       await wait(Math.min(500 * 2 ** attempt, LONGEST_WAIT_MS), signal);
       await visible(signal);
     }

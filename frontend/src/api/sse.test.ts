@@ -39,7 +39,7 @@ describe("frames", () => {
       },
     });
     const found = [];
-    for await (const frame of frames(body, 1000)) found.push(frame);
+    for await (const together of frames(body, 1000)) found.push(...together);
     expect(found).toEqual([{ event: "message", data: "한", id: "" }]);
   });
 

@@ -50,20 +50,22 @@ export class FrameParser {
 }
 
 /**
- * Yields the frames of a response's body. Throws a TypeError when nothing at all, not even a
+ * Yields the frames of a response's body, those together that arrived together. Throws a TypeError when nothing at all, not even a
  * comment, arrives for `silenceMs`: a connection can die without either side being told.
  */
 export async function* frames(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
   silenceMs: number,
-): AsyncGenerator<Frame> {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+): AsyncGenerator<Frame[]> {
+  const reader = body.getReader();
+  const text = new TextDecoder();
   const parser = new FrameParser();
   try {
     for (;;) {
       const { value, done } = await orSilence(reader.read(), silenceMs);
       if (done) return;
-      yield* parser.push(value);
+      const found = parser.push(text.decode(value, { stream: true }));
+      if (found.length > 0) yield found;
     }
   } finally {
     await reader.cancel().catch(() => undefined);

@@ -1,38 +1,29 @@
 import type { JSX, TargetedEvent } from "preact";
-import { useEffect, useRef } from "preact/hooks";
 import { exportAddress } from "../../api/conversations";
 import type { Conversation } from "../../api/types";
 import { t } from "../../i18n";
 import { daysAgo } from "../../lib/format";
 import { askText, confirm } from "../../ui/dialog";
 import { Icon } from "../../ui/icon";
-import { narrow } from "../../ui/media";
 import { type Item, Menu } from "../../ui/menu";
 import { More, Panel, Shown } from "../../ui/panel";
 import { toast } from "../../ui/toast";
-import { menuOpen } from "../menu";
 import { navigate, route } from "../router";
-import { user } from "../session";
 import { hasMore, list, load, loadMore, remove, rename, search } from "./history";
 
 const TYPING_MS = 200;
 
 /** Earlier conversations: found by words, grouped by day. */
 export function HistoryList(): JSX.Element {
-  const reader = user.value?.id;
-  useEffect(() => {
-    if (reader) load();
-  }, [reader]);
-  // Behind a drawer that was never opened nobody sees it.
-  const seen = useRef(false);
-  seen.current ||= !narrow.value || menuOpen.value;
   return (
     <section class="history" aria-labelledby="history-title">
       <h2 class="history-title" id="history-title">
         {t.value.history}
       </h2>
       <SearchField />
-      <div class="history-list">{seen.current && <Contents />}</div>
+      <div class="history-list">
+        <Contents />
+      </div>
     </section>
   );
 }

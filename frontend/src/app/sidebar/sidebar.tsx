@@ -13,6 +13,7 @@ import { admin, guest, signOut, user } from "../session";
 import { shortcutsShown } from "../shortcuts";
 import { nextTheme, theme } from "../theme";
 import { visit } from "../visit";
+import * as history from "./history";
 import { HistoryList } from "./history-list";
 import "./sidebar.css";
 
@@ -21,6 +22,13 @@ export function Sidebar(): JSX.Element {
   const drawer = useRef<HTMLElement>(null);
   const away = useComputed(() => narrow.value && !open.value);
   const shown = narrow.value && open.value;
+  // What is in a drawer that nobody has opened is not made.
+  const seen = useRef(false);
+  seen.current ||= !away.value;
+  const reader = user.value?.id;
+  useEffect(() => {
+    if (reader) history.load();
+  }, [reader]);
   useEffect(() => {
     if (!shown) return;
     const before = document.activeElement;
@@ -36,27 +44,31 @@ export function Sidebar(): JSX.Element {
   }, [shown]);
   return (
     <aside class={open.value ? "sidebar open" : "sidebar"} inert={away.value} ref={drawer}>
-      <div class="sidebar-top">
-        <a class="brand" href="/">
-          <Logo /> Like-Opt
-        </a>
-        {shown && (
-          <button
-            class="icon-button"
-            type="button"
-            aria-label={t.value.closeMenu}
-            onClick={() => {
-              open.value = false;
-            }}
-          >
-            <Icon name="close" />
-          </button>
-        )}
-      </div>
-      <Navigation />
-      <HistoryList />
-      <Activity />
-      <Footer />
+      {seen.current && (
+        <>
+          <div class="sidebar-top">
+            <a class="brand" href="/">
+              <Logo /> Like-Opt
+            </a>
+            {shown && (
+              <button
+                class="icon-button"
+                type="button"
+                aria-label={t.value.closeMenu}
+                onClick={() => {
+                  open.value = false;
+                }}
+              >
+                <Icon name="close" />
+              </button>
+            )}
+          </div>
+          <Navigation />
+          <HistoryList />
+          <Activity />
+          <Footer />
+        </>
+      )}
     </aside>
   );
 }

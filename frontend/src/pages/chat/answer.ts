@@ -155,10 +155,11 @@ export class Answer {
     });
   }
 
-  /** Words arrive faster than a screen can show them: one update a frame is enough. */
+  /** Words arrive faster than a screen can show them: one update a frame is enough, but for the
+   * first, which are waited for. */
   #append(text: string): void {
     this.#pending += text;
-    if (document.hidden) this.#flush();
+    if (document.hidden || !this.text.peek()) this.#flush();
     else if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#flush());
   }
 

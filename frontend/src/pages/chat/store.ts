@@ -150,16 +150,21 @@ export class Chat {
     }
   }
 
-  async #follow(answer: Answer, events: AsyncGenerator<ChatEvent>, turn?: Turn): Promise<void> {
+  async #follow(answer: Answer, events: AsyncGenerator<ChatEvent[]>, turn?: Turn): Promise<void> {
     const here = this.#leave;
     try {
-      for await (const event of events) {
+      for await (const together of events) {
         if (here.signal.aborted) return;
-        if (event.type === "start") {
-          if (turn) turn.id = event.question_id;
-          this.#started(event.conversation_id, event.title);
-        }
-        answer.take(event);
+        // One drawing of it all.
+        batch(() => {
+          for (const event of together) {
+            if (event.type === "start") {
+              if (turn) turn.id = event.question_id;
+              this.#started(event.conversation_id, event.title);
+            }
+            answer.take(event);
+          }
+        });
       }
     } catch (error) {
       if (!here.signal.aborted && !isAbort(error)) answer.fail(ApiError.from(error));
