@@ -8,7 +8,7 @@ import redis
 
 from likeopt.chat.answer import Chat
 from likeopt.chat.events import Delta
-from likeopt.chat.exchange import Exchange, encode
+from likeopt.chat.exchange import Exchange, Lead, Seat, encode
 from likeopt.chat.exchange_redis import RedisExchange
 from likeopt.clock import Clock
 from likeopt.storage.reader import Reader
@@ -73,16 +73,22 @@ def test_an_entry_that_cannot_be_read_costs_a_call_and_no_answer(
     assert last(answers[0]).content == "You get 15 days [1]."
 
 
-def test_nobody_goes_on_with_what_cannot_be_read(
-    open_exchange: Callable[[], Exchange],
-    damage: Callable[[Entry], None],
-) -> None:
+@pytest.fixture
+def damaged(
+    open_exchange: Callable[[], Exchange], damage: Callable[[Entry], None]
+) -> tuple[Exchange, Lead, Seat]:
+    """Someone who leads and told `a`, after which nothing can be read, and a reader of that."""
     here = open_exchange()
     lead = here.enter(KEY)
     assert lead is not None
-    lead.append(Delta("a"))
     seat = seat_of(here)
+    lead.append(Delta("a"))
     damage(DAMAGED[0])
+    return here, lead, seat
+
+
+def test_nobody_goes_on_with_what_cannot_be_read(damaged: tuple[Exchange, Lead, Seat]) -> None:
+    here, lead, seat = damaged
     assert read(seat, 1) == [Delta("a")]
     assert seat.read(0) == []
     assert not seat.is_led()
@@ -94,15 +100,9 @@ def test_nobody_goes_on_with_what_cannot_be_read(
 
 
 def test_the_one_who_takes_over_finds_what_cannot_be_read(
-    open_exchange: Callable[[], Exchange],
-    damage: Callable[[Entry], None],
+    damaged: tuple[Exchange, Lead, Seat],
 ) -> None:
-    here = open_exchange()
-    lead = here.enter(KEY)
-    assert lead is not None
-    seat = seat_of(here)
-    lead.append(Delta("a"))
-    damage(DAMAGED[0])
+    here, lead, seat = damaged
     lead.close()
     assert seat.take_over() is None
     assert seat.read(0) == [Delta("a")]
