@@ -7,8 +7,11 @@ import { Deliver } from "./tools/deliver.js";
 const here = path.dirname(fileURLToPath(import.meta.url));
 // What `browserslist` in package.json says, in esbuild's words.
 const target = ["chrome123", "firefox125", "safari17.5"];
-// What the server calls a page is also the name of its chunk.
-const ROUTES = ["chat", "library", "sign-in", "link", "account", "people", "audit"];
+// What the server calls a page -> its chunk, which most have for themselves.
+const ROUTES = Object.fromEntries(
+  ["chat", "library", "sign-in", "link", "account", "people", "audit"].map((name) => [name, name]),
+);
+for (const name of ["jobs", "caches", "settings"]) ROUTES[name] = "admin";
 const backend = process.env.LIKEOPT_DEV_BACKEND ?? "http://127.0.0.1:8080";
 
 /** @returns {import("webpack").Configuration} */
@@ -69,7 +72,7 @@ export default (_env, { mode }) => {
       }),
       new Deliver({
         routes: {
-          ...Object.fromEntries(ROUTES.map((route) => [route, [route]])),
+          ...Object.fromEntries(Object.entries(ROUTES).map(([page, chunk]) => [page, [chunk]])),
           // There are answers to be shown at once.
           conversation: ["chat", "markdown"],
         },

@@ -5,6 +5,7 @@ what only answers need.
 """
 
 import fcntl
+from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from likeopt.chat.opening import open_chat
 from likeopt.chat.warm import Warmer
 from likeopt.clock import Clock
 from likeopt.config import Config
+from likeopt.config.shown import Source
 from likeopt.errors import ConfigError
 from likeopt.passwords import Passwords
 from likeopt.retrieval.images import Images
@@ -35,12 +37,19 @@ _PACKAGE = Path(__file__).parent
 
 
 class Services:
-    """One of each, for one process. `run` is where work that blocks belongs (see `storage.db`)."""
+    """One of each, for one process. `run` is where work that blocks belongs (see `storage.db`);
+    `sources` say what set the settings, by name, where it was not their default."""
 
     def __init__(
-        self, config: Config, *, clock: Clock | None = None, runner: Runner = run_here
+        self,
+        config: Config,
+        *,
+        clock: Clock | None = None,
+        runner: Runner = run_here,
+        sources: Mapping[str, Source] | None = None,
     ) -> None:
         self.config = config
+        self.sources = sources or {}
         self.clock = clock or Clock()
         self.run = runner
 

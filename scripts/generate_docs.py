@@ -3,8 +3,6 @@
 `--check` writes nothing and fails when a file is out of date.
 """
 
-import inspect
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ from msgspec import Meta
 
 from likeopt.cli.main import cli
 from likeopt.cli.output import EXIT_HELP
-from likeopt.config import PREFIX, Config, is_secret, settings
+from likeopt.config import PREFIX, Config, is_secret, sections, settings
 from likeopt.web import openapi
 from likeopt.web.app import create_app
 
@@ -30,24 +28,17 @@ PLACES = {
 }
 
 
-def sections() -> dict[str, str]:
-    """Setting -> the `# -- section ---` of the table in `likeopt.config` that it stands under."""
-    found: dict[str, str] = {}
-    section = ""
-    for line in inspect.getsource(Config).splitlines():
-        if heading := re.match(r"    # -- (.+?) -+$", line):
-            section = heading[1]
-        elif field := re.match(r"    (\w+): Annotated\[", line):
-            found[field[1]] = PLACES.get(section, section.capitalize())
-    return found
+def section_of(name: str) -> str:
+    """The heading that a setting stands under."""
+    section = sections()[name]
+    return PLACES.get(section, section.capitalize())
 
 
 def grouped() -> Iterator[tuple[str, list[tuple[str, Any, Meta]]]]:
     """(section, its settings), in table order."""
-    section_of = sections()
     rows = settings()
-    for section in dict.fromkeys(section_of[name] for name, _, _ in rows):
-        yield section, [row for row in rows if section_of[row[0]] == section]
+    for section in dict.fromkeys(section_of(name) for name, _, _ in rows):
+        yield section, [row for row in rows if section_of(row[0]) == section]
 
 
 def shown(default: object) -> str:

@@ -45,8 +45,11 @@ def pages(on: stack.Stack) -> list[dict[str, Any]]:
         "library": "/library",
         "document": f"/library/{on.document}",
         "account": "/account",
-        "people": "/people",
-        "audit": "/audit",
+        "jobs": "/admin/jobs",
+        "caches": "/admin/caches",
+        "settings": "/admin/settings",
+        "people": "/admin/people",
+        "audit": "/admin/audit",
     }
     return [
         {"name": name, "url": on.url + path, "signedIn": signed_in}

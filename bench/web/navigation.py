@@ -26,9 +26,14 @@ SHOWS = {
     "library": ("li.document", ""),
     "document": (".viewer-text", ""),
     "account": (".lines", "Account"),
+    "jobs": (".sheet .panel-title, .lines", "Jobs"),
+    "caches": (".tiles", "Caches"),
+    "settings": (".lines", "Settings"),
     "people": (".lines", "People"),
     "audit": (".lines", "Audit log"),
 }
+# Links to all of them stand on each; the side bar leads to the first.
+ADMIN = ("jobs", "caches", "settings", "people", "audit")
 
 
 def measure(on: stack.Stack) -> dict[str, Any]:
@@ -76,22 +81,30 @@ def _row(to: str, took: list[float], worked: list[float]) -> dict[str, Any]:
 
 
 def _pairs() -> list[tuple[str, str]]:
-    """All but those that nothing leads along: to a document one comes from the library."""
-    pairs = itertools.permutations(SHOWS, 2)
-    return [(start, end) for start, end in pairs if end != "document" or start == "library"]
+    """All but those that nothing leads along: to a document one comes from the library, and to most
+    of administration from the rest of it."""
+
+    def leads(start: str, end: str) -> bool:
+        if end == "document":
+            return start == "library"
+        return end not in ADMIN[1:] or start in ADMIN
+
+    return [pair for pair in itertools.permutations(SHOWS, 2) if leads(*pair)]
 
 
 def _arrive(page: Page, on: stack.Stack, to: str) -> None:
     """Be on a page, wherever one was."""
     if to == "document":
         _arrive(page, on, "library")
+    if to in ADMIN[1:] and "/admin/" not in page.url:
+        _arrive(page, on, ADMIN[0])
     if page.evaluate("location.pathname") != _address(on, to):
         _go(page, on, to)
 
 
 def _go(page: Page, on: stack.Stack, to: str) -> float:
     """Milliseconds from the click on what leads to a page until it is painted."""
-    if to in ("account", "people", "audit"):
+    if to == "account":
         page.locator(".sidebar .myself").click()
         link = page.get_by_role("menuitem", name=SHOWS[to][1], exact=True)
     else:
@@ -112,4 +125,4 @@ def _address(on: stack.Stack, to: str) -> str:
         "conversation": f"/c/{on.usual}",
         "document": f"/library/{on.document}",
     }
-    return named.get(to, f"/{to}")
+    return named.get(to, f"/admin/{to}" if to in ADMIN else f"/{to}")

@@ -6,7 +6,15 @@ import { followMenu } from "./app/menu";
 import { followRoute, PAGES, prefetch } from "./app/pages";
 import { followLinks, route } from "./app/router";
 import { followConnection, info, loadInfo, watchIndexing } from "./app/server";
-import { admin, followSession, loadSession, member, returnToPlace, user } from "./app/session";
+import {
+  admin,
+  followSession,
+  loadSession,
+  member,
+  operator,
+  returnToPlace,
+  user,
+} from "./app/session";
 import { followTheme } from "./app/theme";
 import { followIntent, visit, whenIdle } from "./app/visit";
 import { followLanguage } from "./i18n";
@@ -68,6 +76,7 @@ function prefetchPages(): void {
   prefetch("chat");
   prefetch("library");
   if (member.peek()) prefetch("account");
+  if (operator.peek()) prefetch("jobs"); // and with it, caches and settings
   if (admin.peek()) {
     prefetch("people");
     prefetch("audit");

@@ -8,9 +8,14 @@ stored in anybody's history.
 
 import fcntl
 import logging
+import os
+import struct
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import msgspec
 
 import msgspec
 
@@ -31,6 +36,21 @@ POLL_SECONDS = 5.0
 QUIET_SECONDS = 10.0
 
 _log = logging.getLogger(__name__)
+
+# Of `Warming`, in the file that is also the lock: written at once, so nobody reads half of it.
+_NUMBERS = struct.Struct("<5q")
+
+
+class Warming(msgspec.Struct, frozen=True):
+    """How the latest round of a machine's processes gets on: `asked` of `questions`, of which
+    `failed` got no answer. It is over once it is not `running`, perhaps early: people go first.
+    `began_at` is ms since the epoch."""
+
+    running: bool
+    questions: int
+    asked: int
+    failed: int
+    began_at: int
 
 
 class Warmer:
@@ -55,13 +75,29 @@ class Warmer:
         if lock is None:
             raise Conflict("Questions are being asked ahead just now.")
         found = self._most(count)
+        # Whoever asks how it gets on next is told of this round, not of the one before.
+        began = self._clock.now_ms()
+        _tell(lock, Warming(True, len(found), 0, 0, began))
 
         def work() -> None:
             with lock:
-                self._ask(found)
+                self._round(lock, found, began)
 
         threading.Thread(target=work, daemon=True).start()
         return len(found)
+
+    def latest(self) -> Warming | None:
+        """The round under way, or the last one; None before the first."""
+        try:
+            with self._path.open("rb") as lock:
+                data = lock.read(_NUMBERS.size)
+                if len(data) < _NUMBERS.size:
+                    return None
+                running, *numbers = _NUMBERS.unpack(data)
+                # Whoever died during it can no longer say that it is over.
+                return Warming(bool(running) and _is_held(lock), *numbers)
+        except FileNotFoundError:
+            return None
 
     def close(self) -> None:
         """Stop after the question that is being asked."""
@@ -84,7 +120,7 @@ class Warmer:
                 lock = self._take()
                 if lock is not None:
                     with lock:
-                        self._ask(self._most(count))
+                        self._round(lock, self._most(count), self._clock.now_ms())
                 # Else another worker of this machine does it.
                 warm = seen
             except LikeOptError as error:
@@ -94,7 +130,18 @@ class Warmer:
         since = self._clock.now_ms() - LATELY_MS
         return self._db.read(lambda c: asked.most_asked(c, since, count))
 
-    def _ask(self, questions: list[Asked]) -> None:
+    def _round(self, lock: IO[bytes], questions: list[Asked], began: int) -> None:
+        now = Warming(True, len(questions), 0, 0, began)
+        try:
+            for answered in self._ask(questions):
+                failed = now.failed + (not answered)
+                now = msgspec.structs.replace(now, asked=now.asked + 1, failed=failed)
+                _tell(lock, now)
+        finally:
+            _tell(lock, msgspec.structs.replace(now, running=False))
+
+    def _ask(self, questions: list[Asked]) -> Iterator[bool]:
+        """For each question that was asked, whether it got an answer."""
         for one in questions:
             if self._stop.is_set():
                 return
@@ -110,20 +157,37 @@ class Warmer:
                 continue
             except LikeOptError as error:
                 _log.info("a question could not be asked ahead: %s", error.message)
+                yield False
                 continue
+            answered = True
             for event in answer.events():
                 if event is not None and isinstance(event.event, Failed):
+                    answered = False
                     _log.info("a question could not be asked ahead: %s", event.event.detail)
+            yield answered
 
-    def _take(self) -> Any:
+    def _take(self) -> IO[bytes] | None:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = self._path.open("a")
+        # Not for appending, for which Linux takes a write anywhere.
+        lock = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
             return None
         return lock
+
+
+def _tell(lock: IO[bytes], now: Warming) -> None:
+    os.pwrite(lock.fileno(), _NUMBERS.pack(*msgspec.structs.astuple(now)), 0)
+
+
+def _is_held(lock: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _library(c: Any) -> int:

@@ -47,7 +47,8 @@ def serve(environment: Environment, host: str | None, port: int | None, workers:
     """Start everything, print the address, stop on Ctrl-C."""
     from likeopt.cli import serve as supervisor
 
-    return supervisor.serve(environment.config(host=host, port=port, workers=workers))
+    flags = {"host": host, "port": port, "workers": workers}
+    return supervisor.serve(environment.config(**flags), environment.sources(**flags))
 
 
 for command in (ingest, ask, search, doctor, evaluate_command, model, config):

@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -21,6 +21,7 @@ from typing import IO
 import msgspec
 
 from likeopt.config import PREFIX, Config, load, settings
+from likeopt.config.shown import Source, told
 from likeopt.errors import ConfigError, Conflict, LikeOptError
 from likeopt.monitoring import log
 from likeopt.storage.schema import is_prepared, is_set_up
@@ -28,8 +29,9 @@ from likeopt.storage.schema import is_prepared, is_set_up
 BACKLOG = 2048
 
 
-def serve(config: Config) -> int:
-    """Run until a signal asks to stop; returns the exit code.
+def serve(config: Config, sources: Mapping[str, Source] | None = None) -> int:
+    """Run until a signal asks to stop; returns the exit code. `sources` say what set the settings,
+    for people; without them, the environment did.
 
     Raises Conflict when another server uses the data folder or the port.
     """
@@ -40,6 +42,8 @@ def serve(config: Config) -> int:
     with _alone(config.data_dir), listen(config.host, config.port) as listener:
         parts = plan(config, listener, prepared=_is_prepared(config))
         environ = environment(config)
+        if sources is not None:
+            environ |= told(sources)
         grace = config.graceful_timeout
         return Supervisor(parts, environ, listener, graceful_timeout=grace).run()
 

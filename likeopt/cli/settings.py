@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 from dotenv import dotenv_values
 
 from likeopt.cli.output import print_json
 from likeopt.config import PREFIX, Config, is_secret, load, settings
-
-MASK = "********"
+from likeopt.config.shown import MASK, Source, public, sources
 
 
 class Environment:
@@ -21,11 +19,18 @@ class Environment:
     def __init__(self, data_dir: Path | None = None) -> None:
         dotenv = {name: value for name, value in dotenv_values(".env").items() if value is not None}
         self.variables = dotenv | dict(os.environ)
+        self._dotenv = dotenv.keys() - os.environ.keys()
         self._data_dir = data_dir
 
     def config(self, **flags: Any) -> Config:
         """The settings in force. Raises ConfigError."""
         return load(self.variables, data_dir=self._data_dir, **flags)
+
+    def sources(self, **flags: Any) -> dict[str, Source]:
+        """What set each of them that is set, by name."""
+        flags |= {"data_dir": self._data_dir}
+        given = [name for name, value in flags.items() if value is not None]
+        return sources(self.variables, dotenv=self._dotenv, options=given)
 
 
 @click.command()
@@ -37,10 +42,10 @@ def config(environment: Environment, as_json: bool, changed: bool) -> None:
     in_force = environment.config()
     values: dict[str, object] = {}
     for name, default, meta in settings():
-        value = getattr(in_force, name)
+        value: Any = getattr(in_force, name)
         if changed and value == default:
             continue
-        shown = MASK if is_secret(meta) and value else msgspec.to_builtins(value, enc_hook=str)
+        shown: object = MASK if is_secret(meta) and value else public(value)
         values[PREFIX + name.upper()] = shown
     if as_json:
         print_json(values)

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from likeopt.config.checks import SECRET_KEY_CHARS, check, is_loopback
-from likeopt.config.table import Config
+from likeopt.config.table import SECTIONS, Config
 from likeopt.errors import ConfigError
 
 PREFIX = "LIKEOPT_"
@@ -26,6 +26,17 @@ def settings() -> list[tuple[str, Any, Meta]]:
         meta = next(m for m in get_args(hints[field.name]) if isinstance(m, Meta))
         rows.append((field.name, field.default, meta))
     return rows
+
+
+def sections() -> dict[str, str]:
+    """Setting -> the section of the table that it stands in."""
+    begins = {first: section for section, first in SECTIONS.items()}
+    found: dict[str, str] = {}
+    section = ""
+    for name, _, _ in settings():
+        section = begins.get(name, section)
+        found[name] = section
+    return found
 
 
 def is_secret(meta: Meta) -> bool:
@@ -76,4 +87,13 @@ def _read_secret(variable: str, path: str) -> str:
         raise ConfigError(f"{variable} names a file that cannot be read: {error}") from None
 
 
-__all__ = ["PREFIX", "SECRET_KEY_CHARS", "Config", "is_loopback", "is_secret", "load", "settings"]
+__all__ = [
+    "PREFIX",
+    "SECRET_KEY_CHARS",
+    "Config",
+    "is_loopback",
+    "is_secret",
+    "load",
+    "sections",
+    "settings",
+]

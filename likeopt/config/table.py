@@ -12,6 +12,17 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+# Section -> its first setting.
+SECTIONS = {
+    "where": "data_dir",
+    "people": "guest",
+    "web workers": "workers",
+    "cache": "cache",
+    "indexing": "sample_library",
+    "search": "analyser",
+    "answers": "llm",
+}
+
 
 def _help(text: str, **limits: Any) -> Meta:
     return Meta(description=text, **limits)

@@ -255,15 +255,26 @@ def reindex(c: sa.Connection, reader: Reader, clock: Clock, document_id: str) ->
     """Read the original again: after a failure, or with other settings."""
     revision = revisions.raise_(c, "library")
     _require_writable(c, reader, document_id)
+    restart(c, clock, document_id, revision)
+    return get(c, reader, document_id)
+
+
+def restart(c: sa.Connection, clock: Clock, document_id: str, revision: int) -> None:
+    """What `reindex` does, for whoever may."""
     _update(c, [document_id], error_code=None, error_message=None, revision=revision)
     jobs.enqueue(c, clock, "index", [document_id])
-    return get(c, reader, document_id)
 
 
 def cancel(c: sa.Connection, reader: Reader, clock: Clock, document_id: str) -> Document:
     """Stop indexing a document; what is searchable stays so. `reindex` takes it up again."""
     revision = revisions.raise_(c, "library")
     _require_writable(c, reader, document_id)
+    stop(c, clock, document_id, revision)
+    return get(c, reader, document_id)
+
+
+def stop(c: sa.Connection, clock: Clock, document_id: str, revision: int) -> None:
+    """What `cancel` does, for whoever may."""
     indexing = c.execute(
         sa.select(jobs_table.c.id).where(
             jobs_table.c.document_id == document_id,
@@ -273,10 +284,9 @@ def cancel(c: sa.Connection, reader: Reader, clock: Clock, document_id: str) -> 
     ).first()
     if indexing is not None:
         reason = {"error_code": "cancelled", "error_message": "Indexing was cancelled."}
-        _update(c, [document_id], revision=revision, **reason)
+        _update(c, [document_id], revision=revision, updated_at=clock.now_ms(), **reason)
         jobs.enqueue_cleanup(c, clock)
     jobs.cancel_of(c, clock, [document_id])
-    return get(c, reader, document_id)
 
 
 def clean_tags(tags: Iterable[str]) -> list[str]:
@@ -455,6 +465,8 @@ __all__ = [
     "get",
     "list_",
     "reindex",
+    "restart",
+    "stop",
     "unchanged",
     "under",
     "update",

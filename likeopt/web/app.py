@@ -22,6 +22,7 @@ from likeopt.web.api.health import health
 from likeopt.web.api.images import images
 from likeopt.web.api.indexing import indexing
 from likeopt.web.api.info import info
+from likeopt.web.api.jobs import jobs
 from likeopt.web.api.me import me
 from likeopt.web.api.messages import messages
 from likeopt.web.api.metrics import metrics
@@ -31,6 +32,7 @@ from likeopt.web.api.openai import openai
 from likeopt.web.api.people import people
 from likeopt.web.api.search import search
 from likeopt.web.api.session import session
+from likeopt.web.api.settings import settings
 from likeopt.web.assets import Assets
 from likeopt.web.endpoint import HashConverter, IdConverter
 from likeopt.web.middleware import HEADER_HOOKS, Edge
@@ -57,6 +59,8 @@ API = (
     people,
     audit,
     caches,
+    jobs,
+    settings,
     metrics,
 )
 

@@ -75,12 +75,36 @@ def account_page() -> Response:
     return _shell("account")
 
 
-@pages.operation("GET", "/people", summary="Who has an account", media=_HTML, access="public")
+@pages.operation("GET", "/admin", summary="Administration", media=_HTML, access="public")
+def admin_page() -> Response:
+    return _shell("jobs")
+
+
+@pages.operation("GET", "/admin/jobs", summary="Indexing's page", media=_HTML, access="public")
+def jobs_page() -> Response:
+    return _shell("jobs")
+
+
+@pages.operation("GET", "/admin/caches", summary="The caches' page", media=_HTML, access="public")
+def caches_page() -> Response:
+    return _shell("caches")
+
+
+@pages.operation(
+    "GET", "/admin/settings", summary="The settings' page", media=_HTML, access="public"
+)
+def settings_page() -> Response:
+    return _shell("settings")
+
+
+@pages.operation("GET", "/admin/people", summary="Who has an account", media=_HTML, access="public")
 def people_page() -> Response:
     return _shell("people")
 
 
-@pages.operation("GET", "/audit", summary="The audit log's page", media=_HTML, access="public")
+@pages.operation(
+    "GET", "/admin/audit", summary="The audit log's page", media=_HTML, access="public"
+)
 def audit_page() -> Response:
     return _shell("audit")
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from likeopt.chat import warm
 from likeopt.chat.answer import Chat
-from likeopt.chat.warm import Warmer
+from likeopt.chat.warm import Warmer, Warming
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.errors import Conflict
@@ -77,10 +78,47 @@ def test_not_twice_at_once(
 ) -> None:
     other = Warmer(database, real_clock, chat, warmer._path)
     held = warmer._take()
+    assert held is not None
     with pytest.raises(Conflict):
         other.begin(1)
     held.close()
     assert other.begin(1) == 1
+
+
+def test_how_it_gets_on_is_told_to_other_processes(
+    database: Database,
+    chat: Chat,
+    real_clock: Clock,
+    warmer: Warmer,
+    stub: StubOpenAI,
+    history: None,
+) -> None:
+    other = Warmer(database, real_clock, chat, warmer._path)
+    assert other.latest() is None
+    first = stub.say("Fifteen [1].", hold=0)
+    stub.fail(401)
+    began = real_clock.now_ms()
+    warmer.begin(10)
+    now = other.latest()
+    assert now is not None
+    assert (now.running, now.questions, now.asked, now.failed) == (True, 2, 0, 0)
+    assert now.began_at >= began
+    first.release()
+    wait_until(lambda: not other.latest().running, "the end of the round")  # type: ignore[union-attr]
+    over = other.latest()
+    assert over is not None
+    assert (over.questions, over.asked) == (2, 2)
+    # The second fell back to quoted sentences, which is an answer.
+    assert over.failed == 0
+
+
+def test_a_round_that_died_is_over(warmer: Warmer, history: None) -> None:
+    held = warmer._take()
+    assert held is not None
+    warm._tell(held, Warming(running=True, questions=5, asked=2, failed=1, began_at=7))
+    assert warmer.latest() == Warming(running=True, questions=5, asked=2, failed=1, began_at=7)
+    held.close()
+    assert warmer.latest() == Warming(running=False, questions=5, asked=2, failed=1, began_at=7)
 
 
 def test_people_who_are_gone_are_not_asked_for(

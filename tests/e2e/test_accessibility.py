@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import FilePayload, expect
 
 from likeopt.clock import Clock
 from likeopt.config import Config
@@ -15,6 +15,7 @@ from likeopt.storage import links, people
 from likeopt.storage.db import Database
 from tests import servers
 from tests.e2e.conftest import Open, Visit, serving
+from tests.retrieval.parse.make_files import make_scanned_pdf
 from tests.stub_openai import StubOpenAI
 from tests.web.conftest import PASSWORD, PASSWORD_HASH
 from tests.web.conftest import serving as serving_config
@@ -134,15 +135,46 @@ def test_the_pages_of_accounts(open_page: Open, language: str, size: str) -> Non
             page.locator("button[type=submit]").click()
             expect(page.locator(".composer")).to_be_visible()
             is_sound(visit, "empty-library")
-            for path in ("account", "people", "audit"):
+            for path in ("account", "admin/people", "admin/audit"):
                 visit.go(f"/{path}")
                 expect(page.locator("main h1")).to_be_visible()
                 expect(page.locator(".lines").first).to_be_visible()
-                is_sound(visit, path)
+                is_sound(visit, path.rpartition("/")[2])
+            is_sound_in_administration(visit)
             page.context.clear_cookies()
             visit.go(f"/link#{token}")
             expect(page.locator("input[type=password]").first).to_be_visible()
             is_sound(visit, "link")
+
+
+def is_sound_in_administration(visit: Visit) -> None:
+    """Its pages of jobs, caches and settings, empty and full."""
+    page = visit.page
+    visit.go("/admin/jobs")
+    expect(page.locator(".sheet .panel-title")).to_be_visible()
+    is_sound(visit, "no-jobs")
+    scanned: FilePayload = {
+        "name": "scan.pdf",
+        "mimeType": "application/pdf",
+        "buffer": make_scanned_pdf(),
+    }
+    visit.go("/library")
+    page.locator("input[type=file]").first.set_input_files(scanned)
+    expect(page.locator("li.document .status.failed")).to_be_visible()
+    visit.go("/admin/jobs")
+    expect(page.locator("li.job .bad")).to_be_visible()
+    is_sound(visit, "jobs")
+    visit.go("/admin/caches")
+    expect(page.locator(".numbers")).to_be_visible()
+    is_sound(visit, "caches")
+    page.get_by_role("button", name=visit.say("비우기", "Clear"), exact=True).first.click()
+    is_sound(visit, "clear")
+    page.get_by_role("dialog").get_by_role("button").last.click()
+    expect(page.locator(".result li").first).to_be_visible()
+    is_sound(visit, "cleared")
+    visit.go("/admin/settings")
+    expect(page.locator("li.setting").first).to_be_visible()
+    is_sound(visit, "settings")
 
 
 def made_ready(config: Config) -> str:

@@ -252,7 +252,7 @@ def administered() -> Iterator[tuple[str, str]]:
             services.close()
 
 
-@pytest.mark.parametrize("path", ["/people", "/audit", "/account"])
+@pytest.mark.parametrize("path", ["/admin/people", "/admin/audit", "/account"])
 def test_pages_of_people_and_events(
     open_page: Open, administered: tuple[str, str], path: str
 ) -> None:

@@ -185,7 +185,7 @@ def test_an_administrator_confirms_an_address_that_was_typed(
 
     admin = opened(open_page, server.url, language, size)
     page = admin.page
-    admin.go("/people")
+    admin.go("/admin/people")
     page.locator("input[name=email]").fill(boss)
     page.locator("input[name=password]").fill(PASSWORD)
     admin.button(admin.say("로그인", "Sign in")).click()

@@ -9,9 +9,9 @@ import { Panel } from "../ui/panel";
 import { Announcer } from "../ui/toast";
 import { menuOpen } from "./menu";
 import { failure, pages } from "./pages";
-import { type Route, route } from "./router";
+import { ADMIN_PAGES, type Route, route } from "./router";
 import { online } from "./server";
-import { admin, isOpen, loadSession, member, problem, user } from "./session";
+import { admin, isOpen, loadSession, member, operator, problem, user } from "./session";
 import { Shortcuts } from "./shortcuts";
 import { Sidebar } from "./sidebar/sidebar";
 import "./app.css";
@@ -87,7 +87,8 @@ function Offline(): JSX.Element {
 
 function isAllowed(page: Route["page"]): boolean {
   if (page === "account") return member.value;
-  return page === "people" || page === "audit" ? admin.value : true;
+  if (page === "people" || page === "audit") return admin.value;
+  return ADMIN_PAGES.some((one) => one === page) ? operator.value : true;
 }
 
 function Closed(): JSX.Element {

@@ -13,6 +13,10 @@ const LOADERS: Record<Page, () => Promise<{ default: ComponentType }>> = {
   account: () => import(/* webpackChunkName: "account" */ "../pages/account"),
   people: () => import(/* webpackChunkName: "people" */ "../pages/people"),
   audit: () => import(/* webpackChunkName: "audit" */ "../pages/audit"),
+  // What these three share, their words above all, is more than what is different.
+  jobs: () => import(/* webpackChunkName: "admin" */ "../pages/admin/jobs"),
+  caches: () => import(/* webpackChunkName: "admin" */ "../pages/admin/caches"),
+  settings: () => import(/* webpackChunkName: "admin" */ "../pages/admin/settings"),
 };
 
 export const PAGES = Object.keys(LOADERS) as Page[];
@@ -26,6 +30,9 @@ export const pages: Record<Page, Signal<ComponentType | undefined>> = {
   account: signal(undefined),
   people: signal(undefined),
   audit: signal(undefined),
+  jobs: signal(undefined),
+  caches: signal(undefined),
+  settings: signal(undefined),
 };
 export const failure = signal<ApiError | undefined>(undefined);
 

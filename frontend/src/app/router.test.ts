@@ -1,6 +1,6 @@
 import { effect } from "@preact/signals";
 import { expect, test } from "vitest";
-import { followLinks, match, navigate, query, route, takeFragment } from "./router";
+import { ADMIN_PAGES, followLinks, match, navigate, query, route, takeFragment } from "./router";
 
 const ID = "0123456789abcdef0123456789abcdef";
 
@@ -9,11 +9,24 @@ test("addresses name pages, and nothing else does", () => {
   expect(match(`/c/${ID}`)).toEqual({ page: "chat", conversation: ID });
   expect(match("/library")).toEqual({ page: "library", document: null });
   expect(match(`/library/${ID}`)).toEqual({ page: "library", document: ID });
-  for (const page of ["sign-in", "link", "account", "people", "audit"]) {
+  for (const page of ["sign-in", "link", "account"]) {
     expect(match(`/${page}`)).toEqual({ page });
     expect(match(`/${page}/x`)).toEqual({ page: "missing" });
   }
-  for (const path of ["/c/", "/c/1", `/c/${ID}/x`, "/library/..", "/admin", "/api/v1/info"]) {
+  expect(match("/admin")).toEqual({ page: "jobs" });
+  for (const page of ADMIN_PAGES) {
+    expect(match(`/admin/${page}`)).toEqual({ page });
+    expect(match(`/${page}`)).toEqual({ page: "missing" });
+  }
+  for (const path of [
+    "/c/",
+    "/c/1",
+    `/c/${ID}/x`,
+    "/library/..",
+    "/admin/",
+    "/admin/x",
+    "/api/v1/info",
+  ]) {
     expect(match(path), path).toEqual({ page: "missing" });
   }
 });

@@ -1,12 +1,16 @@
 import { batch, computed, signal } from "@preact/signals";
 
+/** Of administration, in the order of its navigation. */
+export const ADMIN_PAGES = ["jobs", "caches", "settings", "people", "audit"] as const;
+export type AdminPage = (typeof ADMIN_PAGES)[number];
+
 export type Route =
   | { page: "chat"; conversation: string | null }
   | { page: "library"; document: string | null }
-  | { page: "sign-in" | "link" | "account" | "people" | "audit" }
+  | { page: "sign-in" | "link" | "account" | AdminPage }
   | { page: "missing" };
 
-const PLAIN = ["sign-in", "link", "account", "people", "audit"] as const;
+const PLAIN = ["sign-in", "link", "account"] as const;
 const ID = "([0-9a-f]{32})";
 
 /** The page that an address names. */
@@ -17,8 +21,10 @@ export function match(path: string): Route {
   if (path === "/library") return { page: "library", document: null };
   const document = path.match(`^/library/${ID}$`)?.[1];
   if (document) return { page: "library", document };
+  if (path === "/admin") return { page: ADMIN_PAGES[0] };
+  const admin = ADMIN_PAGES.find((page) => path === `/admin/${page}`);
   const plain = PLAIN.find((page) => path === `/${page}`);
-  return { page: plain ?? "missing" };
+  return { page: admin ?? plain ?? "missing" };
 }
 
 /** What stands after `#` in the address, which is then forgotten: nobody who comes by, no history

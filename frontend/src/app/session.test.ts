@@ -66,7 +66,7 @@ test("who is not signed in may open a link", () => {
   navigate("/link");
   session.value = NOBODY;
   expect(location.pathname).toBe("/link");
-  navigate("/people");
+  navigate("/admin/people");
   expect(location.pathname).toBe("/sign-in");
 });
 
@@ -80,7 +80,7 @@ test.each([
   ["/api/v1/session", "/"],
   ["", "/"],
   ["/library?q=a", "/library?q=a"],
-  ["/people", "/people"],
+  ["/admin/people", "/admin/people"],
 ])("after signing in, %s leads to %s", (wanted, place) => {
   expect(placeAfter(wanted)).toBe(place);
 });

@@ -19,6 +19,8 @@ export const guest = computed(() => session.value?.via === "guest");
 export const member = computed(() => !!user.value && !guest.value);
 export const admin = computed(() => member.value && user.value?.role === "admin");
 
+/** Whoever may administer this server, which without sign-in is the guest at its machine. */
+export const operator = computed(() => user.value?.role === "admin");
 /** Counts how often something that was readable no longer is. */
 export const losses = signal(0);
 

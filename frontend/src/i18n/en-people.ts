@@ -74,7 +74,7 @@ export const enPeople = {
     read: "Search, and read documents",
     chat: "Ask questions and keep conversations",
     write: "Add, change and delete documents and collections",
-    admin: "Manage people, groups and the audit log",
+    admin: "Manage people and groups, caches and jobs, and read settings and the audit log",
   },
   noScope: "Choose at least one.",
   expiry: "Expires",
@@ -163,6 +163,12 @@ export const enPeople = {
   readOnly: "You may read it",
   nothingWritable: "You may not add documents here. Make a collection of your own.",
 
+  // Administration
+  administration: "Administration",
+  jobs: "Jobs",
+  caches: "Caches",
+  settings: "Settings",
+
   // The audit log
   audit: "Audit log",
   auditHelp: "Sign-ins, changes of people, access and documents, exports, key use and refusals.",
@@ -199,6 +205,7 @@ export const enPeople = {
     document: "Documents",
     conversation: "Conversations",
     audit: "Audit log",
+    cache: "Caches",
   } as Record<string, string>,
   /** By the whole name of an action. */
   deeds: {
@@ -233,5 +240,7 @@ export const enPeople = {
     "document.delete": "Deleted a document",
     "conversation.export": "Exported a conversation",
     "audit.export": "Exported the log",
+    "cache.clear": "Cleared caches",
+    "cache.warm": "Had questions asked ahead",
   } as Record<string, string>,
 };

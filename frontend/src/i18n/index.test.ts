@@ -1,18 +1,19 @@
 import { expect, test } from "vitest";
 import { CATALOGUES, chooseLanguage, explain, followLanguage, preferred } from ".";
+import { ADMIN_CATALOGUES } from "./admin";
 
 /** Every sentence of a catalogue by its path. Functions are called with plausible values. */
 function sentences(node: unknown, path = ""): [string, string][] {
   if (typeof node === "string") return [[path, node]];
-  if (typeof node === "function") return [[path, String(node(2, 3))]];
+  if (typeof node === "function") return [[path, String(node(2, 3, 4))]];
   return Object.entries(node as object).flatMap(([key, child]) =>
     sentences(child, path ? `${path}.${key}` : key),
   );
 }
 
 test("both languages have the same sentences, and none is empty", () => {
-  const korean = new Map(sentences(CATALOGUES.ko));
-  const english = new Map(sentences(CATALOGUES.en));
+  const korean = new Map(sentences({ ...CATALOGUES.ko, admin: ADMIN_CATALOGUES.ko }));
+  const english = new Map(sentences({ ...CATALOGUES.en, admin: ADMIN_CATALOGUES.en }));
   expect([...korean.keys()].sort()).toEqual([...english.keys()].sort());
   for (const [path, sentence] of [...korean, ...english]) {
     expect(sentence.trim(), path).not.toBe("");
@@ -21,7 +22,7 @@ test("both languages have the same sentences, and none is empty", () => {
 });
 
 test("Korean sentences are in Korean", () => {
-  const left = sentences(CATALOGUES.ko)
+  const left = sentences([CATALOGUES.ko, ADMIN_CATALOGUES.ko])
     .filter(([, sentence]) => !/[가-힣]/.test(sentence))
     .filter(([, sentence]) => /[A-Za-z]/.test(sentence));
   expect(left).toEqual([]);

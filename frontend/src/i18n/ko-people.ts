@@ -70,7 +70,7 @@ export const koPeople: typeof enPeople = {
     read: "문서를 찾고 읽습니다",
     chat: "질문하고 대화를 남깁니다",
     write: "문서와 컬렉션을 추가·변경·삭제합니다",
-    admin: "사용자와 그룹, 감사 기록을 관리합니다",
+    admin: "사용자와 그룹, 캐시와 색인 작업을 관리하고 설정과 감사 기록을 봅니다",
   },
   noScope: "하나 이상 선택하세요.",
   expiry: "만료",
@@ -157,6 +157,11 @@ export const koPeople: typeof enPeople = {
   readOnly: "읽기 전용",
   nothingWritable: "문서를 추가할 수 있는 컬렉션이 없습니다. 새 컬렉션을 만들어 보세요.",
 
+  administration: "관리",
+  jobs: "색인 작업",
+  caches: "캐시",
+  settings: "설정",
+
   audit: "감사 기록",
   auditHelp: "로그인, 사용자·권한·문서 변경, 내보내기와 키 사용, 거부된 요청이 남습니다.",
   auditSearch: "이름으로 찾기",
@@ -191,6 +196,7 @@ export const koPeople: typeof enPeople = {
     document: "문서",
     conversation: "대화",
     audit: "감사 기록",
+    cache: "캐시",
   },
   deeds: {
     "access.refuse": "요청 거부됨",
@@ -224,5 +230,7 @@ export const koPeople: typeof enPeople = {
     "document.delete": "문서 삭제",
     "conversation.export": "대화 내보내기",
     "audit.export": "감사 기록 내보내기",
+    "cache.clear": "캐시 비우기",
+    "cache.warm": "질문 미리 묻기",
   },
 };

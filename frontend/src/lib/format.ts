@@ -46,3 +46,21 @@ export function daysAgo(time: string, now = new Date()): number {
   const difference = midnight(now).getTime() - midnight(new Date(time)).getTime();
   return Math.round(difference / 86_400_000);
 }
+
+export function formatCount(count: number): string {
+  return count.toLocaleString(language.value);
+}
+
+/** A share of 1 as a percentage; a dash where there is none yet. */
+export function formatPercent(share: number | null): string {
+  if (share === null) return "–";
+  const options = { style: "percent", maximumFractionDigits: 1 } as const;
+  return share.toLocaleString(language.value, options);
+}
+
+/** Microseconds, in the units of those who read such tables, in every language. */
+export function formatMicros(micros: number): string {
+  if (micros < 1000) return `${Math.round(micros)} µs`;
+  const ms = micros / 1000;
+  return `${ms.toLocaleString(language.value, { maximumFractionDigits: ms < 10 ? 1 : 0 })} ms`;
+}

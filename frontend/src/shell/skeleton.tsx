@@ -45,18 +45,18 @@ export const SHELLS: Record<string, (say: Say) => JSX.Element> = {
   ),
   account: (say) => (
     <Frame say={say}>
-      <Header say={say} title={say.account} />
+      <Sheet say={say} title={say.account} />
     </Frame>
   ),
-  people: (say) => (
-    <Frame say={say}>
-      <Header say={say} title={say.people} />
-    </Frame>
-  ),
-  audit: (say) => (
-    <Frame say={say}>
-      <Header say={say} title={say.audit} />
-    </Frame>
+  ...Object.fromEntries(
+    (["jobs", "caches", "settings", "people", "audit"] as const).map((page) => [
+      page,
+      (say: Say) => (
+        <Frame say={say}>
+          <Sheet say={say} title={say[page]} wide />
+        </Frame>
+      ),
+    ]),
   ),
   "sign-in": (say) => (
     <Gate say={say}>
@@ -184,6 +184,16 @@ function Header({ say, title, quiet }: { say: Say; title?: string; quiet?: boole
       {quiet && <span class="page-title" />}
       <div class="page-actions" />
     </header>
+  );
+}
+
+function Sheet({ say, title, wide }: { say: Say; title: string; wide?: boolean }): JSX.Element {
+  return (
+    <div class={wide ? "sheet wide" : "sheet"}>
+      <div class="page-top">
+        <Header say={say} title={title} />
+      </div>
+    </div>
   );
 }
 

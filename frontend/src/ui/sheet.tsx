@@ -10,17 +10,21 @@ export function Sheet({
   title,
   actions,
   wide,
+  tabs,
   children,
 }: {
   title: string;
   wide?: boolean;
   actions?: ComponentChildren;
+  /** Below the title: where else one can go from here. */
+  tabs?: ComponentChildren;
   children: ComponentChildren;
 }): JSX.Element {
   return (
     <div class={wide ? "sheet wide" : "sheet"}>
       <div class="page-top">
         <PageHeader title={title}>{actions}</PageHeader>
+        {tabs}
       </div>
       <div class="sheet-scroll">
         <div class="sheet-content">{children}</div>

@@ -5,8 +5,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from likeopt.cache.backends.layer import Size
 from likeopt.cache.guard import Cleared
 from likeopt.cache.stats import Totals
+from likeopt.clock import rfc3339
 from likeopt.errors import BadInput, Conflict, EngineUnavailable, NotFound
 from likeopt.retrieval.types import EngineUse, Remembered
 from likeopt.storage import revisions
@@ -52,17 +54,38 @@ class CacheUse(msgspec.Struct):
 
 
 class CacheLayer(msgspec.Struct):
-    """A layer, and whether it answers."""
+    """A layer, and whether it answers. `left_out` counts breakers that are open at the moment, of
+    all processes of this machine: they keep a layer that failed from being asked for a while.
+    `entries` and `bytes` are of all uses, of `memcached` those of the whole server, and null while
+    it does not answer. `evictions` of Redis and Memcached are those of the whole server, too."""
 
     name: str
     answers: bool
+    left_out: int
+    entries: int | None
+    bytes: int | None
+    evictions: int
+
+
+class Round(msgspec.Struct):
+    """How the latest round of asking ahead gets on, on the machine that is asked: `asked` of
+    `questions`, of which `failed` got no answer. Over once it is not `running`, and early if people
+    were waiting for the model."""
+
+    running: bool
+    questions: int
+    asked: int
+    failed: int
+    began_at: str
 
 
 class Caches(msgspec.Struct):
-    """All layers, the quickest first, and all uses."""
+    """All layers, the quickest first, then the engine's memory; all uses; and the latest round of
+    asking ahead, null before the first."""
 
     layers: list[CacheLayer]
     uses: list[CacheUse]
+    warming: Round | None
 
 
 class ClearQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -116,7 +139,8 @@ def get_caches() -> Caches:
     cache = services().cache
     sizes = cache.sizes()
     uses: dict[str, CacheUse] = {}
-    for total in cache.stats.totals():
+    totals = cache.stats.totals()
+    for total in totals:
         if not total.use:
             continue
         use = uses.setdefault(total.use, CacheUse(total.use, 0, 0, 0, []))
@@ -126,14 +150,19 @@ def get_caches() -> Caches:
             use.computed = total.computes
             use.stampedes_avoided = total.stampedes_avoided
             use.refreshed_early = total.early_refreshes
-    for name, found in _engine().items():
+    engine = _engine()
+    for name, found in engine.items():
         shared = CacheUse(name, found.misses, found.shared, 0, [_of_engine(found)])
         uses[name] = shared
-    layers = [CacheLayer(name, sizes[name] is not None) for name in cache.layers]
+    layers = [
+        _whole(name, [one for one in totals if one.layer == name], sizes[name])
+        for name in cache.layers
+    ]
+    layers.append(_whole_engine(list(engine.values())))
     order = [*cache.layers, ENGINE]
     for use in uses.values():
         use.layers.sort(key=lambda one: order.index(one.layer) if one.layer in order else 99)
-    return Caches(layers, sorted(uses.values(), key=lambda one: one.use))
+    return Caches(layers, sorted(uses.values(), key=lambda one: one.use), _latest_round())
 
 
 @caches.operation(
@@ -208,10 +237,56 @@ def _invalidate(query: ClearQuery) -> ClearedCaches:
     return ClearedCaches([])
 
 
-def _layer(total: Totals, sizes: Any) -> CachedIn:
-    size = None if sizes is None else sizes.get(total.use)
-    # Of memory, what all workers hold together, and not only this one.
-    in_memory = total.layer == "memory"
+def _latest_round() -> Round | None:
+    found = services().warmer.latest()
+    if found is None:
+        return None
+    return Round(found.running, found.questions, found.asked, found.failed, rfc3339(found.began_at))
+
+
+def _whole(name: str, totals: list[Totals], sizes: dict[str, Size] | None) -> CacheLayer:
+    held = None if sizes is None else sum(sizes.values(), Size())
+    if held is not None and name == "memory":
+        # What all workers hold together, and not only this one.
+        entries, size = (sum(getattr(one, what) for one in totals) for what in ("entries", "bytes"))
+        held = Size(entries, size, held.evictions)
+    return CacheLayer(
+        name=name,
+        answers=held is not None,
+        left_out=sum(one.open_breakers for one in totals),
+        entries=None if held is None else held.entries,
+        bytes=None if held is None else held.bytes,
+        # Counted by us, or by the layer itself.
+        evictions=sum(one.evictions for one in totals) + (held.evictions if held else 0),
+    )
+
+
+def _whole_engine(found: list[Remembered]) -> CacheLayer:
+    return CacheLayer(
+        name=ENGINE,
+        answers=bool(found),
+        left_out=0,
+        entries=sum(one.entries for one in found) if found else None,
+        bytes=sum(one.bytes for one in found) if found else None,
+        evictions=sum(one.evictions for one in found),
+    )
+
+
+def _held(sizes: dict[str, Size] | None, use: str) -> Size | None:
+    """What a layer holds for a use; None where it cannot say."""
+    if sizes is None:
+        return None
+    if use in sizes:
+        return sizes[use]
+    # What stands under "" is of several uses, and may be of this one.
+    return None if sizes.get("", Size()).entries else Size()
+
+
+def _layer(total: Totals, sizes: dict[str, Size] | None) -> CachedIn:
+    size = _held(sizes, total.use)
+    if total.layer == "memory":
+        # What all workers hold together, and not only this one.
+        size = Size(total.entries, total.bytes)
     return CachedIn(
         layer=total.layer,
         hits=total.hits,
@@ -223,8 +298,8 @@ def _layer(total: Totals, sizes: Any) -> CachedIn:
         refused=total.refused,
         mean_us=round(total.mean_us, 1),
         p99_us=total.p99_us,
-        entries=total.entries if in_memory else size and size.entries,
-        bytes=total.bytes if in_memory else size and size.bytes,
+        entries=None if size is None else size.entries,
+        bytes=None if size is None else size.bytes,
     )
 
 

@@ -32,7 +32,19 @@ class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     name: Literal["LCP", "INP", "CLS", "FCP", "TTFB", "NAV", "API"]
     value: Millis
-    page: Literal["chat", "library", "sign-in", "link", "account", "people", "audit", "missing"]
+    page: Literal[
+        "chat",
+        "library",
+        "sign-in",
+        "link",
+        "account",
+        "jobs",
+        "caches",
+        "settings",
+        "people",
+        "audit",
+        "missing",
+    ]
     way: Literal["load", "reload", "back", "restore", "prerender", "route"] = "load"
     operation: Annotated[str, Meta(max_length=200)] | None = None
     status: Annotated[int, Meta(ge=0, le=599)] | None = None

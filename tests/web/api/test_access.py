@@ -64,6 +64,10 @@ ADMIN = {
     "GET /api/v1/caches": Call(200, 403),
     "DELETE /api/v1/caches": Call(200, 403),
     "POST /api/v1/caches/warm": Call(202, 403, send=body()),
+    "GET /api/v1/jobs": Call(200, 403),
+    "POST /api/v1/jobs/{document}/retry": Call(204, 403),
+    "POST /api/v1/jobs/{document}/cancel": Call(204, 403),
+    "GET /api/v1/settings": Call(200, 403),
 }
 OWNED = {
     "PATCH /api/v1/collections/{collection}": Call(200, 404, send=body(name="x")),
@@ -140,8 +144,12 @@ PAGES = {
         "/sign-in",
         "/link",
         "/account",
-        "/people",
-        "/audit",
+        "/admin",
+        "/admin/jobs",
+        "/admin/caches",
+        "/admin/settings",
+        "/admin/people",
+        "/admin/audit",
         "/offline",
         "/app.webmanifest",
     )

@@ -30,10 +30,15 @@ def use(client: Client, name: str) -> Any:
 
 def test_how_well_they_work(client: Client, kept: str) -> None:
     answer = client.get(PATH).json
-    assert answer["layers"] == [
-        {"name": "memory", "answers": True},
-        {"name": "disk", "answers": True},
-    ]
+    layers = {one.pop("name"): one for one in answer["layers"]}
+    assert list(layers) == ["memory", "disk", "engine"]
+    for name in ("memory", "disk"):
+        assert layers[name].pop("bytes") > 0
+        assert layers[name] == {"answers": True, "left_out": 0, "entries": 1, "evictions": 0}
+    # There is no engine in these tests.
+    nothing = {"left_out": 0, "entries": None, "bytes": None, "evictions": 0}
+    assert layers["engine"] == {"answers": False} | nothing
+    assert answer["warming"] is None
     memory, disk = use(client, "answers")["layers"]
     assert (memory["layer"], memory["hits"], memory["misses"]) == ("memory", 1, 1)
     assert memory["hit_rate"] == 0.5
@@ -64,6 +69,10 @@ def test_forget(
         assert all(one["entries"] == 0 for one in answer if one["layer"] != "engine")
     else:
         assert all((one["entries"], one["failed"]) == (1, False) for one in answer[:1])
+    if "layer" not in query and not left:
+        # Nothing is there, which is not the same as not knowing.
+        for layer in use(client, "answers")["layers"]:
+            assert (layer["entries"], layer["bytes"]) == (0, 0)
     assert bool(services.cache.get(kept)) is left
     (entry,) = services.db.read(lambda c: audit.list_(c, audit.Filters(action="cache.clear"))).items
     assert entry.object_name == query.get("use")

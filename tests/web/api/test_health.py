@@ -8,7 +8,7 @@ from likeopt.config import Config
 from likeopt.errors import StorageUnavailable
 from likeopt.retrieval.types import Degraded, EngineStatus
 from likeopt.services import Services
-from likeopt.web.api import health
+from likeopt.web import readiness
 from likeopt.web.app import create_app
 from tests.fakes import FakeClock
 from tests.servers import free_port, wait_until
@@ -37,7 +37,7 @@ def test_whole_server_is_ready(served: Server) -> None:
 def test_strangers_are_not_told_what_a_part_said() -> None:
     key = "Incorrect API key provided: sk-1234"
     status = EngineStatus(0, 0, 0, 0, 0, 0, "", "local", [Degraded("embedding", key)])
-    assert health._engine(status).detail == "Does not work: embedding. The log says why."
+    assert readiness._engine(status).detail == "Does not work: embedding. The log says why."
 
 
 def test_what_is_found_by_meaning_is_counted_before_its_index_is_built(served: Server) -> None:
@@ -66,7 +66,7 @@ def test_without_an_engine_questions_cannot_be_answered(client: Client) -> None:
 
 
 def test_model_that_is_not_loaded_only_degrades(config: Config) -> None:
-    part = health.model(msgspec.structs.replace(config, llm="local-small"))
+    part = readiness.model(msgspec.structs.replace(config, llm="local-small"))
     assert part.status == "degraded"
     assert "own sentences" in part.detail
 
@@ -77,8 +77,8 @@ def _endpoint(config: Config, url: str) -> Config:
 
 def test_address_of_a_model_is_asked(config: Config) -> None:
     with StubOpenAI() as stub:
-        assert health.model(_endpoint(config, stub.url)).status == "ready"
-    gone = health.model(_endpoint(config, stub.url))
+        assert readiness.model(_endpoint(config, stub.url)).status == "ready"
+    gone = readiness.model(_endpoint(config, stub.url))
     assert gone.status == "degraded"
     assert "does not answer" in gone.detail
     assert "own sentences" in gone.detail

@@ -4,12 +4,12 @@ import { useEffect, useRef } from "preact/hooks";
 import { chooseLanguage, type Language, language, t } from "../../i18n";
 import { Icon } from "../../ui/icon";
 import { narrow } from "../../ui/media";
-import { type Item, Menu } from "../../ui/menu";
+import { Menu } from "../../ui/menu";
 import { Logo } from "../logo";
 import { menuOpen as open } from "../menu";
-import { route } from "../router";
+import { ADMIN_PAGES, route } from "../router";
 import { busy, indexing, info } from "../server";
-import { admin, guest, signOut, user } from "../session";
+import { guest, operator, signOut, user } from "../session";
 import { shortcutsShown } from "../shortcuts";
 import { nextTheme, theme } from "../theme";
 import { visit } from "../visit";
@@ -119,6 +119,7 @@ function Footer(): JSX.Element {
         <Icon name={model?.kind === "extractive" ? "quote" : "spark"} />
         <span>{model && t.value.modelLine(model.kind, model.name)}</span>
       </p>
+      <Administration />
       <Myself />
       <div class="sidebar-tools">
         <LanguageSwitch />
@@ -148,6 +149,17 @@ function Footer(): JSX.Element {
   );
 }
 
+/** Down here, where nothing moves when it turns out who is looking. */
+function Administration(): JSX.Element | null {
+  if (!operator.value) return null;
+  const here = ADMIN_PAGES.some((page) => page === route.value.page);
+  return (
+    <a class={here ? "nav-link here" : "nav-link"} href={`/admin/${ADMIN_PAGES[0]}`}>
+      <Icon name="sliders" /> {t.value.administration}
+    </a>
+  );
+}
+
 function Myself(): JSX.Element | null {
   if (guest.value) {
     return (
@@ -159,18 +171,12 @@ function Myself(): JSX.Element | null {
   }
   if (!user.value) return null;
   const { name, email } = user.value;
-  const go = (page: "account" | "people" | "audit", icon: Item["icon"]): Item => ({
-    icon,
-    label: t.value[page],
-    run: () => visit(`/${page}`),
-  });
   return (
     <Menu
       label={t.value.accountOf(name)}
       look="nav-link myself"
       items={[
-        go("account", "person"),
-        ...(admin.value ? [go("people", "people"), go("audit", "log")] : []),
+        { icon: "person", label: t.value.account, run: () => visit("/account") },
         { icon: "leave", label: t.value.signOut, run: signOut },
       ]}
     >

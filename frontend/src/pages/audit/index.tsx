@@ -1,13 +1,13 @@
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { type AuditEvent, auditExportAddress } from "../../api/audit";
+import { AdminSheet } from "../../app/admin-sheet";
 import { t } from "../../i18n";
 import { formatMoment } from "../../lib/format";
 import { Choice } from "../../ui/field";
 import { Icon } from "../../ui/icon";
 import { Menu } from "../../ui/menu";
 import { More, Shown } from "../../ui/panel";
-import { Sheet } from "../../ui/sheet";
 import * as store from "./store";
 import "./audit.css";
 
@@ -18,9 +18,8 @@ export default function AuditPage(): JSX.Element {
   }, []);
   const filters = store.filters.value;
   return (
-    <Sheet
-      wide
-      title={t.value.audit}
+    <AdminSheet
+      page="audit"
       actions={
         <Menu
           label={t.value.export}
@@ -47,7 +46,7 @@ export default function AuditPage(): JSX.Element {
         <Filters />
         <Events />
       </div>
-    </Sheet>
+    </AdminSheet>
   );
 }
 

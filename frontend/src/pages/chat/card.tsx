@@ -69,7 +69,7 @@ export function CitationCard(): JSX.Element {
   return (
     <div
       id={CARD}
-      class="card"
+      class="citation-card"
       popover="manual"
       role="tooltip"
       ref={card}

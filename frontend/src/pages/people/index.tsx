@@ -1,7 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
-import { t } from "../../i18n";
-import { Sheet } from "../../ui/sheet";
+import { AdminSheet } from "../../app/admin-sheet";
 import { Groups } from "./groups";
 import { Invitations } from "./invitations";
 import { People } from "./people";
@@ -10,10 +9,10 @@ import { loadAll } from "./store";
 export default function PeoplePage(): JSX.Element {
   useEffect(loadAll, []);
   return (
-    <Sheet title={t.value.people}>
+    <AdminSheet page="people">
       <People />
       <Invitations />
       <Groups />
-    </Sheet>
+    </AdminSheet>
   );
 }
