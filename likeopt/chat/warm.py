@@ -17,8 +17,6 @@ from typing import IO, Any
 
 import msgspec
 
-import msgspec
-
 from likeopt.chat.answer import Chat
 from likeopt.chat.asking import asking_of
 from likeopt.chat.events import Failed
@@ -154,6 +152,7 @@ class Warmer:
                 return
             except msgspec.MsgspecError:
                 # Stored by another version of this program.
+                yield False
                 continue
             except LikeOptError as error:
                 _log.info("a question could not be asked ahead: %s", error.message)

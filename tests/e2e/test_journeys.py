@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import FilePayload, Page, expect
 
-from tests.e2e.conftest import Open, serving
+from tests.e2e.conftest import Open, Visit, serving
 from tests.retrieval.parse.make_files import make_pdf
 from tests.stub_openai import StubOpenAI
 
@@ -284,3 +284,58 @@ def test_a_slow_model_is_watched_and_stopped(
     expect(answer).not_to_contain_text("Never said")
     visit.picture("stopped")
     reply.release()
+
+
+@pytest.fixture(scope="module")
+def narrow() -> Iterator[tuple[str, StubOpenAI]]:
+    """A server whose model writes one answer at a time."""
+    with (
+        StubOpenAI() as stub,
+        serving(
+            LIKEOPT_LLM="openai",
+            LIKEOPT_LLM_URL=stub.url,
+            LIKEOPT_LLM_MODEL="stub",
+            LIKEOPT_LLM_CONCURRENCY="1",
+        ) as url,
+    ):
+        yield url, stub
+
+
+@each_once
+def test_who_waits_for_the_model_sees_their_place_in_the_line(
+    narrow: tuple[str, StubOpenAI], open_page: Open, language: str, size: str
+) -> None:
+    url, stub = narrow
+    already = len(stub.requests)
+    replies = [stub.say(f"Answer {number} [1].", hold=0) for number in range(3)]
+    visits = [open_page(url, language, size) for _ in replies]
+    first, _, third = visits
+    asked = [
+        first.say("문서는 어디에 저장되나요?", "Where are my documents stored?"),
+        first.say("백업은 어떻게 하나요?", "How do I make a backup?"),
+        first.say("어떤 파일 형식을 추가할 수 있나요?", "Which file formats can I add?"),
+    ]
+    for number, (visit, question) in enumerate(zip(visits, asked, strict=True)):
+        visit.go("/")
+        visit.page.locator(".composer textarea").fill(question)
+        visit.button(visit.say("보내기", "Send")).click()
+        if number == 0:
+            stub.wait_for_request(already + 1, timeout=30)
+        else:
+            expect(visit.page.locator(".progress")).to_have_text(place(visit, number))
+    third.picture("in-line")
+    expect(third.page.locator("[aria-live=polite]")).to_have_text(place(third, 2))
+    replies[0].release()
+    # Everybody moves up.
+    expect(third.page.locator(".progress")).to_have_text(place(third, 1))
+    for number, (visit, reply) in enumerate(zip(visits, replies, strict=True)):
+        reply.release()
+        expect(visit.answer()).to_contain_text(f"Answer {number}")
+        expect(visit.page.locator(".progress")).to_have_count(0)
+
+
+def place(visit: Visit, number: int) -> str:
+    """What the page says about a place in the line for the model."""
+    if number == 1:
+        return visit.say("다음 차례입니다…", "Next in line for the model…")
+    return visit.say(f"모델 대기 순서 {number}번째…", f"Number {number} in line for the model…")

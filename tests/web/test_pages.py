@@ -100,7 +100,7 @@ def test_shell_loads_what_its_route_needs(page: Client, path: str, preloaded: st
     [
         ("/", ["session", "info"]),
         ("/c/" + "a" * 32, ["session", "info", "conversations/" + "a" * 32]),
-        ("/people", ["session", "info"]),
+        ("/admin/people", ["session", "info"]),
         ("/sign-in", ["session"]),
         ("/link", ["session"]),
         ("/offline", []),
