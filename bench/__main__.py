@@ -19,6 +19,7 @@ BENCHES = (
     "footprint",
     "shared",
     "zipf",
+    "images",
 )
 
 

@@ -180,6 +180,16 @@ export const en = {
   sourceGone: "This document is no longer available to you.",
   sourceChanged: "The document has changed since this answer was written. The answer quoted:",
   noText: "There is no text on this page.",
+  pageOfDocument: (number: number, name: string) => `Page ${number} of “${name}”`,
+  pictureOfDocument: (number: number, count: number, name: string) =>
+    `Picture ${number} of ${count} in “${name}”`,
+  pictures: "Pictures in this document",
+  picturesInIt: (count: number) => many(count, "picture", "pictures"),
+  previousPicture: "Previous picture",
+  nextPicture: "Next picture",
+  enlarge: (what: string) => `Enlarge: ${what}`,
+  zoomIn: "Larger",
+  zoomOut: "Smaller",
 
   // Library
   addFiles: "Add files",
@@ -262,6 +272,10 @@ export const en = {
     parser_crashed: "The file made its reader crash.",
     no_text: "The file holds no text; it may be a scan.",
     missing_file: "The file was removed while it was being read. Add it again.",
+    no_picture: "There is no such page or picture any more.",
+    not_drawn: "This cannot be shown as a picture. Open the original instead.",
+    too_large_picture: "This picture is too large to be shown. Open the original instead.",
+    bad_size: "The server does not make pictures of this size.",
     unknown_charset: "The file's character set is not known. Save it as UTF-8.",
     file_changed: "The file changed while it was being added. Add it again.",
     incomplete_body: "The upload broke off. Try again.",

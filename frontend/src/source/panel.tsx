@@ -14,7 +14,8 @@ export function SourcePanel({ citation, close }: { citation: Citation; close: ()
     const before = document.activeElement;
     panel.current?.focus({ preventScroll: true });
     const onKey = (event: KeyboardEvent) => {
-      if (event.key === "Escape") close();
+      // A window over the page goes first.
+      if (event.key === "Escape" && !document.querySelector("dialog[open]")) close();
     };
     addEventListener("keydown", onKey);
     return () => {

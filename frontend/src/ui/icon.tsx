@@ -3,6 +3,8 @@ import type { JSX } from "preact";
 /** Line drawings on a 20 x 20 grid. */
 const PATHS = {
   plus: "M10 4v12M4 10h12",
+  minus: "M4 10h12",
+  enlarge: "M11.5 4H16v4.500M16 4l-4.500 4.500M8.500 16H4v-4.500M4 16l4.500-4.500",
   chat: "M4 5.500h12v8.500H9l-4 3v-3H4z",
   library: "M4 4.500h3v11H4zM8.5 4.500h3v11h-3zM13.2 5l2.7-.7 2.6 10.6-2.7.7z",
   search: "M9 3.500a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11M13 13l4 4",

@@ -8,10 +8,13 @@ import type { Sending } from "./send";
 /** A window over the page. Escape and a press beside it close it; the focus goes back after. */
 export function Modal({
   title,
+  look,
   close,
   children,
 }: {
   title: string;
+  /** Of its style, where it is another than that of a question. */
+  look?: string;
   close: () => void;
   children: ComponentChildren;
 }): JSX.Element {
@@ -26,7 +29,7 @@ export function Modal({
   }, []);
   return (
     <dialog
-      class="dialog"
+      class={look ? `dialog ${look}` : "dialog"}
       ref={dialog}
       aria-labelledby={id}
       onCancel={(event) => {

@@ -10,12 +10,14 @@ import { t } from "../../i18n";
 import { safeAddress } from "../../lib/address";
 import { formatBytes, formatMoment } from "../../lib/format";
 import { Resource } from "../../lib/resource";
+import { LazyGallery } from "../../source/lazy-pictures";
 import { Viewer } from "../../source/viewer";
 import { askText } from "../../ui/dialog";
 import { Icon } from "../../ui/icon";
 import { Menu } from "../../ui/menu";
 import { Panel, Shown } from "../../ui/panel";
 import * as collections from "./collections";
+import { mayHoldPictures } from "./kind";
 import { documentActions } from "./row";
 import { Status } from "./status";
 
@@ -118,10 +120,17 @@ function Body({ document, resource }: Parts): JSX.Element {
         </p>
       </section>
       {readable ? (
-        <Viewer
-          key={document.updated_at}
-          passage={{ document: document.id, start: 0, end: 0, quote: "" }}
-        />
+        <div class="reading">
+          <Viewer
+            key={document.updated_at}
+            passage={{ document: document.id, start: 0, end: 0, quote: "" }}
+          />
+          {mayHoldPictures(document) && (
+            <aside class="gallery" aria-label={t.value.pictures}>
+              <LazyGallery key={document.updated_at} document={document.id} name={document.name} />
+            </aside>
+          )}
+        </div>
       ) : (
         document.state !== "failed" && <Panel icon="file" body={t.value.stillReading} />
       )}

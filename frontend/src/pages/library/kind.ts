@@ -23,3 +23,10 @@ export function kindOf({ name, source }: Pick<Document, "name" | "source">): Kin
   if (!suffix && source === "url") return { label: "WEB", family: "web" };
   return { label: suffix.slice(0, 4).toUpperCase() || "FILE", family: FAMILIES[suffix] ?? "text" };
 }
+
+const WITH_PICTURES = /officedocument|opendocument|hwp|html/;
+
+/** Whether pictures may lie in it that its text does not show; those of a PDF are on its pages. */
+export function mayHoldPictures({ media_type }: Pick<Document, "media_type">): boolean {
+  return WITH_PICTURES.test(media_type);
+}
