@@ -11,6 +11,7 @@ missed when Redis is back, also an empty one; new questions are led where they w
 """
 
 import logging
+import os
 import re
 import secrets
 import threading
@@ -153,13 +154,8 @@ class _Store:
     """Redis, as far as it answers."""
 
     def __init__(self, url: str, tenant: str, clock: Clock) -> None:
-        # Nothing connects before the first command; the pool notices a fork by itself.
-        self.client: Any = redis.Redis.from_url(
-            url,
-            socket_timeout=_TIMEOUT_SECONDS,
-            socket_connect_timeout=_TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._url = url
+        self._made = self._connect()
         self.clock = clock
         self.tenant = tenant
         # When it last failed, and since when it answers.
@@ -168,9 +164,29 @@ class _Store:
         scripts = (_ENTER, _TAKE, _JOIN, _SIT, _APPEND, _DESERTED, _CLOSE)
         self._scripts = {script: self.client.register_script(script) for script in scripts}
 
+    @property
+    def client(self) -> Any:
+        """The client of this process."""
+        made = self._made
+        if made[0] != os.getpid():
+            # As in `RedisLayer`: a thread of the parent may have held its lock.
+            made = self._made = self._connect()
+        return made[1]
+
+    def _connect(self) -> tuple[int, Any]:
+        # Nothing connects before the first command.
+        client = redis.Redis.from_url(
+            self._url,
+            socket_timeout=_TIMEOUT_SECONDS,
+            socket_connect_timeout=_TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+        return os.getpid(), client
+
     def run(self, script: str, keys: list[str], *args: str | int | bytes) -> Any:
         """What a script answers; None also without Redis."""
-        return self.ask(lambda: self._scripts[script](keys=keys, args=list(args)))
+        prepared = self._scripts[script]
+        return self.ask(lambda: prepared(keys=keys, args=list(args), client=self.client))
 
     def ask(self, command: Callable[[], Any]) -> Any:
         """What a command answers; None also without Redis."""

@@ -1,5 +1,8 @@
 """What only Redis can do to a generation."""
 
+import os
+import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -110,3 +113,33 @@ def test_the_one_who_takes_over_finds_what_cannot_be_read(
     assert taken is not None
     wait_until(lambda: taken.close_if_deserted(patient=False), "nobody else to hear it")
     assert lead_of(here).told == []
+
+
+def test_a_forked_child_meets_its_parent(open_exchange: Callable[[], RedisExchange]) -> None:
+    """Also if a thread of the parent, which the child does not have, held the client's lock."""
+    here = open_exchange()
+    key = "c" * 32
+    lead = here.enter(key)
+    assert lead is not None
+    held, forked = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with here._store.client.connection_pool._lock:
+            held.set()
+            forked.wait(60)
+
+    holding = threading.Thread(target=hold)
+    holding.start()
+    assert held.wait(30)
+    child = os.fork()
+    if not child:
+        # One that hangs is killed.
+        signal.alarm(20)
+        seat = here.join(key)
+        os._exit(0 if seat is not None and seat.id == lead.id else 1)
+    forked.set()
+    holding.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    lead.append(END)
+    assert read(seat_of(here, key), 1) == [END]
+    lead.close()
