@@ -29,7 +29,7 @@ class Start(msgspec.Struct, frozen=True, tag="start", tag_field="event"):
 
 
 class Queue(msgspec.Struct, frozen=True, tag="queue", tag_field="event"):
-    """The model is busy; `position` 1 is next."""
+    """The model is busy; `position` 1 is next. 0: it works for this one from now on."""
 
     position: int
 

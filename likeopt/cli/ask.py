@@ -64,7 +64,7 @@ def _show(answer: "Broadcast", *, quiet: bool) -> "Final":
 
     for numbered in answer.events():
         match numbered and numbered.event:
-            case events.Queue(position=position) if not quiet:
+            case events.Queue(position=position) if position and not quiet:
                 note(f"The model is busy; waiting at position {position}.")
             case events.Delta(text=text) if not quiet:
                 click.echo(text, nl=False)

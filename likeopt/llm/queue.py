@@ -86,12 +86,15 @@ class Ticket:
     def wait(self, stopping: Event, moved: Callable[[int], None]) -> bool:
         """Wait for one's turn; false if `stopping` was set first.
 
-        `moved` is told the position, 1 being next, whenever it changes.
+        `moved` is told the position, 1 being next, whenever it changes, and 0 once a turn that was
+        waited for has come: until the first word, the model then works for this one.
         """
         told = 0
         while not stopping.is_set():
             position = self._position()
             if position <= 0:
+                if told:
+                    moved(0)
                 return True
             if position != told:
                 moved(position)

@@ -309,7 +309,7 @@ def test_who_waits_for_the_model_sees_their_place_in_the_line(
     already = len(stub.requests)
     replies = [stub.say(f"Answer {number} [1].", hold=0) for number in range(3)]
     visits = [open_page(url, language, size) for _ in replies]
-    first, _, third = visits
+    first, second, third = visits
     asked = [
         first.say("문서는 어디에 저장되나요?", "Where are my documents stored?"),
         first.say("백업은 어떻게 하나요?", "How do I make a backup?"),
@@ -328,6 +328,8 @@ def test_who_waits_for_the_model_sees_their_place_in_the_line(
     replies[0].release()
     # Everybody moves up.
     expect(third.page.locator(".progress")).to_have_text(place(third, 1))
+    # Whose turn it is does not wait any more, though the model has said nothing yet.
+    expect(second.page.locator(".progress")).to_have_text(second.say("답변을 쓰는 중…", "Writing…"))
     for number, (visit, reply) in enumerate(zip(visits, replies, strict=True)):
         reply.release()
         expect(visit.answer()).to_contain_text(f"Answer {number}")

@@ -94,6 +94,7 @@ def test_first_come_first_served_with_positions(queue: Queue, waiters: list[Wait
     wait_until(lambda: first.positions == [1] and second.positions == [2], "both positions")
     running.leave()
     wait_until(lambda: first.turn is True, "the first one's turn")
+    assert first.positions == [1, 0]
     wait_until(lambda: second.positions == [2, 1], "the second one to move up")
     assert second.turn is None
 

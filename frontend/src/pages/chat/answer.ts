@@ -98,7 +98,7 @@ export class Answer {
       case "queue":
         batch(() => {
           this.position.value = event.position;
-          this.phase.value = "queued";
+          this.phase.value = event.position > 0 ? "queued" : "writing";
         });
         break;
       case "sources":

@@ -70,6 +70,19 @@ test("a first question opens a conversation and ends as the server stored it", a
   expect(calls).toHaveLength(1);
 });
 
+test("the place in the line is told as it moves, until the turn has come", () => {
+  const answer = new Answer();
+  const told = [2, 1, 0].map((position) => {
+    answer.take({ type: "queue", position });
+    return [answer.phase.value, answer.position.value];
+  });
+  expect(told).toEqual([
+    ["queued", 2],
+    ["queued", 1],
+    ["writing", 0],
+  ]);
+});
+
 test("a word more changes the text of one answer and nothing else", async () => {
   vi.stubGlobal("requestAnimationFrame", (run: () => void) => setTimeout(run, 0));
   const chat = new Chat();
