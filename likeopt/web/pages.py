@@ -262,10 +262,13 @@ def _data_of(route: str) -> list[str]:
         return []
     if route in _OPEN:
         return ["/api/v1/session"]
-    asked = ["/api/v1/session", "/api/v1/info"]
-    if route == "conversation":
-        asked.append(f"/api/v1/conversations/{request.path.removeprefix('/c/')}")
-    return asked
+    id_ = request.path.rpartition("/")[2]
+    own = {
+        "conversation": [f"/api/v1/conversations/{id_}"],
+        "library": ["/api/v1/documents?limit=50", "/api/v1/collections"],
+        "document": [f"/api/v1/documents/{id_}"],
+    }
+    return ["/api/v1/session", "/api/v1/info", *own.get(route, [])]
 
 
 def _is_in(route: str) -> bool:

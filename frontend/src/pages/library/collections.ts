@@ -16,6 +16,9 @@ export const writable = computed(() => all.value.filter((each) => each.writable)
 /** Until it is known, one may: the server has the last word. */
 export const canAdd = computed(() => !list.state.value.data || writable.value.length > 0);
 
+/** Whether the first answer, or a failure, is still to come. */
+export const awaited = computed(() => !list.state.value.data && !list.state.value.error);
+
 /** Id of the one whose documents are listed, or "". */
 export const filter = signal("");
 export const shown = computed(() => all.value.find(({ id }) => id === filter.value));

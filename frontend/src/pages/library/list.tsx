@@ -33,14 +33,23 @@ export function ListPage(): JSX.Element {
       </div>
       <div class="library-scroll">
         <div class="library-content">
-          {collections.canAdd.value ? <AddBar /> : <p class="small">{t.value.nothingWritable}</p>}
-          <Tray />
-          <Filters />
-          <CollectionBar />
-          <Documents />
+          {collections.awaited.value ? <Panel loading /> : <Contents />}
         </div>
       </div>
     </div>
+  );
+}
+
+/** All at once: which collections there are decides what stands above the documents. */
+function Contents(): JSX.Element {
+  return (
+    <>
+      {collections.canAdd.value ? <AddBar /> : <p class="small">{t.value.nothingWritable}</p>}
+      <Tray />
+      <Filters />
+      <CollectionBar />
+      <Documents />
+    </>
   );
 }
 
