@@ -16,7 +16,7 @@ from playwright.sync_api import Page
 from bench import common
 from bench.web import browser, stack
 
-ROUNDS = int(os.environ.get("BENCH_VISITS", "5"))
+ROUNDS = int(os.environ.get("BENCH_VISITS", "3"))
 TARGET_MS = 100
 
 # Page -> what shows that it is there, and its heading where another page has the same.
