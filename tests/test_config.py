@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from likeopt import config
-from likeopt.config import Config
+from likeopt.config import Config, shown
+from likeopt.config.korean import HELP_KO
 from likeopt.errors import ConfigError
 
 
@@ -116,3 +117,46 @@ def test_names_of_the_server() -> None:
 def test_secrets_come_from_files(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("s" * 40 + "\n")
     assert config.load({"LIKEOPT_SECRET_KEY_FILE": str(tmp_path / "key")}).secret_key == "s" * 40
+
+
+def test_what_set_a_setting_is_told_to_the_parts_of_the_server() -> None:
+    environ = {
+        "LIKEOPT_PORT": "9001",
+        "LIKEOPT_WORKERS": "4",
+        "LIKEOPT_LOG_LEVEL": "debug",
+        "LIKEOPT_LLM_KEY_FILE": "/run/secrets/key",
+        "PATH": "/bin",
+    }
+    found = shown.sources(environ, dotenv={"LIKEOPT_WORKERS"}, options=["log_level"])
+    assert found == {
+        "port": "environment",
+        "workers": "dotenv",
+        "log_level": "option",
+        "llm_key": "file",
+    }
+    # To them, each setting in force is a variable.
+    part = {"LIKEOPT_DATA_DIR": "/srv/data", "LIKEOPT_PORT": "9001"} | shown.told(found)
+    assert shown.sources(part) == found
+    assert config.load(part).port == 9001
+
+
+@pytest.mark.parametrize(
+    ("value", "public"),
+    [
+        ("http://me:hidden@host:8000/v1", "http://********@host:8000/v1"),
+        ("https://hidden@host", "https://********@host"),
+        ("https://host/v1?key=hidden&a=b#part", "https://host/v1?********#part"),
+        ("http://host/a@b", "http://host/a@b"),
+        ("10.0.0.5:11211, host:11211", "10.0.0.5:11211, host:11211"),
+        ("", ""),
+        (Path("/srv/data"), "/srv/data"),
+        (8080, 8080),
+        (True, True),
+    ],
+)
+def test_secrets_in_addresses_are_not_shown(value: str | int | Path, public: str | int) -> None:
+    assert shown.public(value) == public
+
+
+def test_every_setting_is_described_in_korean() -> None:
+    assert list(HELP_KO) == [name for name, _, _ in config.settings()]
