@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from PIL import Image, ImageDraw
-from playwright.sync_api import FilePayload, Locator, Page, expect
+from playwright.sync_api import FilePayload, Locator, Page, Route, expect
 
 from tests.e2e.conftest import Open, Visit, is_read, serving
 from tests.e2e.test_accessibility import is_sound
@@ -245,6 +245,27 @@ def test_pictures_in_a_document(open_page: Open, url: str, language: str, size: 
     box = window.locator("img").bounding_box()
     assert box
     assert box["width"] <= 300
+    nothing_moved(page)
+    visit.allow("422")
+
+
+@each_once
+def test_a_text_that_comes_late_pushes_no_pictures_away(
+    open_page: Open, url: str, language: str, size: str
+) -> None:
+    visit = open_page(url, language, size)
+    page = visit.page
+    document = add(visit, "Late.docx", report())
+    page.add_init_script(WATCH)
+    held: list[Route] = []
+    page.route("**/text?*", lambda route: held.append(route))  # noqa: PLW0108  (it needs a function)
+    with page.expect_response("**/api/v1/images?document=*"):
+        visit.go(f"/library/{document}")
+    expect(page.locator(".panel.loading")).to_be_visible()
+    held[0].continue_()
+    expect(page.locator(".viewer-text")).to_be_visible()
+    page.locator(".gallery").scroll_into_view_if_needed()
+    is_drawn(page.locator(".gallery img").first)
     nothing_moved(page)
     visit.allow("422")
 

@@ -18,8 +18,10 @@ export function targetOf(node: Node | null): string | undefined {
 
 /** `METHOD /path` with nothing in the place of ids that leads to anybody's. */
 export function operationOf(method: string, path: string): string {
-  const plain = path
-    .replace(/[?#].*$/, "")
-    .replace(/\/(?:[0-9a-f]{64}|[0-9a-f]{32})(?=\/|$)/g, (id) => `/${"0".repeat(id.length - 1)}`);
+  const plain = path.replace(/[?#].*$/, "").replace(
+    // Of a picture, also which one of its document: `-p3`.
+    /\/([0-9a-f]{64}|[0-9a-f]{32})(?:(-[pi])\d+)?(?=\/|$)/g,
+    (_, id: string, part?: string) => `/${"0".repeat(id.length)}${part ? `${part}1` : ""}`,
+  );
   return `${method} ${plain}`;
 }

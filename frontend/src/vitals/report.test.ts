@@ -98,5 +98,8 @@ test("names say nothing of people and documents", () => {
   expect(operationOf("DELETE", `/api/v1/me/sessions/${id}${id}`)).toBe(
     `DELETE /api/v1/me/sessions/${"0".repeat(64)}`,
   );
+  expect(operationOf("GET", `/api/v1/images/${id}-p37/info?start=5`)).toBe(
+    `GET /api/v1/images/${"0".repeat(32)}-p1/info`,
+  );
   expect(operationOf("GET", "/api/v1/search?q=secret")).toBe("GET /api/v1/search");
 });

@@ -15,6 +15,8 @@ from likeopt.retrieval.parse.protocol import Mark
 
 # A passage has some 15 lines; a page that shows more pieces than this sets each letter by itself.
 _MOST = 200
+# Each takes 3 µs to read, and a page with more is a map; a page of small print has 10,000.
+_MOST_CHARACTERS = 300_000
 # What is shorter is found in too many places to mean one of them.
 _FEWEST_LETTERS = 4
 # Of a device that places are asked for: a tenth of a point on A4.
@@ -25,6 +27,8 @@ def find(page: pdfium.PdfPage, text: str) -> list[Mark]:
     """Boxes around `text`, or around those lines of it that are found once; may be empty."""
     textpage = page.get_textpage()
     try:
+        if textpage.count_chars() > _MOST_CHARACTERS:
+            return []
         shown, places = _letters_of(textpage)
         runs = _runs(shown, places, text)
         boxes = [box for first, last in runs for box in _boxes(page, textpage, first, last)]
