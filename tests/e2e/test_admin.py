@@ -16,6 +16,7 @@ from likeopt.storage import access, all_jobs, collections, jobs
 from likeopt.storage.tables import jobs as table
 from likeopt.web import cookies
 from tests.e2e.conftest import Open, Visit
+from tests.e2e.test_loading import WATCH
 from tests.retrieval.parse.make_files import make_scanned_pdf
 from tests.servers import wait_until
 from tests.stub_openai import StubOpenAI
@@ -166,6 +167,21 @@ def test_one_navigation_leads_to_all_of_it(
         expect(tabs.locator("[aria-current=page]")).to_have_text(title)
         expect(page.locator(".lines, .tiles").first).to_be_visible()
         both_themes(visit, name)
+
+
+@pytest.mark.parametrize(("language", "size"), EACH_ONCE)
+def test_nothing_moves_while_a_page_of_administration_loads(
+    open_page: Open, world: World, language: str, size: str
+) -> None:
+    visit = enter(open_page, world, world.admin, language, size)
+    page = visit.page
+    page.add_init_script(WATCH)
+    for name in PAGES:
+        visit.go(f"/admin/{name}")
+        expect(page.locator(".lines, .tiles, .none").first).to_be_visible()
+        page.wait_for_load_state("networkidle")
+        shifts = page.evaluate("window.shifts")
+        assert sum(value for value, *_ in shifts) < 0.001, (name, shifts)
 
 
 @pytest.mark.parametrize(("language", "size"), EACH_ONCE)
