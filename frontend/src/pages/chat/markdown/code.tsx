@@ -40,7 +40,8 @@ export function Code({ text, language }: { text: string; language?: string }): J
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
       <pre tabIndex={0}>
-        <code>{inside}</code>
+        {/* Coloured, it is another element: parts of one that change places would count as moved. */}
+        <code key={paint ? "painted" : "plain"}>{inside}</code>
       </pre>
     </div>
   );
