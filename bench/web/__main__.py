@@ -35,13 +35,14 @@ def main(names: list[str]) -> int:
     if os.geteuid() == 0:
         _go_first()
     os.environ["CHROMIUM"] = servers.chromium()
-    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     with stack.running() as on:
         for name in names or PARTS:
             print(f"== {name}", flush=True)
             before = os.getloadavg()
             part = PARTS[name](on)
             common.show(part["rows"])
+            # Read anew: another part may have been measured meanwhile.
+            results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
             results[name] = {"machine": _machine(before), **part}
             RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return 0
