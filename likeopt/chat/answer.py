@@ -30,7 +30,7 @@ from likeopt.chat.follow import follow, start_of
 from likeopt.chat.generation import Generation
 from likeopt.chat.kept import Kept, KeptAnswers
 from likeopt.chat.meeting import Meeting
-from likeopt.chat.rows import Rows, broken, last_event, so_far
+from likeopt.chat.rows import Rows, broken, last_event, logged, so_far
 from likeopt.chat.similar import Embed, SimilarAnswers
 from likeopt.chat.text import Language, clean_question, language_of
 from likeopt.chat.writer import Prepared, Task, Writer
@@ -243,7 +243,7 @@ class Chat:
             generation = generation or _over(broken(Log(), error))
         except Exception:  # outermost handler of this thread or greenlet
             logging.getLogger(__name__).exception("an answer failed")
-            generation = generation or _over(broken(Log(), _logged()))
+            generation = generation or _over(broken(Log(), logged()))
         finally:
             if ticket and (generation is None or generation.log.end is not None):
                 ticket.leave()
@@ -362,7 +362,7 @@ class Chat:
 
         done = threading.Event()
         _detach(lambda: self._meeting.watch(generation, lead, done))
-        error = _logged()
+        error = logged()
         end: End | None = None
         try:
             generation.catch_up(lead.told)
@@ -485,10 +485,6 @@ def _over(end: End, told: Sequence[Record] = ()) -> Generation:
     for record in (*told, end):
         made.add(record)
     return made
-
-
-def _logged() -> LikeOptError:
-    return LikeOptError("The answer failed for a reason that was logged.")
 
 
 def _query(prepared: Prepared) -> str | None:

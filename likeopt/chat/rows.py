@@ -2,9 +2,11 @@
 
 One thread looks for what somebody asked to stop, perhaps through another process, and saves the
 text so far, which proves that this process lives. What ends is written in slices, each one
-transaction, so that a thousand answers hold neither the database nor the event loop.
+transaction, so that a thousand answers hold neither the database nor the event loop. While the
+database is away, their ends wait here, and their readers with them.
 """
 
+import logging
 import re
 import threading
 from collections.abc import Iterable, Iterator
@@ -15,7 +17,7 @@ from likeopt.chat.broadcast import Broadcast, Log
 from likeopt.chat.events import Done, End, Failed, Final
 from likeopt.chat.follow import final_of
 from likeopt.clock import Clock
-from likeopt.errors import LikeOptError, NotFound
+from likeopt.errors import LikeOptError, NotFound, StorageUnavailable
 from likeopt.storage import answers, messages
 from likeopt.storage.db import Database
 from likeopt.storage.messages import Message, Outcome
@@ -26,6 +28,17 @@ SAVE_SECONDS = 2.0
 
 _marker = re.compile(r"\[(\d+)\]")
 
+log = logging.getLogger(__name__)
+
+
+class _Ending(msgspec.Struct, frozen=True):
+    """The end of answers that are all stored, or none of them; tried first at `since`."""
+
+    askers: list[Broadcast]
+    end: End
+    until: int
+    since: float
+
 
 class Rows:
     """See the module. Thread-safe."""
@@ -34,7 +47,10 @@ class Rows:
         self._db = db
         self._clock = clock
         self._running: dict[str, Broadcast] = {}
+        self._unwritten: list[_Ending] = []
         self._lock = threading.Lock()
+        # Held while text is saved: what was saved behind its end would run again.
+        self._saving = threading.Lock()
         self._watching = False
 
     def watch(self, asker: Broadcast) -> None:
@@ -47,42 +63,60 @@ class Rows:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def finish(self, askers: Iterable[Broadcast], end: End, until: int) -> None:
-        """Write the end of answers, and tell it to their readers after the first `until` events."""
-        groups: tuple[list[Broadcast], list[Broadcast]] = ([], [])
+        """Write the end of answers, and tell it to their readers after the first `until` events.
+
+        Returns while that is still tried if the database is away.
+        """
+        groups: dict[tuple[bool, bool], list[Broadcast]] = {}
         for asker in askers:
-            groups[asker.whole].append(asker)
-        for wants_whole, group in enumerate(groups):
-            seen = end.seen(whole=bool(wants_whole))
+            groups.setdefault((asker.whole, asker.answer is None), []).append(asker)
+        since = self._clock.monotonic()
+        for (wants_whole, _), group in groups.items():
+            seen = end.seen(whole=wants_whole)
             for part in _slices(group):
-                finals = self._finals(part, seen.outcome, seen.failed)
-                for asker, final in zip(part, finals, strict=True):
-                    with self._lock:
-                        self._running.pop(asker.message_id, None)
-                    asker.finish(final, until)
+                self._end(_Ending(part, seen, until, since))
+
+    def _end(self, ending: _Ending) -> None:
+        """Write and tell it, or have that tried again."""
+        with self._saving, self._lock:
+            for asker in ending.askers:
+                self._running.pop(asker.message_id, None)
+        try:
+            finals = self._finals(ending.askers, ending.end.outcome, ending.end.failed)
+        except StorageUnavailable as error:
+            # It may be starting again. For as long as that, nobody gives up what nobody saves.
+            if self._clock.monotonic() - ending.since < messages.STALE_SECONDS:
+                for asker in ending.askers:
+                    self.watch(asker)
+                with self._lock:
+                    self._unwritten.append(ending)
+                return
+            finals = [Failed.of(error)] * len(ending.askers)
+        except LikeOptError as error:
+            # The disk is full.
+            finals = [Failed.of(error)] * len(ending.askers)
+        except Exception:  # outermost handler: readers wait for a last event, whatever happens
+            log.exception("the end of an answer could not be stored")
+            finals = [Failed.of(logged())] * len(ending.askers)
+        for asker, final in zip(ending.askers, finals, strict=True):
+            asker.finish(final, ending.until)
 
     def _finals(
         self, askers: list[Broadcast], outcome: Outcome, failed: Failed | None
     ) -> list[Final]:
-        stages = {one.message_id: self._stages(one) for one in askers if one.answer is None}
-        if not stages:
+        stages = {one.message_id: self._stages(one) for one in askers}
+        if askers[0].answer is not None:
             return [
-                last_event(_unstored(one, outcome, self._stages(one)), failed) for one in askers
+                last_event(_unstored(one, outcome, stages[one.message_id]), failed)
+                for one in askers
             ]
-        try:
-            stored = self._db.write(lambda c: answers.finish(c, self._clock, stages, outcome))
-        except LikeOptError as error:
-            # The disk is full, or the database is away.
-            return [Failed.of(error)] * len(askers)
-        finals: list[Final] = []
-        for asker in askers:
-            message = stored.get(asker.message_id)
-            if asker.answer is not None:
-                message = _unstored(asker, outcome, self._stages(asker))
-            if message is None:
-                finals.append(self._elsewhere(asker))
-            else:
-                finals.append(last_event(message, failed))
-        return finals
+        stored = self._db.write(lambda c: answers.finish(c, self._clock, stages, outcome))
+        return [
+            last_event(stored[one.message_id], failed)
+            if one.message_id in stored
+            else self._elsewhere(one)
+            for one in askers
+        ]
 
     def _stages(self, asker: Broadcast) -> dict[str, float]:
         total = round((self._clock.monotonic() - asker.begun) * 1000, 1)
@@ -94,8 +128,6 @@ class Rows:
             message = self._db.read(lambda c: messages.get(c, asker.reader, asker.message_id))
         except NotFound:
             return Failed.of(NotFound("The answer no longer exists."))
-        except LikeOptError as error:
-            return Failed.of(error)
         return final_of(message)
 
     def _watch(self) -> None:
@@ -108,6 +140,9 @@ class Rows:
                 if not askers:
                     self._watching = False
                     return
+                unwritten, self._unwritten = self._unwritten, []
+            for ending in unwritten:
+                self._end(ending)
             try:
                 self._look(askers)
                 if self._clock.monotonic() - saved >= SAVE_SECONDS:
@@ -116,6 +151,8 @@ class Rows:
             except LikeOptError:
                 # The database is away for a moment; the answers go on, and their end will tell.
                 continue
+            except Exception:  # outermost handler of this thread or greenlet, which has to go on
+                log.exception("answers could not be saved")
 
     def _look(self, askers: list[Broadcast]) -> None:
         for part in _slices(askers):
@@ -130,15 +167,17 @@ class Rows:
         for one in askers:
             by_log.setdefault((id(one.log), one.bound), []).append(one)
         for (_, bound), sharing in by_log.items():
-            log = sharing[0].log or Log()
-            text, sources = log.text, [] if bound else log.sources
+            told = sharing[0].log or Log()
+            text, sources = told.text, [] if bound else told.sources
             for part in _slices(sharing):
-                ids = [one.message_id for one in part]
-                self._db.write(
-                    lambda c, ids=ids, text=text, sources=sources: answers.keep_alive(  # type: ignore[misc]
-                        c, self._clock, ids, text, sources
+                with self._saving:
+                    with self._lock:
+                        ids = [one.message_id for one in part if one.message_id in self._running]
+                    self._db.write(
+                        lambda c, ids=ids, text=text, sources=sources: answers.keep_alive(  # type: ignore[misc]
+                            c, self._clock, ids, text, sources
+                        )
                     )
-                )
                 for one in part:
                     one.bound = one.bound or bool(sources)
 
@@ -161,6 +200,11 @@ def broken(log: Log, error: LikeOptError) -> End:
         so_far(log).outcome, state="failed", error_code=error.instance_code
     )
     return End(outcome, Failed.of(error))
+
+
+def logged() -> LikeOptError:
+    """What readers are told of an error that is not ours."""
+    return LikeOptError("The answer failed for a reason that was logged.")
 
 
 def last_event(message: Message, failed: Failed | None) -> Final:

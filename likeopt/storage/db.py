@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -95,6 +95,7 @@ class Database:
                 pool_use_lifo=True,
             )
             _look_at_idle_ones(self.engine)
+            event.listen(self.engine, "handle_error", _leave_follower)
 
     @cached_property
     def urgent(self) -> "Database":
@@ -201,6 +202,13 @@ def _look_at_idle_ones(engine: sa.Engine) -> None:
     event.listen(engine, "checkout", check)
 
 
+def _leave_follower(context: sa.engine.ExceptionContext) -> None:
+    # read_only_sql_transaction: after a failover this server follows another; a new connection
+    # finds that one (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+    if getattr(context.original_exception, "sqlstate", None) == "25006":
+        context.is_disconnect = True
+
+
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # The driver must not open transactions by itself; `_begin_sqlite` does.
     connection.isolation_level = None
@@ -234,7 +242,9 @@ def _translate(error: DBAPIError) -> Exception:
     text = str(error.orig)
     if "database or disk is full" in text or "No space left" in text or "disk I/O error" in text:
         return StorageFull("The disk is full. Nothing was changed; free some space and try again.")
-    if isinstance(error, OperationalError) or error.connection_invalidated:
+    # SQLite says of a damaged file no more than DatabaseError.
+    away = isinstance(error, OperationalError) or type(error) is DatabaseError
+    if away or error.connection_invalidated:
         logging.getLogger(__name__).warning("database unavailable: %s", text)
         return StorageUnavailable("The database does not answer. Try again in a moment.")
     return error

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from likeopt.chat.answer import Chat
 from likeopt.chat.events import Failed, Start
 from likeopt.clock import Clock
 from likeopt.config import Config
-from likeopt.errors import Busy, NotFound
+from likeopt.errors import Busy, NotFound, StorageFull, StorageUnavailable
 from likeopt.storage import answers, conversations, messages
 from likeopt.storage.db import Database
 from likeopt.storage.messages import Message
@@ -222,3 +223,77 @@ def test_a_refused_question_leaves_nothing_behind(
     with pytest.raises(NotFound):
         chat.ask(reader, "And then?", "0" * 32)
     last(chat.ask(reader, "How many days of annual leave?"))
+
+
+def failing(
+    monkeypatch: pytest.MonkeyPatch, name: str, error: Exception, times: int
+) -> Callable[[], int]:
+    """Have a function of `answers` fail `times` times; returns how often it was called."""
+    works, calls = getattr(answers, name), []
+
+    def call(*args: Any) -> Any:
+        calls.append(name)
+        if len(calls) <= times:
+            raise error
+        return works(*args)
+
+    monkeypatch.setattr(answers, name, call)
+    return lambda: len(calls)
+
+
+AWAY = StorageUnavailable("The database does not answer.")
+
+
+def test_an_answer_is_stored_when_the_database_is_back(
+    chat: Chat,
+    stub: StubOpenAI,
+    database: Database,
+    reader: Reader,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failing(monkeypatch, "finish", AWAY, 3)
+    stub.say("You get 15 days [1].")
+    done = last(chat.ask(reader, "How many days of annual leave?"))
+    assert (done.state, done.content) == ("complete", "You get 15 days [1].")
+    assert stored(database, reader, done) == done
+
+
+@pytest.mark.parametrize(
+    ("error", "stale", "code", "tried"),
+    [
+        (AWAY, 0.6, "storage_unavailable", 2),
+        (StorageFull("The disk is full."), 15.0, "storage_full", 1),
+        (ValueError("of a kind that nobody thought of"), 15.0, "internal_error", 1),
+    ],
+)
+def test_whoever_waits_for_an_end_that_cannot_be_stored_is_told(
+    chat: Chat,
+    stub: StubOpenAI,
+    reader: Reader,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    stale: float,
+    code: str,
+    tried: int,
+) -> None:
+    monkeypatch.setattr("likeopt.storage.messages.STALE_SECONDS", stale)
+    calls = failing(monkeypatch, "finish", error, 1000)
+    stub.say("You get 15 days [1].")
+    assert failure(chat.ask(reader, "How many days of annual leave?")).code == code
+    assert calls() >= tried
+
+
+def test_an_error_that_nobody_thought_of_does_not_end_the_watch(
+    make_chat: Callable[..., Chat],
+    stub: StubOpenAI,
+    reader: Reader,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here, there = make_chat(), make_chat()
+    calls = failing(monkeypatch, "wanted", ValueError("of a kind that nobody thought of"), 1)
+    stub.say("You get", " 15", hold=1)
+    answer = here.ask(reader, "How many days of annual leave?")
+    stub.wait_for_request()
+    wait_until(lambda: calls() > 0, "the error")
+    there.stop(reader, answer.message_id)
+    assert last(answer).state == "stopped"

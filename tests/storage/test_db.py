@@ -1,7 +1,8 @@
-"""Connections to PostgreSQL: few, and checked when they were idle."""
+"""Connections to PostgreSQL: few, and checked when they were idle; and databases out of order."""
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -78,3 +79,24 @@ def test_a_connection_that_breaks_in_use_is_an_error_once(single: Database, url:
     with pytest.raises(StorageUnavailable):
         single.read(break_off)
     assert single.read(backend) > 0
+
+
+def test_a_server_that_only_follows_another_is_left(single: Database) -> None:
+    """After a failover."""
+    first = single.read(backend)
+
+    def write(c: sa.Connection) -> None:
+        c.execute(sa.text("SET TRANSACTION READ ONLY"))
+        c.execute(sa.text("CREATE TABLE made (one int)"))
+
+    with pytest.raises(StorageUnavailable):
+        single.write(write)
+    assert single.read(backend) not in (0, first)
+
+
+def test_a_damaged_file_is_a_database_that_does_not_answer(tmp_path: Path) -> None:
+    (tmp_path / "likeopt.db").write_bytes(b"not a database" * 1000)
+    damaged = Database(f"sqlite:///{tmp_path / 'likeopt.db'}")
+    with pytest.raises(StorageUnavailable):
+        damaged.read(lambda c: c.execute(sa.text("SELECT 1 FROM users")))
+    damaged.close()
