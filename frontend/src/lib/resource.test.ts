@@ -89,6 +89,55 @@ test("a list that was under way when something was deleted does not bring it bac
   expect(shown(list)).toBe("a"); // a later one says what is there
 });
 
+test("what was put into a list while it was loaded is there after, and before what is not", async () => {
+  const list = new Paged<Item>();
+  list.set(page("a"));
+  let arrive = (_: ReturnType<typeof page>) => {};
+  const loading = list.load(() => new Promise((resolve) => (arrive = resolve)));
+  list.amend((now = page()) => ({ ...now, items: [{ id: "new", title: "new" }, ...now.items] }));
+  arrive(page("a", "b"));
+  await loading;
+  expect(shown(list)).toBe("new,a,b");
+});
+
+test("more of a list takes no refused change along, and loses none that was made meanwhile", async () => {
+  const list = new Paged<Item>();
+  const first = vi.fn(async () => ({ ...page("a", "b"), next_cursor: "2" }));
+  await list.load(first);
+  let refuse = (_: unknown) => {};
+  const removing = list.remove("a", () => new Promise((_, reject) => (refuse = reject)));
+  let arrive = (_: ReturnType<typeof page>) => {};
+  const loading = list.loadMore(() => new Promise((resolve) => (arrive = resolve)));
+  await list.update("b", { title: "B" }, async () => undefined);
+  arrive(page("b", "c"));
+  await loading;
+  expect(shown(list)).toBe("B,c");
+  refuse(refused);
+  await removing;
+  expect(shown(list)).toBe("a,B,c");
+  await list.reload(); // the list, not its second page
+  expect(first).toHaveBeenCalledTimes(2);
+  expect(shown(list)).toBe("a,b");
+});
+
+test("an error stays in sight while the same is tried again, and goes with what it was about", async () => {
+  const some = new Resource<string>();
+  await some.load(async () => "old");
+  await some.load(() => Promise.reject(refused));
+  const seen: (string | undefined)[] = [];
+  const stop = effect(() => {
+    seen.push(some.state.value.error?.code);
+  });
+  await some.load(() => Promise.reject(refused));
+  await some.load(async () => "new");
+  stop();
+  expect(seen.slice(0, -1).every((code) => code === "forbidden")).toBe(true);
+  expect(seen.at(-1)).toBeUndefined();
+  await some.load(() => Promise.reject(refused));
+  some.set("other");
+  expect(some.state.value.error).toBeUndefined();
+});
+
 const ETAGGED = { ETag: '"v1"' };
 
 test("what has not changed is not sent again, nor drawn again", async () => {

@@ -12,6 +12,7 @@ export interface Loaded<T> {
 }
 
 type Edit<T> = (data: T) => T;
+type Amendment<T> = (data: T | undefined) => T | undefined;
 type Fetcher<T> = (signal: AbortSignal) => Promise<T>;
 
 // Two more tries: longer than a restarting engine or a full queue takes, shorter than patience.
@@ -37,7 +38,7 @@ export class Resource<T> {
   /** Shown already, not yet confirmed. */
   #edits: Edit<T>[] = [];
   /** Confirmed while a load was under way that may not have seen them. */
-  #settled: Edit<T>[] = [];
+  #settled: Amendment<T>[] = [];
 
   get state(): ReadonlySignal<Loaded<T>> {
     return this.#state;
@@ -49,28 +50,47 @@ export class Resource<T> {
 
   /** Puts other data in its place, such as what the server answered to a change. */
   set(data: T | undefined): void {
-    this.amend(() => data);
+    // A load under way is what ends having nothing.
+    if (data === undefined) this.#base = undefined;
+    else this.amend(() => data);
+    this.#show({ error: undefined });
   }
 
   /** Changes the data as the server would have it, below what is being changed here. */
-  amend(how: (data: T | undefined) => T | undefined): void {
+  amend(how: Amendment<T>): void {
     this.#base = how(this.#base);
+    if (this.#running) this.#settled.push(how);
     this.#show({});
   }
 
-  async load(fetcher: Fetcher<T>, keep = true): Promise<void> {
+  load(fetcher: Fetcher<T>, keep = true): Promise<void> {
+    this.#fetcher = fetcher;
+    if (!keep) this.set(undefined);
+    return this.run(fetcher, (data) => data);
+  }
+
+  /** Does the last load again. */
+  reload(): Promise<void> {
+    return this.#fetcher ? this.load(this.#fetcher) : Promise.resolve();
+  }
+
+  /** Loads, and puts what `join` makes of it and of what is there then in its place. */
+  protected async run(
+    fetcher: Fetcher<T>,
+    join: (data: T, base: T | undefined) => T,
+  ): Promise<void> {
     this.abort();
     const running = new AbortController();
     this.#running = running;
-    this.#fetcher = fetcher;
     this.#settled = [];
-    if (!keep) this.#base = undefined;
-    this.#show({ error: undefined, loading: true });
+    // An error stays in sight until it is known to be over: a page that is polled does not flicker.
+    this.#show({ loading: true });
     try {
       const data = await persistently(fetcher, running.signal);
       if (running.signal.aborted) return;
       this.#running = undefined;
-      this.#base = this.#settled.reduce<T>((so, edit) => edit(so), data);
+      const seen = this.#settled.reduce<T>((so, edit) => edit(so) ?? so, data);
+      this.#base = join(seen, this.#base);
       this.#show({ error: undefined, loading: false });
     } catch (reason) {
       if (running.signal.aborted || isAbort(reason)) return;
@@ -79,11 +99,6 @@ export class Resource<T> {
       if (error.retryable) waiting.add(this as Resource<unknown>);
       this.#show({ error, loading: false });
     }
-  }
-
-  /** Does the last load again. */
-  reload(): Promise<void> {
-    return this.#fetcher ? this.load(this.#fetcher) : Promise.resolve();
   }
 
   /**
@@ -98,7 +113,7 @@ export class Resource<T> {
     try {
       await send();
       if (this.#base !== undefined) this.#base = mine(this.#base);
-      this.#settled.push(mine);
+      this.#settled.push((data) => (data === undefined ? data : mine(data)));
       return true;
     } catch (error) {
       toastError(error);
@@ -132,13 +147,12 @@ export class Paged<T extends { id: string | number }> extends Resource<Page<T>> 
   readonly hasMore = computed(() => !!this.data?.next_cursor);
 
   async loadMore(fetcher: (cursor: string, signal: AbortSignal) => Promise<Page<T>>) {
-    const before = this.data;
-    const cursor = before?.next_cursor;
+    const cursor = this.data?.next_cursor;
     if (!cursor) return;
-    await this.load(async (signal) => {
-      const { items, next_cursor } = await fetcher(cursor, signal);
-      return { items: merge(before.items, items), next_cursor };
-    });
+    await this.run(
+      (signal) => fetcher(cursor, signal),
+      (more, base) => ({ ...more, items: merge(base?.items ?? [], more.items) }),
+    );
   }
 
   /** Takes one out while the server is told. */

@@ -9,6 +9,8 @@ interface Props {
   /** Shown as failed, with a retry where one can help. */
   error?: ApiError | undefined;
   retry?: () => void;
+  /** Being tried again. */
+  busy?: boolean;
   loading?: boolean;
   /** A few lines in a column, not the middle of a page. */
   compact?: boolean | undefined;
@@ -20,7 +22,7 @@ interface Props {
 
 /** What stands where content is missing: it is loading, it failed, or there is none. */
 export function Panel(props: Props): JSX.Element {
-  const { error, retry, loading, compact, icon, title, body, action } = props;
+  const { error, retry, busy, loading, compact, icon, title, body, action } = props;
   const look = compact ? "panel compact" : "panel";
   if (loading) {
     return (
@@ -40,7 +42,7 @@ export function Panel(props: Props): JSX.Element {
         {error.requestId && <p class="panel-small">{t.value.requestId(error.requestId)}</p>}
         {retry && !gone && (
           <button class="button" type="button" onClick={retry}>
-            <Icon name="again" /> {t.value.retry}
+            {busy ? <span class="spinner" /> : <Icon name="again" />} {t.value.retry}
           </button>
         )}
         {action}
@@ -75,12 +77,12 @@ export function Shown<T>({
   const { data, error, loading } = of.state.value;
   const retry = () => of.reload();
   if (data === undefined) {
-    if (error) return <Panel error={error} retry={retry} compact={compact} />;
+    if (error) return <Panel error={error} retry={retry} busy={loading} compact={compact} />;
     return <Panel loading compact={compact} />;
   }
   return (
     <>
-      {error && !loading && (
+      {error && (
         <p class="stale-note" role="status">
           <Icon name={error.code === "offline" ? "offline" : "warning"} />
           <span>{t.value.notRefreshed(explain(error))}</span>

@@ -116,7 +116,7 @@ async function askRename(id: string, title: string): Promise<void> {
     action: t.value.save,
     field: { label: t.value.title, value: title },
   });
-  if (chosen && chosen !== title && (await rename(id, chosen))) toast(t.value.renamed);
+  if (chosen && chosen !== title && (await rename(id, chosen, title))) toast(t.value.renamed);
 }
 
 async function askRemove(id: string, title: string): Promise<void> {

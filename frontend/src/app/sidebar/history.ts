@@ -40,8 +40,16 @@ export function touch(id: string, title: string): void {
   }));
 }
 
-export function rename(id: string, title: string): Promise<boolean> {
-  return list.update(id, { title }, () => renameConversation(id, title, never));
+/** The last title that was given; those who show it elsewhere go by this. */
+export const renamed = signal<Pick<Conversation, "id" | "title"> | undefined>(undefined);
+
+/** Calls a conversation `title`, listed here or not, and `before` again if the server refuses. */
+export async function rename(id: string, title: string, before: string): Promise<boolean> {
+  const mine = { id, title };
+  renamed.value = mine;
+  const done = await list.update(id, { title }, () => renameConversation(id, title, never));
+  if (!done && renamed.peek() === mine) renamed.value = { id, title: before };
+  return done;
 }
 
 export function remove(id: string): Promise<boolean> {

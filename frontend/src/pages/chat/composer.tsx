@@ -81,7 +81,8 @@ export function Composer(): JSX.Element {
             if (event.key === "Escape" && writing) writing.stop().catch(toastError);
             if (event.key === "ArrowUp" && !draft.peek()) {
               event.preventDefault();
-              editing.value = chat.turns.peek().at(-1) ?? null;
+              const last = chat.turns.peek().at(-1);
+              if (last?.known.peek()) editing.value = last;
             }
             if (!sends(event)) return;
             event.preventDefault();

@@ -2,6 +2,7 @@ import { effect, signal, untracked } from "@preact/signals";
 import { getDocument } from "../../api/documents";
 import type { Citation } from "../../api/types";
 import { navigate, query, route } from "../../app/router";
+import { renamed } from "../../app/sidebar/history";
 import { toastError } from "../../ui/toast";
 import { Chat, type Turn } from "./store";
 
@@ -20,6 +21,11 @@ export const opened = signal<Citation | null>(null);
 
 /** The question that is being edited. */
 export const editing = signal<Turn | null>(null);
+
+effect(() => {
+  const now = renamed.value;
+  if (now && now.id === chat.id.peek()) chat.title.value = now.title;
+});
 
 let looking: AbortController | undefined;
 

@@ -14,9 +14,6 @@ import type { Turn } from "./store";
 /** A question; edited in its place, and asked again. */
 export function Question({ turn }: { turn: Turn }): JSX.Element {
   if (editing.value === turn) return <Edit turn={turn} />;
-  const answer = turn.answer.value;
-  // Before the server has taken it there is nothing to take back.
-  const known = !answer?.live.value || answer.id.value;
   return (
     <div class="asked">
       <div class="question">
@@ -33,7 +30,7 @@ export function Question({ turn }: { turn: Turn }): JSX.Element {
         >
           <Icon name="copy" />
         </button>
-        {known && (
+        {turn.known.value && (
           <button
             class="icon-button"
             type="button"

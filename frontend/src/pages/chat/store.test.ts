@@ -3,6 +3,7 @@ import { expect, test, vi } from "vitest";
 import { json, serve, stream } from "../../api/fake-server";
 import type { Citation, Message } from "../../api/types";
 import { Answer } from "./answer";
+import * as markdown from "./lazy-markdown";
 import { Chat } from "./store";
 
 const id = (number: number) => number.toString(16).padStart(32, "0");
@@ -409,4 +410,53 @@ test("an answer of an earlier time says so, and a new one can be had", async () 
   expect(turn?.answer.value?.cachedAt.value).toBe("");
   expect(turn?.answer.value?.text.value).toBe("새로");
   vi.unstubAllGlobals();
+});
+
+test("a conversation that arrives after it was left changes nothing", async () => {
+  const chat = new Chat();
+  const read = json({
+    id: CONVERSATION,
+    title: "A",
+    messages: [message(2, { role: "user", content: "질문", parent_id: null, kind: null })],
+  });
+  const calls = serve(read);
+  // What draws answers comes after the conversation itself.
+  let draw = () => {};
+  vi.spyOn(markdown, "loadMarkdown").mockReturnValue(
+    new Promise<void>((resolve) => {
+      draw = resolve;
+    }) as ReturnType<typeof markdown.loadMarkdown>,
+  );
+  const shown = chat.show(CONVERSATION);
+  await vi.waitFor(() => expect(calls).toHaveLength(1));
+  await new Promise((resolve) => setTimeout(resolve));
+  await chat.show(null);
+  draw();
+  await shown;
+  vi.restoreAllMocks();
+  expect([chat.id.value, chat.title.value, chat.turns.value]).toEqual([null, "", []]);
+});
+
+test("a question on its way is not asked again by an edit, a failed one is", async () => {
+  const chat = new Chat();
+  let answer = (_: Response) => {};
+  const calls = serve(
+    () => new Promise<Response>((resolve) => (answer = resolve)),
+    stream([
+      ["start", START],
+      ["done", { message: done }],
+    ]),
+  );
+  const asked = chat.ask("질문");
+  const [turn] = chat.turns.value;
+  if (!turn) throw new Error("no question");
+  expect(turn.known.value).toBe(false);
+  await chat.edit(turn, "바꿈");
+  expect(chat.turns.value).toEqual([turn]);
+  answer(Response.json({ code: "forbidden" }, { status: 403 }));
+  await asked;
+  expect(turn.known.value).toBe(true);
+  await chat.edit(turn, "바꿈");
+  expect(calls.map(({ method }) => method)).toEqual(["POST", "POST"]);
+  expect(chat.turns.value.map(({ question }) => question)).toEqual(["바꿈"]);
 });

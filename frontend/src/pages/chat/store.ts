@@ -16,6 +16,8 @@ export class Turn {
   readonly answers = signal<Answer[]>([]);
   readonly shown = signal(0);
   readonly answer = computed(() => this.answers.value[this.shown.value]);
+  /** Whether it can be edited: before the server has taken it there is nothing to take back. */
+  readonly known = computed(() => !this.answer.value?.live.value || !!this.answer.value.id.value);
 
   constructor(
     readonly question: string,
@@ -66,6 +68,7 @@ export class Chat {
     if (id !== null && id === this.id.peek() && !this.loading.state.peek().error) return;
     this.#leave.abort();
     this.#leave = new AbortController();
+    const here = this.#leave;
     this.loading.abort();
     batch(() => {
       this.id.value = id;
@@ -81,13 +84,15 @@ export class Chat {
         getConversation(id, signal),
         loadMarkdown(),
       ]);
+      // Perhaps another conversation is on the page by now.
+      signal.throwIfAborted();
       batch(() => {
         this.title.value = title;
         this.turns.value = turnsOf(messages);
       });
       return true as const;
     });
-    this.#followAll();
+    if (here === this.#leave) this.#followAll();
   }
 
   ask(text: string): Promise<void> {
@@ -108,7 +113,9 @@ export class Chat {
   async edit(turn: Turn, text: string): Promise<void> {
     const before = this.turns.peek();
     const at = before.indexOf(turn);
-    if (at < 0) return;
+    // What is on its way to the server would be asked twice.
+    const lost = turn.answer.peek()?.phase.peek() === "failed";
+    if (at < 0 || !(turn.id || lost)) return;
     // An answer that is being written is one of those that go.
     this.#leave.abort();
     this.#leave = new AbortController();

@@ -61,7 +61,8 @@ async function refresh(): Promise<void> {
   const limit = Math.min(MOST, Math.max(50, before.items.length));
   try {
     const now = await listDocuments({ ...query(), limit }, never);
-    if (list.data !== before) return;
+    // Another list is wanted by now, or this one is changed already.
+    if (list.data !== before || list.state.peek().loading) return;
     const rest = before.items.slice(limit);
     list.set(
       rest.length > 0 ? { items: merge(now.items, rest), next_cursor: before.next_cursor } : now,
