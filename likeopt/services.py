@@ -5,6 +5,7 @@ what only answers need.
 """
 
 import fcntl
+import threading
 from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
@@ -133,7 +134,7 @@ class Services:
     @cached_property
     def watch(self) -> Watch:
         """What has changed in any process."""
-        return Watch(self.db.urgent, self.clock, self.board)
+        return Watch(self.db.apart(1), self.clock, self.board)
 
     @cached_property
     def cache(self) -> Cache:
@@ -141,7 +142,7 @@ class Services:
         tenant = self.db.read(lambda c: facts.get(c, facts.DATABASE_ID)) or "new"
         tags = TagVersions(self.db, self.watch)
         made = open_cache(self.config, tenant=tenant, clock=self.clock, tags=tags, run=self.run)
-        self.watch.hear(partial(_forget_memory, made))
+        self.watch.hear(partial(_forget, made))
         return made
 
     @cached_property
@@ -201,12 +202,25 @@ class Services:
                 getattr(self, name).close()
 
 
-def _forget_memory(cache: Cache, names: list[str]) -> None:
-    """An administrator, here or elsewhere, had caches cleared: do so in this process's memory."""
+def _forget(cache: Cache, names: list[str]) -> None:
+    """An administrator, here or elsewhere, had caches cleared: do so in this process's memory at
+    once, and in a moment in all layers, the slowest first: this machine's disk is out of anybody
+    else's reach, and may have filled the quicker ones again meanwhile."""
     for name in names:
         if name.startswith(revisions.CACHE):
-            use = name.removeprefix(revisions.CACHE)
-            cache.clear(None if use == "*" else use, layer="memory")
+            only, _, of = name.removeprefix(revisions.CACHE).partition(":")
+            use = None if of == "*" else of
+            layers = [each for each in cache.layers if only in ("*", each)]
+            if "memory" in layers:
+                cache.clear(use, layer="memory")
+            if layers != ["memory"]:
+                clear = partial(_clear, cache, use, layers[::-1])
+                threading.Thread(target=clear, daemon=True).start()
+
+
+def _clear(cache: Cache, use: str | None, layers: list[str]) -> None:
+    for layer in layers:
+        cache.clear(use, layer=layer)
 
 
 def _sample_folders() -> list[Path]:

@@ -80,7 +80,7 @@ class Chat:
         self._similar = SimilarAnswers(cache, self._kept, embed) if cache and embed else None
         self._max_tokens = max_tokens
         self._broadcasts = Broadcasts(clock)
-        self._rows = Rows(db.urgent, clock)
+        self._rows = Rows(db.apart(2), clock)
         self._meeting = Meeting(
             exchange or NoExchange(), self._rows, self._broadcasts, clock, self._lead
         )

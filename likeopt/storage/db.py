@@ -10,7 +10,6 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Collection
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,7 +33,16 @@ BUSY_TIMEOUT_MS = 10_000
 # SQLite connections that are kept for later: gevent has 10 native threads to use them.
 SQLITE_IDLE = 10
 # PostgreSQL connections of a process at most: its default allows 100 for all.
-CONNECTIONS, URGENT_CONNECTIONS = 12, 3
+CONNECTIONS = 12
+# A host that is cut off says nothing: connecting would take 130 s, and what was sent would wait for
+# 15 minutes (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS).
+_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
 # One that was idle for longer is asked whether it still stands; a server does
 # not restart in less. Asking each time was one round trip of four of a short transaction.
 IDLE_SECONDS = 1.0
@@ -67,6 +75,7 @@ class Database:
         connections: int = CONNECTIONS,
     ) -> None:
         self._url = url
+        self._apart: list[Database] = []
         self._spread = spread
         # `hide_parameters`: an error's message, which is logged, would hold questions and hashes.
         self.is_sqlite = url.startswith("sqlite")
@@ -93,17 +102,19 @@ class Database:
                 pool_size=connections,
                 max_overflow=0,
                 pool_use_lifo=True,
+                connect_args=_PATIENCE,
             )
             _look_at_idle_ones(self.engine)
             event.listen(self.engine, "handle_error", _leave_follower)
 
-    @cached_property
-    def urgent(self) -> "Database":
-        """The same for what must not wait behind requests that wait for a connection: looking for
-        changes, which streams wait for, and keeping answers alive and writing them down."""
+    def apart(self, connections: int) -> "Database":
+        """The same for what must not wait behind requests that wait for a connection: with
+        PostgreSQL connections of its own. Closed with this one."""
         if self.is_sqlite:
             return self
-        return Database(self._url, spread=self._spread, connections=URGENT_CONNECTIONS)
+        made = Database(self._url, spread=self._spread, connections=connections)
+        self._apart.append(made)
+        return made
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` in a transaction that sees one snapshot and changes nothing."""
@@ -143,8 +154,8 @@ class Database:
 
     def close(self) -> None:
         """Close every pooled connection."""
-        if "urgent" in self.__dict__ and self.urgent is not self:
-            self.urgent.close()
+        for each in self._apart:
+            each.close()
         self.engine.dispose()
 
 

@@ -64,9 +64,10 @@ def announce(c: sa.Connection, name: str) -> None:
     c.info.setdefault(ANNOUNCED, set()).add(name)
 
 
-def of_cache(use: str | None) -> str:
-    """The counter of when what is cached for a use, or for any, was last to be forgotten."""
-    return f"{CACHE}{use or '*'}"
+def of_cache(use: str | None, layer: str | None = None) -> str:
+    """The counter of when what is cached for a use, or for any, was last to be forgotten, in one
+    layer or in all."""
+    return f"{CACHE}{layer or '*'}:{use or '*'}"
 
 
 def of_conversations(user_id: str) -> str:

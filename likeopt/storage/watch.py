@@ -21,6 +21,8 @@ POLL_SECONDS = 0.05
 FRESH_SECONDS = 0.1
 # Without anybody who asks, the watch ends after this long.
 IDLE_SECONDS = 10.0
+# Who needs to be sure waits for a look of somebody else for this long.
+PATIENCE_SECONDS = 1.0
 # Names remembered as changed; with more, everything counts as changed once.
 MOST_NAMES = 20_000
 
@@ -43,6 +45,8 @@ class Watch:
         self._edge: int | None = None
         # When the last look began; None before the first.
         self._seen_at: float | None = None
+        # When the last look that failed began.
+        self._failed_at = float("-inf")
         # Raised when it is not known what changed, and so everything may have.
         self._epoch = 0
         # By name, the look that found it changed.
@@ -81,18 +85,23 @@ class Watch:
 
     def confirmed(self, *names: str) -> Stamp | None:
         """As `stamp`, but looks at the database if the last look is too old, once for all who ask
-        at the same time; however long that takes, it tells what was so after they asked. None if
-        the database is away."""
+        at the same time, and tells what was so after they asked. None if the database is away or
+        takes over a second."""
         stamp = self.stamp(*names)
         if stamp is not None:
             return stamp
         asked = self._clock.monotonic()
-        with self._looking:
-            if self._seen_at is None or self._seen_at < asked:
+        if not self._looking.acquire(timeout=PATIENCE_SECONDS):
+            return None
+        try:
+            if max(self._began(), self._failed_at) < asked:
                 self._look()
-            if self._seen_at is None or self._seen_at < asked:
-                return None
-            return self._of(names)
+            return self._of(names) if self._began() >= asked else None
+        finally:
+            self._looking.release()
+
+    def _began(self) -> float:
+        return float("-inf") if self._seen_at is None else self._seen_at
 
     @contextmanager
     def telling(self, changed: Callable[[], None]) -> Iterator[None]:
@@ -146,6 +155,7 @@ class Watch:
             news = self._db.read(lambda c: revisions.news(c, edge))
         except LikeOptError:
             # What was seen grows old, and everybody asks the database themselves.
+            self._failed_at = started
             return
         self._looks += 1
         if edge is None or len(self._changed) > MOST_NAMES:

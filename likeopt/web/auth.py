@@ -15,7 +15,7 @@ from flask import Flask, Response, current_app, g, request
 
 from likeopt.accounts import SignedIn
 from likeopt.config import is_loopback
-from likeopt.errors import Forbidden, Unauthorized
+from likeopt.errors import Forbidden, StorageUnavailable, Unauthorized
 from likeopt.services import Services
 from likeopt.storage import access, api_keys, people
 from likeopt.storage.reader import LOCAL_USER, Reader
@@ -30,8 +30,9 @@ _FORWARDED = ("HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 # How long after signing in a person may do what decides who can sign in.
 FRESH_MS = 10 * 60 * 1000
-# Copies held at most, of about 2 KB each.
+# Copies held at most, of about 2 KB each, and ids of readable collections in them, of 110 bytes.
 MOST_COPIES = 2000
+MOST_IDS = 200_000
 
 _EXTENSION = "likeopt-auth"
 
@@ -49,6 +50,8 @@ class Auth:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._copies: OrderedDict[str, _Copy] = OrderedDict()
+        # Of readable collections in all copies.
+        self._ids = 0
 
     def identify(self) -> Identity | None:
         """Who sends the current request; None if nobody says so, or no longer can.
@@ -90,7 +93,7 @@ class Auth:
             return copy.identity
         found = self._find(credential)
         if found is None:
-            self._copies.pop(credential, None)
+            self._ids -= _ids(self._copies.pop(credential, None))
         elif stamp is not None:
             self._remember(credential, _Copy(found, stamp))
         return found
@@ -110,6 +113,7 @@ class Auth:
     def forget(self) -> None:
         """Look everybody up again."""
         self._copies.clear()
+        self._ids = 0
 
     def csrf_token(self, who: Identity) -> str | None:
         """What a page must send back with each change; only sessions have one."""
@@ -151,7 +155,11 @@ class Auth:
         clock = self._services.clock
         used = who
         if who.session is not None:
-            session = self._services.sessions.touch(who.session)
+            try:
+                session = self._services.sessions.touch(who.session)
+            except StorageUnavailable:
+                # Only when it was last used is not noted; the next request tries again.
+                session = who.session
             if session is not who.session:
                 used = msgspec.structs.replace(who, session=session)
         key = who.key
@@ -160,7 +168,8 @@ class Auth:
             noted = msgspec.structs.replace(key, last_used_at=clock.now_ms())
             used = msgspec.structs.replace(who, key=noted)
         copy = self._copies.get(credential)
-        if used is not who and copy is not None:
+        # Another request may have found out more meanwhile.
+        if used is not who and copy is not None and copy.identity is who:
             self._remember(credential, msgspec.structs.replace(copy, identity=used))
         return used
 
@@ -169,10 +178,15 @@ class Auth:
         context.note(c, "key.use", kind="key", id_=key.id, name=key.name, who=who)
 
     def _remember(self, credential: str, copy: _Copy) -> None:
+        self._ids += _ids(copy) - _ids(self._copies.get(credential))
         self._copies[credential] = copy
         self._copies.move_to_end(credential)
-        if len(self._copies) > MOST_COPIES:
-            self._copies.popitem(last=False)
+        while len(self._copies) > MOST_COPIES or self._ids > MOST_IDS:
+            self._ids -= _ids(self._copies.popitem(last=False)[1])
+
+
+def _ids(copy: _Copy | None) -> int:
+    return len(copy.reader.collections) if copy is not None and copy.reader is not None else 0
 
 
 def bearer() -> str | None:

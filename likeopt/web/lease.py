@@ -1,12 +1,12 @@
 """Ending what is being sent within 100 ms of its reader losing the right to it."""
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from flask import g
 
-from likeopt.chat.events import Failed, Numbered, Sources
+from likeopt.chat.events import Done, Failed, Numbered, Sources
 from likeopt.errors import Forbidden, LikeOptError, Unauthorized
 from likeopt.storage import access, documents
 from likeopt.storage.watch import Stamp
@@ -35,8 +35,10 @@ class Lease:
 
     def show(self, document_ids: Iterable[str]) -> None:
         """What follows has something of these documents, too."""
-        self._shown.update(document_ids)
-        self._well_at = None
+        more = set(document_ids) - self._shown
+        if more:
+            self._shown |= more
+            self._well_at = None
 
     def lost(self) -> LikeOptError | None:
         """Why the response must end here; None if it may go on.
@@ -74,12 +76,22 @@ class Lease:
             raise _revoked()
 
 
-def permitted(events: Iterator[Numbered | None], lease: Lease) -> Iterator[Numbered | None]:
-    """The events of an answer, until its reader may no longer read what it is made of."""
+def permitted(
+    events: Iterator[Numbered | None], lease: Lease, shown: Callable[[], Iterable[str]] = tuple
+) -> Iterator[Numbered | None]:
+    """The events of an answer, until its reader may no longer read what it is made of.
+
+    `shown` are the documents that an answer has something of by now: the event that names them may
+    be one that the client has seen before, or skips."""
     number = 0
     for one in events:
-        if one is not None and isinstance(one.event, Sources):
-            lease.show(cited.document_id for cited in one.event.citations if cited.available)
+        event = one.event if one is not None else None
+        if isinstance(event, Sources):
+            lease.show(cited.document_id for cited in event.citations if cited.available)
+        elif isinstance(event, (Done, Failed)) and event.message is not None:
+            lease.show(shown())
+            cited_last = event.message.citations
+            lease.show(cited.document_id for cited in cited_last if cited.available)
         lost = lease.lost()
         if lost is not None:
             yield Numbered(number + 1, Failed.of(lost))

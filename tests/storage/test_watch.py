@@ -4,12 +4,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import cast
 
 import pytest
 import sqlalchemy as sa
 
 from likeopt.clock import Clock
 from likeopt.config import Config
+from likeopt.errors import StorageUnavailable
 from likeopt.storage import revisions
 from likeopt.storage.board import SLOTS, Board
 from likeopt.storage.db import Database, migrate
@@ -215,3 +217,35 @@ def test_who_comes_as_the_watch_ends_is_told(
         raise_one(database, "access")
         assert told.wait(30)
     watch.close()
+
+
+class Away:
+    """A database that fails, as slowly as the test wants."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+        self.failing = threading.Event()
+
+    def read(self, _: object) -> None:
+        self.looks += 1
+        self.failing.wait()
+        raise StorageUnavailable("away")
+
+
+def test_who_has_to_be_sure_does_not_queue_for_a_database_that_is_away(board: Board) -> None:
+    away = Away()
+    watch = Watch(cast("Database", away), Clock(), board)
+    stamps: list[Stamp | None] = []
+    asking = [
+        threading.Thread(target=lambda: stamps.append(watch.confirmed("access"))) for _ in range(10)
+    ]
+    for thread in asking:
+        thread.start()
+    wait_until(lambda: away.looks > 0, "a look")
+    away.failing.set()
+    for thread in asking:
+        thread.join()
+    watch.close()
+    assert stamps == [None] * 10
+    # Of those who asked: the first, one for whoever came during it; and the watch's own.
+    assert away.looks < 10

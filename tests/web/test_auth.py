@@ -9,6 +9,7 @@ import sqlalchemy as sa
 import urllib3
 
 from likeopt.config import Config
+from likeopt.errors import StorageUnavailable
 from likeopt.retrieval.ingest import Ingest
 from likeopt.services import Services
 from likeopt.storage import access, api_keys, audit, collections, people
@@ -166,6 +167,19 @@ def test_sessions_are_listed_and_ended(client: Client, services: Services) -> No
     services.accounts.open_session(other.user.id, client_of(), how="password")
     assert client.delete("/api/v1/me/sessions", headers=headers).json == {"ended": 1}
     assert len(client.get("/api/v1/me/sessions").json["items"]) == 1
+
+
+def test_a_session_goes_on_when_its_use_cannot_be_noted(
+    client: Client, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_in(services, WHO)
+    sign_in(client)
+
+    def away(_: object) -> None:
+        raise StorageUnavailable("Redis is away")
+
+    monkeypatch.setattr(services.sessions, "touch", away)
+    assert client.get("/api/v1/me/sessions").status_code == 200
 
 
 def client_of() -> Any:

@@ -10,12 +10,12 @@ from flask import Flask, request
 
 from likeopt.accounts import SignedIn
 from likeopt.chat.broadcast import Broadcast, Log
-from likeopt.chat.events import Delta, Event, Failed, Numbered, Record, Sources, Start
+from likeopt.chat.events import Delta, Done, Event, Failed, Numbered, Record, Sources, Start
 from likeopt.config import Config
 from likeopt.services import Services
 from likeopt.storage import access, collections, people
 from likeopt.storage.collections import Readers
-from likeopt.storage.messages import Citation
+from likeopt.storage.messages import Citation, Message
 from likeopt.web import auth, cookies, originals
 from likeopt.web.lease import Lease, permitted
 from likeopt.web.middleware import Exchange
@@ -190,3 +190,21 @@ def test_download_breaks_off(services: Services, lease: Lease, shared: tuple[str
     wait_until(lambda: lease.lost() is not None, "the change to be seen")
     with pytest.raises(ConnectionResetError):
         next(blocks)
+
+
+def test_the_last_event_alone_is_looked_at_too(
+    services: Services, lease: Lease, shared: tuple[str, str]
+) -> None:
+    """Whoever resumes after the event that names the sources has it in the whole answer."""
+    collection, document = shared
+    cited = sources(document).citations
+    answer = Message("a" * 32, "c" * 32, "assistant", "15 days [1].", "complete", 1, 1)
+    done = Numbered(9, Done(msgspec.structs.replace(answer, citations=cited)))
+    told = [one.event for one in permitted(iter([done]), lease) if one]
+    assert told == [done.event]
+    unshare(services, collection)
+    (event,) = [one.event for one in permitted(iter([done]), lease) if one]
+    assert isinstance(event, Failed)
+    uncited = Numbered(9, Done(answer))
+    told = [one.event for one in permitted(iter([uncited]), lease, lambda: [document]) if one]
+    assert isinstance(told[0], Failed)

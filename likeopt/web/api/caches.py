@@ -169,8 +169,8 @@ def get_caches() -> Caches:
     "DELETE",
     "",
     summary="Forget what is cached",
-    detail="In every worker of every server within 100 ms. Nothing is lost: it is made anew when it"
-    " is asked for.",
+    detail="Memory in every worker of every server within 100 ms, each machine's disk a moment"
+    " later; of engines, this server's. Nothing is lost: it is made anew when it is asked for.",
     access="admin",
     query=ClearQuery,
     returns=ClearedCaches,
@@ -190,8 +190,9 @@ def clear_caches(query: ClearQuery) -> ClearedCaches:
         cleared += _forget(query.use)
 
     def write(c: Any) -> None:
-        if query.layer in (None, "memory"):
-            revisions.raise_(c, revisions.of_cache(query.use))
+        # What each process or machine has for itself; Redis and Memcached are cleared already.
+        if query.layer in (None, "memory", "disk"):
+            revisions.raise_(c, revisions.of_cache(query.use, query.layer))
         note(c, "cache.clear", kind="cache", name=query.use, layer=query.layer)
 
     found.db.write(write)

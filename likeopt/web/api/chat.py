@@ -1,6 +1,7 @@
 """Questions and answers, as one JSON object or as a stream of events."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -108,9 +109,8 @@ def follow(message_id: str) -> Response:
     after = sse.last_event_id()
     telling = services().watch.telling
     events = services().chat.resume(asking(), message_id, after, telling=telling)
-    # The event that names the sources may be one that the client has seen before.
-    lease = Lease(services().chat.shown(message_id))
-    return sse.respond(_frames(permitted(events, lease)))
+    shown = partial(services().chat.shown, message_id)
+    return sse.respond(_frames(permitted(events, Lease(shown()), shown)))
 
 
 @chat.operation(
