@@ -40,8 +40,9 @@ def measure(on: stack.Stack) -> dict[str, Any]:
     cases = [(slower, length) for slower in (1, 4) for length in (10, 200)]
     found: dict[tuple[int, int], list[dict[str, Any]]] = {case: [] for case in cases}
     with browser.browser() as chromium:
-        # Nobody has asked these before, so no answer is kept for them.
-        tails = ("Please explain.", "Explain it in detail.", "Please tell me more.", "Be brief.")
+        # Nobody has asked these before, so no answer is kept for them; and none refers to what
+        # was said, which the model would be asked to resolve first.
+        tails = ("Please explain.", "Answer in detail.", "Keep the answer short.")
         questions = (f"{one} {tail}" for tail in tails for one in content.QUESTIONS)
         for _ in range(ROUNDS):
             for slower, length in cases:
