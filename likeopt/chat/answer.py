@@ -334,7 +334,12 @@ class Chat:
         generation = self._meeting.join(prepared, key)
         if generation is None:
             ticket = ticket or (self._queue.enter() if self._queue else None)
-            generation, lead = self._meeting.enter(prepared, key)
+            try:
+                generation, lead = self._meeting.enter(prepared, key)
+            except BaseException:
+                if ticket:
+                    ticket.leave()
+                raise
         if lead is not None:
             _detach(lambda: self._lead(generation, lead, ticket))
         elif ticket:

@@ -91,6 +91,9 @@ class FileExchange:
         except FileNotFoundError:
             # It has ended.
             lead = -1
+        except OSError as error:
+            log.warning("an answer cannot be shared: %s", error.strerror)
+            return None
         return self._sit(id_, lead, running=False)
 
     def _lead(self, key: str, lead: int) -> "FileLead":
@@ -110,26 +113,30 @@ class FileExchange:
         return FileLead(self._folder, id_, lead, [], 0)
 
     def _sit(self, id_: str, lead: int, *, running: bool) -> "FileSeat | None":
-        """A seat; None if that generation is gone, or `running` and it has been closed."""
+        """A seat; None if that generation is gone, or `running` and it has been closed, or if there
+        is no room: an answer that cannot be shared is better than none."""
+        readers = -1
         try:
             readers = _open(self._folder / f"{id_}.readers", os.O_RDWR | os.O_APPEND)
+            if self._is_open(id_, lead, readers, running=running):
+                os.write(readers, b"+")
+                return FileSeat(self._folder, id_, lead, readers)
         except FileNotFoundError:
             # Gone, or its leader has not written yet which one it is.
-            _close(lead)
-            return None
+            pass
+        except OSError as error:
+            log.warning("an answer cannot be shared: %s", error.strerror)
+        _close(readers)
+        _close(lead)
+        return None
+
+    def _is_open(self, id_: str, lead: int, readers: int, *, running: bool) -> bool:
         # Its leader takes this lock alone to see whether anybody reads, and keeps it at the end.
         # While we have it the generation stays open, if it still is.
-        if not _lock(readers, fcntl.LOCK_SH) or (
-            running
-            and not (
-                _id_in(lead) == id_ and _is_at(lead, self._folder / f"{exchange.key_of(id_)}.lead")
-            )
-        ):
-            _close(readers)
-            _close(lead)
-            return None
-        os.write(readers, b"+")
-        return FileSeat(self._folder, id_, lead, readers)
+        return _lock(readers, fcntl.LOCK_SH) and (
+            not running
+            or (_id_in(lead) == id_ and _is_at(lead, self._folder / f"{exchange.key_of(id_)}.lead"))
+        )
 
     def _sweep(self) -> None:
         """Begin to remove what nobody needs any more, from time to time."""

@@ -14,7 +14,14 @@ import sqlalchemy as sa
 from likeopt.clock import Clock
 from likeopt.storage import messages as messages_
 from likeopt.storage.messages import Citation, Message, Outcome, append, columns, message_of, touch
-from likeopt.storage.tables import citations, conversations, messages
+from likeopt.storage.reader import DEFAULT_COLLECTION
+from likeopt.storage.tables import (
+    citations,
+    collections,
+    conversations,
+    documents,
+    messages,
+)
 
 # Answers that one transaction should write at most: 100 take 15 ms with their citations.
 ROWS = 100
@@ -101,13 +108,21 @@ def keep_alive(
 
     `sources`, what it may be made of, come with the first text; later ones leave them as they are.
     """
-    running = sa.and_(messages.c.id.in_(_list(c, message_ids)), _UNFINISHED)
-    now = clock.now_ms()
-    change = messages.update().where(running)
-    change = change.values(content=content, state="streaming", error_code=None, updated_at=now)
-    saved = c.execute(change.returning(messages.c.id)).scalars().all()
+    lost = _lost(c, sources)
+    change = messages.update().values(
+        content=content, state="streaming", error_code=None, updated_at=clock.now_ms()
+    )
+    here = messages.c.id.in_(_list(c, message_ids))
+    running = change.where(here, messages.c.state == "streaming")
+    saved = list(c.execute(running.returning(messages.c.id)).scalars())
+    if len(saved) < len(message_ids):
+        # Some were given up, which their owners were told; or are finished, or gone.
+        revived = change.where(here, _UNFINISHED, messages.c.id.not_in(_list(c, saved)))
+        rows = c.execute(revived.returning(messages.c.id, messages.c.conversation_id)).all()
+        messages_.announce(c, {row.conversation_id for row in rows})
+        saved += [row.id for row in rows]
     if saved and sources:
-        _cite(c, saved, sources)
+        _cite(c, saved, sources, lost)
 
 
 def finish(
@@ -116,9 +131,18 @@ def finish(
     """Write the end of answers with its citations; returns them by id.
 
     `stages` has the times of each answer by its id, to which those of the outcome are added. An
-    answer that was deleted or is finished already stays as it is, and is not returned.
+    answer that was deleted or is finished already stays as it is, and is not returned; nor is one
+    that is withheld (see `_cite`).
     """
     now = clock.now_ms()
+    lost = _lost(c, outcome.citations)
+    ending = sa.select(messages.c.conversation_id).where(
+        messages.c.id.in_(_list(c, stages)), _UNFINISHED
+    )
+    # Before the messages, as `append` and a deletion do, and in one order: so none wait in a ring.
+    held = sa.select(conversations.c.id).where(conversations.c.id.in_(ending))
+    held = held.order_by(conversations.c.id).with_for_update()
+    touch(c, conversations.c.id.in_(held), now)
     values: dict[str, Any] = {name: getattr(outcome, name) for name in _FIELDS}
     times = {id_: msgspec.json.encode(outcome.stages | own).decode() for id_, own in stages.items()}
     given = _map(c, times)
@@ -130,15 +154,40 @@ def finish(
     ).all()
     if not rows:
         return {}
-    _cite(c, [row.id for row in rows], outcome.citations)
-    here = conversations.c.id.in_(_list(c, {row.conversation_id for row in rows}))
-    touch(c, here, now)
+    withheld = _cite(c, [row.id for row in rows], outcome.citations, lost)
     cited = sorted(outcome.citations, key=lambda item: item.number)
-    return {row.id: message_of(row, cited) for row in rows}
+    return {row.id: message_of(row, cited) for row in rows if row.id not in withheld}
 
 
-def _cite(c: sa.Connection, message_ids: Collection[str], cited: Collection[Citation]) -> None:
-    """Make these the citations of each of the messages."""
+def _lost(c: sa.Connection, cited: Collection[Citation]) -> bool:
+    """Whether something of this lies where the documents of a deleted collection do.
+
+    Until the end of the transaction no collection of these is deleted: that waits, and then finds
+    what cites it. Locked before any message, as there.
+    """
+    if not cited:
+        return False
+    here = documents.c.id.in_(_list(c, {one.document_id for one in cited}))
+    held = sa.select(collections.c.id).order_by(collections.c.id)
+    held = held.where(collections.c.id.in_(sa.select(documents.c.collection_id).where(here)))
+    c.execute(held.with_for_update(read=True, key_share=True))
+    gone = sa.and_(documents.c.deleted == 1, documents.c.collection_id == DEFAULT_COLLECTION)
+    return c.execute(sa.select(documents.c.id).where(here, gone).limit(1)).first() is not None
+
+
+def _cite(
+    c: sa.Connection, message_ids: Collection[str], cited: Collection[Citation], lost: bool
+) -> set[str]:
+    """Make these the citations of each of the messages.
+
+    If some of it is `lost`, nobody can tell any more who might read it: those that cited nothing
+    when it was deleted are withheld, and returned.
+    """
+    withheld: set[str] = set()
+    if lost:
+        here = citations.c.message_id.in_(_list(c, message_ids))
+        bound = c.execute(sa.select(citations.c.message_id).where(here)).scalars()
+        withheld = set(message_ids).difference(bound)
     c.execute(citations.delete().where(citations.c.message_id.in_(_list(c, message_ids))))
     for one in cited:
         each = _elements(c, message_ids)
@@ -148,6 +197,9 @@ def _cite(c: sa.Connection, message_ids: Collection[str], cited: Collection[Cita
                 ["message_id", *_CITED], sa.select(each.c.value, *values).select_from(each)
             )
         )
+    if withheld:
+        messages_.empty(c, _list(c, withheld))
+    return withheld
 
 
 def _list(c: sa.Connection, ids: Collection[str]) -> Any:

@@ -102,6 +102,10 @@ def delete(c: sa.Connection, reader: Reader, clock: Clock, collection_id: str) -
     if collection_id == DEFAULT_COLLECTION:
         raise Conflict("The default collection cannot be deleted; delete its documents instead.")
     inside = sa.select(documents.c.id).where(documents.c.collection_id == collection_id)
+    # So that nobody stores more of it from here on without seeing that it is gone.
+    c.execute(
+        sa.select(collections.c.id).where(collections.c.id == collection_id).with_for_update()
+    )
     messages.withhold_for_good(c, inside, access.people_reading(collection_id))
     library.bury(c, clock, inside, revision)
     c.execute(

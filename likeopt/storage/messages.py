@@ -5,7 +5,7 @@ with many others at once, is in `answers`. An answer whose process died is kept 
 `Deserted` finds it and fails it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -313,11 +313,16 @@ def give_up(c: sa.Connection, clock: Clock, unsaved: Mapping[str, int]) -> int:
             .returning(messages.c.id, messages.c.conversation_id)
         ).all()
         ids.update(row.id for row in given_up)
-        held = {row.conversation_id for row in given_up}
-        owners = sa.select(conversations.c.owner_id).where(conversations.c.id.in_(held)).distinct()
-        for owner in c.execute(owners).scalars() if held else ():
-            revisions.announce(c, revisions.of_conversations(owner))
+        announce(c, {row.conversation_id for row in given_up})
     return len(ids)
+
+
+def announce(c: sa.Connection, conversation_ids: Collection[str]) -> None:
+    """Tell the owners of these conversations that something in them has changed."""
+    owners = sa.select(conversations.c.owner_id).distinct()
+    owners = owners.where(conversations.c.id.in_(conversation_ids))
+    for owner in c.execute(owners).scalars() if conversation_ids else ():
+        revisions.announce(c, revisions.of_conversations(owner))
 
 
 class Deserted:
@@ -359,14 +364,19 @@ def withhold_for_good(
         .join(citations, citations.c.message_id == messages.c.id)
         .where(citations.c.document_id.in_(cited), conversations.c.owner_id.not_in(readers))
     )
+    empty(c, theirs)
+
+
+def empty(c: sa.Connection, message_ids: sa.Select[tuple[str]]) -> None:
+    """Take from these answers what they say and cite, as if who reads them had no right to it."""
     c.execute(
         messages.update()
-        .where(messages.c.id.in_(theirs), messages.c.kind.is_distinct_from("not_found"))
+        .where(messages.c.id.in_(message_ids), messages.c.kind.is_distinct_from("not_found"))
         .values(content="", query=None, state="failed", error_code="access_revoked")
     )
     c.execute(
         citations.update()
-        .where(citations.c.message_id.in_(theirs))
+        .where(citations.c.message_id.in_(message_ids))
         .values(document_name="", quote="")
     )
 

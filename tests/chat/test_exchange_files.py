@@ -72,6 +72,16 @@ def test_with_a_full_disk_everybody_goes_on_alone(tmp_path: Path) -> None:
     assert read(seat_of(exchange), 2) == [Delta("a"), Restart()]
 
 
+def test_who_finds_no_room_to_read_keeps_nothing_open(tmp_path: Path) -> None:
+    exchange = FileExchange(tmp_path)
+    lead = lead_of(exchange)
+    with no_file_beyond(0):
+        assert exchange.join(KEY) is None
+        assert exchange.seat(lead.id) is None
+    # Its leader sees that nobody reads it.
+    assert lead.close_if_deserted(patient=True)
+
+
 def test_an_unusable_folder_does_not_keep_anybody_from_an_answer(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     exchange = FileExchange(tmp_path / "file")

@@ -8,6 +8,7 @@ import pytest
 
 from likeopt.chat.answer import Chat
 from likeopt.chat.events import Failed, Start
+from likeopt.chat.exchange_files import FileExchange
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.errors import Busy, NotFound, StorageFull, StorageUnavailable
@@ -297,3 +298,18 @@ def test_an_error_that_nobody_thought_of_does_not_end_the_watch(
     wait_until(lambda: calls() > 0, "the error")
     there.stop(reader, answer.message_id)
     assert last(answer).state == "stopped"
+
+
+def test_who_could_not_begin_leaves_the_line(
+    make_chat: Callable[..., Chat],
+    stub: StubOpenAI,
+    reader: Reader,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chat = make_chat(running=1, waiting=0)
+    with monkeypatch.context() as broken:
+        broken.setattr(FileExchange, "enter", lambda *_: int("of a kind that nobody thought of"))
+        with pytest.raises(ValueError, match="nobody thought"):
+            chat.ask(reader, "How many days of annual leave?")
+    stub.say("You get 15 days [1].")
+    assert last(chat.ask(reader, "How many days of annual leave?")).state == "complete"

@@ -7,7 +7,16 @@ from functools import partial
 import pytest
 
 from likeopt.errors import BadInput, NotFound
-from likeopt.storage import access, answers, collections, conversations, documents, groups, messages
+from likeopt.storage import (
+    access,
+    answers,
+    collections,
+    conversations,
+    documents,
+    groups,
+    messages,
+    revisions,
+)
 from likeopt.storage.conversations import Conversation, derive_title
 from likeopt.storage.db import Database
 from likeopt.storage.messages import Citation, Feedback, Message, Outcome
@@ -467,6 +476,74 @@ def test_answers_withheld_stay_so_when_the_collection_goes(
         assert (answer.content, answer.state) == ("They merge in May [1]", "complete")
         assert (half.content, half.state) == ("They merge", "streaming")
         assert theirs.titles("merge") == ["one"]
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_an_answer_finished_after_its_collection_went_is_withheld(
+    database: Database, clock: FakeClock, bound: bool
+) -> None:
+    """Unless it was known when that went what it is made of."""
+    owner = library.prepared(database, clock)
+    made = database.write(lambda c: collections.create(c, owner, clock, "Plans"))
+    owner = database.read(access.local_reader)
+    document = library.add(database, owner, clock, "plan.pdf", collection_id=made.id)
+    mine = Steps(database, owner, clock)
+    conversation, question = mine.ask("one")
+    quoted = [citation(document, quote="Merge in May")]
+    running = mine.start(question)
+    if bound:
+        mine.save(running, "They", quoted)
+    database.write(lambda c: collections.delete(c, owner, clock, made.id))
+    if bound:
+        mine.finish(running, "They merge [1]", citations=quoted)
+    else:
+        with pytest.raises(KeyError):
+            mine.finish(running, "They merge [1]", citations=quoted)
+    answer = mine.get(conversation.id).messages[1]
+    assert (answer.content, answer.error_code) == (
+        ("They merge [1]", None) if bound else ("", "access_revoked")
+    )
+    assert not answer.citations[0].quote
+
+
+def test_finishing_and_deleting_at_once_wait_for_each_other_in_one_order(me: Steps) -> None:
+    """On PostgreSQL a deletion takes the conversation first, and then its messages."""
+    rounds = 10
+    asked = [me.ask("one") for _ in range(rounds)]
+    running = [(held.id, me.start(question).id) for held, question in asked]
+    outcome = Outcome(content="Fifteen", state="complete", kind="generated")
+
+    def finish(ids: tuple[str, str]) -> None:
+        times: dict[str, dict[str, float]] = {ids[1]: {}}
+        me.db.write(lambda c: answers.finish(c, me.clock, times, outcome))
+
+    def delete(ids: tuple[str, str]) -> None:
+        me.db.write(lambda c: conversations.delete(c, me.reader, ids[0]))
+
+    with ThreadPoolExecutor(2) as pool:
+        for ids in running:
+            for done in [pool.submit(finish, ids), pool.submit(delete, ids)]:
+                done.result()
+    assert me.titles() == []
+
+
+def test_the_owner_is_told_when_an_answer_goes_on_after_all(me: Steps) -> None:
+    conversation, question = me.ask("one")
+    answer = me.start(question)
+    name = revisions.of_conversations(me.reader.user_id)
+
+    def counter() -> int:
+        return me.db.read(lambda c: revisions.values(c, [name]))[name]
+
+    before = counter()
+    me.save(answer, "Fif")
+    assert counter() == before
+    saved = {answer.id: me.get(conversation.id).messages[1].updated_at}
+    assert me.db.write(lambda c: messages.give_up(c, me.clock, saved)) == 1
+    given_up = counter()
+    me.save(answer, "Fifteen")
+    assert me.get(conversation.id).messages[1].state == "streaming"
+    assert counter() > given_up
 
 
 # -- asking differently, and what one thinks of an answer -----------------------------------------
