@@ -111,6 +111,9 @@ class Markers:
         sentence, self._sentence = self._sentence + rest, ""
         if self._code or "`" * 3 in sentence or _marker.search(sentence):
             return rest
+        if sentence.lstrip().startswith("|") or sentence.endswith("|"):
+            # After the last bar of a table's row a marker is one more cell, and the table none.
+            return rest
         terms = set(self._analyser.terms(sentence))
         if len(terms) < _LEAST_TERMS or not self._terms:
             return rest

@@ -52,6 +52,12 @@ CASES = [
         "연차는 입사 1년 후부터 15일입니다. [2]\n\n- The cache holds answers [3]\n- Nothing of it",
         {2, 3},
     ),
+    # A row of a table gets none: after its last bar that would be one more cell, and no table.
+    (
+        "| Annual leave of a year | Days |\n|---|--:|\n| Annual leave is a year | 15 days |\n\nEnd",
+        "| Annual leave of a year | Days |\n|---|--:|\n| Annual leave is a year | 15 days |\n\nEnd",
+        set(),
+    ),
     ("Moon landings were faked by cats.", "Moon landings were faked by cats.", set()),
     ("", "", set()),
     ("👩‍👩‍👧 가족 [1]", "👩‍👩‍👧 가족 [1]", {1}),
