@@ -148,6 +148,7 @@ BENCH_ONLY = {
     "langchain_classic": ["langchain-classic"],
     "langchain_community": ["langchain-community"],
     "limits": ["limits"],
+    "pyvips": ["pyvips"],
     "txtai": ["txtai-minimal"],
 }
 ALL_EXTRAS = [requirement for extra in EXTRAS.values() for requirement in extra]
