@@ -7,12 +7,12 @@ from typing import Literal
 import msgspec
 
 from likeopt.cache.layered import Cache
-from likeopt.cache.serialize import ABSENT, Nothing
 from likeopt.config import Config
 from likeopt.errors import UnreadableFile
 from likeopt.retrieval.parse.failures import unreadable
 from likeopt.retrieval.parse.protocol import Draw, Drawn
 from likeopt.retrieval.parse.renderer import Renderer
+from likeopt.retrieval.turns import Turns
 from likeopt.storage.db import Runner
 from likeopt.storage.files import FileStore
 from likeopt.storage.images import Original
@@ -33,11 +33,12 @@ PLACEHOLDER = 16
 
 USE = "images"
 KEPT_SECONDS = 7 * 86_400
-# What breaks its renderer would take it away from others for seconds each time.
-_BROKEN_SECONDS = 300
+# What breaks its renderer, or is refused, would take it away from others for seconds each time:
+# remembered of the picture, and not of each size and format of it.
+_REFUSED_SECONDS = 300
 _BREAKS = ("parser_timeout", "parser_crashed", "parser_memory")
 # Raise it when the same picture would be made another way.
-_FORMAT = 2
+_FORMAT = 3
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -54,6 +55,11 @@ class Wanted(msgspec.Struct, frozen=True):
     mark: str = ""
 
 
+class _Refusal(msgspec.Struct, frozen=True):
+    code: str
+    message: str
+
+
 class Images:
     """Draws pictures, unless the cache has them."""
 
@@ -62,6 +68,7 @@ class Images:
         self._files = files
         self._cache = cache
         self._renderer = Renderer(config, run)
+        self._turns = Turns()
         # Next to what else is in the memory, a picture is large; browsers keep it, too.
         slow = tuple(name for name in cache.layers if name != "memory")
         self._layers = slow or cache.layers
@@ -70,30 +77,36 @@ class Images:
         """Of the picture that `draw` would return."""
         return self._key(original, wanted).rpartition(":")[2]
 
-    def draw(self, original: Original, wanted: Wanted) -> Drawn:
-        """Raises UnreadableFile: no_picture, too_large_picture, and as `parse.parse` does; Busy
-        while too many pictures are being made."""
+    def draw(self, original: Original, wanted: Wanted, who: str) -> Drawn:
+        """For the person with the id `who`. Raises UnreadableFile: no_picture, too_large_picture,
+        and as `parse.parse` does; Busy while too many pictures are being made."""
+        drawn = self._cache.get_or_compute(
+            self._key(original, wanted),
+            lambda: self._made(original, wanted, who),
+            kind=Drawn,
+            ttl=KEPT_SECONDS,
+            layers=self._layers,
+        )
+        assert isinstance(drawn, Drawn), "nothing else is computed"
+        return drawn
 
-        def compute() -> Drawn | Literal[Nothing.ABSENT]:
+    def _made(self, original: Original, wanted: Wanted, who: str) -> Drawn:
+        which = (original.document_id, original.sha256, wanted.part, wanted.number)
+        key = self._cache.key(USE, "refused", *which, self._made_by)
+        with self._turns.of(who):
+            # Now, not before: it may be what the same person has just waited for.
+            known = self._cache.get(key, _Refusal, layers=self._layers)
+            if isinstance(known, _Refusal):
+                raise UnreadableFile(known.message, code=known.code)
             try:
                 return self._renderer.draw(self._task(original, wanted))
             except UnreadableFile as error:
-                if error.instance_code in _BREAKS:
-                    return ABSENT
-                raise
-
-        drawn = self._cache.get_or_compute(
-            self._key(original, wanted),
-            compute,
-            kind=Drawn,
-            ttl=KEPT_SECONDS,
-            negative=_BROKEN_SECONDS,
-            layers=self._layers,
-        )
-        if drawn is ABSENT:
-            raise unreadable("not_drawn", original.name)
-        assert isinstance(drawn, Drawn), "nothing else is computed"
-        return drawn
+                broke = error.instance_code in _BREAKS
+                told = unreadable("not_drawn", original.name) if broke else error
+                if told.instance_code != "missing_file":
+                    refusal = _Refusal(told.instance_code, told.message)
+                    self._cache.set(key, refusal, ttl=_REFUSED_SECONDS, layers=self._layers)
+                raise told from error
 
     def close(self) -> None:
         """End the process that draws."""

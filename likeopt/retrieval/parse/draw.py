@@ -43,6 +43,7 @@ _FEW_COLOURS = 2048
 _PAPER = 0.7
 # A page is drawn at least so wide and then made smaller: PDFium leaves thin lines out below.
 _LEAST_WIDTH = 160
+_LEAST_WIDTH_TALLEST = 4096
 _QUALITY = {AVIF: 65, WEBP: 80, JPEG: 80}
 # AVIF's 65 looks like 80 in the others.
 _AVIF_LOWER = 15
@@ -108,7 +109,8 @@ def _drawn_page(page: pdfium.PdfPage, wanted: Draw) -> tuple[Image.Image, tuple[
     if width <= 0 or height <= 0:
         raise Unreadable("damaged_file")
     size = _fitted(width, height, wanted)
-    larger = max(1.0, _LEAST_WIDTH / size[0])
+    # Not a strip of 160 by 655,360 of a page that is one pixel wide.
+    larger = max(1.0, min(_LEAST_WIDTH / size[0], _LEAST_WIDTH_TALLEST / size[1]))
     scale = min(size[0] * larger / width, wanted.height * larger / height)
     # Rounded up there: 800.0000001 pixels would be 801.
     bitmap = page.render(scale=scale * (1 - 1e-9), rev_byteorder=True)

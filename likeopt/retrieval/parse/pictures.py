@@ -5,6 +5,7 @@ Nothing is fetched: of a web page only those that are written into it (`data:`).
 
 import base64
 import binascii
+import math
 import re
 import zlib
 from collections.abc import Iterator
@@ -131,11 +132,24 @@ def _in_pdf(path: Path, number: int) -> Found:
 
 def _shown(image: pdfium.PdfImage) -> Image.Image:
     width, height = image.get_px_size()
-    if width * height > MAX_PIXELS:
+    if width * height > MAX_PIXELS or _pixels_drawn(image) > MAX_PIXELS:
         raise Unreadable("too_large_picture")
     # As the page shows it: with its mask, turned, and in colours that PDFium has converted.
     bitmap: Image.Image = image.get_bitmap(render=True).to_pil()
     return bitmap.copy()
+
+
+def _pixels_drawn(image: pdfium.PdfImage) -> float:
+    """How many pixels `get_bitmap` makes at most. It draws both sides at the scale of the one that
+    is squeezed most: 8000 x 20 in a square became 8000 x 8000."""
+    pixels = sorted(image.get_px_size())
+    left, bottom, right, top = image.get_bounds()
+    shown = sorted((abs(right - left), abs(top - bottom)))
+    if not 0 < shown[0] <= shown[1] < math.inf:
+        raise Unreadable("damaged_file")
+    scale: float = max(of / on for of, on in zip(pixels, shown, strict=True))
+    drawn: float = scale * scale * shown[0] * shown[1]
+    return drawn
 
 
 def _pictures(names: Iterator[str]) -> list[str]:

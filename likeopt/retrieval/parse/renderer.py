@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from likeopt.config import Config
-from likeopt.errors import Busy, UnreadableFile
+from likeopt.errors import UnreadableFile
 from likeopt.retrieval.parse.failures import unreadable
 from likeopt.retrieval.parse.protocol import LENGTH, Draw, Drawn, Refused, Reply, frame
 from likeopt.retrieval.parse.sandbox import spawn
@@ -24,8 +24,6 @@ _log = logging.getLogger(__name__)
 
 # Seconds a picture may take (a page took 0.1 s), to which the process adds 5 of grace.
 _TIMEOUT = 5
-# A source panel asks for two pictures; more than these would wait for seconds.
-_WAITING = 32
 
 
 class _Process(NamedTuple):
@@ -41,20 +39,13 @@ class Renderer:
         self._config = config
         self._run = run
         self._lock = threading.Lock()
-        self._waiting = 0
         self._process: _Process | None = None
 
     def draw(self, wanted: Draw) -> Drawn:
         """Raises UnreadableFile with the code no_picture, too_large_picture, parser_timeout or
-        parser_crashed, or one of `parse.parse`; Busy while too many wait."""
-        if self._waiting >= _WAITING:
-            raise Busy("Too many pictures are being made. Try again in a moment.", retry_after=1)
-        self._waiting += 1
-        try:
-            with self._lock:
-                data = self._ask(frame(wanted), wanted.name)
-        finally:
-            self._waiting -= 1
+        parser_crashed, or one of `parse.parse`."""
+        with self._lock:
+            data = self._ask(frame(wanted), wanted.name)
         reply: Drawn | Refused = msgspec.msgpack.decode(data, type=Reply)
         if isinstance(reply, Drawn):
             return reply

@@ -26,7 +26,7 @@ from likeopt.storage import images as stored
 from likeopt.storage.cursors import MAX_INTEGER
 from likeopt.storage.db import run_here
 from likeopt.web import originals
-from likeopt.web.context import reader, services
+from likeopt.web.context import identity, reader, services
 from likeopt.web.endpoint import ID_PATTERN, Endpoints
 from likeopt.web.lease import Lease
 
@@ -229,7 +229,7 @@ def _marked(original: stored.Original, named: _Named, query: InfoQuery) -> str:
 
 def _drawn(original: stored.Original, wanted: Wanted, lease: Lease) -> Drawn:
     try:
-        drawn = services().images.draw(original, wanted)
+        drawn = services().images.draw(original, wanted, identity().user.id)
     except UnreadableFile as error:
         if error.instance_code in ("no_picture", "missing_file"):
             raise NotFound("No such picture.", code="no_picture") from None

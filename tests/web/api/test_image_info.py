@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
+from unittest.mock import ANY
 from urllib.parse import quote_from_bytes
 
 import msgspec
@@ -16,6 +17,7 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from likeopt.config import Config
+from likeopt.services import Services
 from tests.retrieval.parse import make_files as make
 from tests.retrieval.parse import ole
 from tests.servers import wait_until
@@ -168,6 +170,71 @@ def test_a_picture_in_a_pdf_of_too_many_pixels_is_not_decoded(
     document = upload("a.pdf", out.getvalue())["id"]
     response = client.get(f"{PATH}/{document}-i1")
     assert (response.status_code, response.json["code"]) == (422, "too_large_picture")
+
+
+def pdf_with(width: int, height: int, shown: str) -> bytes:
+    """A PDF of some 800 bytes with a black picture that its page shows in a box (`cm`)."""
+    data = zlib.compress(bytes((width + 7) // 8 * height), 9)
+    drawing = f"q {shown} cm /I Do Q"
+    parts = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 600]/Contents 4 0 R/Resources 6 0 R>>",
+        f"<</Length {len(drawing)}>>stream\n{drawing}\nendstream".encode(),
+        f"<</Subtype/Image/Width {width}/Height {height}/BitsPerComponent 1/ColorSpace/DeviceGray"
+        f"/Filter/FlateDecode/Length {len(data)}>>stream\n".encode()
+        + data
+        + b"\nendstream",
+        b"<</XObject<</I 5 0 R>>>>",
+    ]
+    body = b"".join(b"%d 0 obj%s\nendobj\n" % (n, part) for n, part in enumerate(parts, 1))
+    return b"%PDF-1.4\n" + body + b"trailer<</Size 7/Root 1 0 R>>\n%%EOF"
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        ((8000, 20), "100 0 0 100 0 0"),
+        ((20, 8000), "100 0 0 100 0 0"),
+        ((8000, 20), "0 100 -100 0 200 0"),
+        ((8000, 8), "0.0001 0 0 100 0 0"),
+    ],
+)
+def test_a_squeezed_picture_that_would_be_drawn_too_large_is_refused_in_every_size(
+    client: Client, upload: Upload, services: Services, size: tuple[int, int], shown: str
+) -> None:
+    content = pdf_with(*size, shown)
+    assert len(content) < 1000
+    document = upload("a.pdf", content)["id"]
+    response = client.get(f"{PATH}/{document}-i1")
+    assert (response.status_code, response.json["code"]) == (422, "too_large_picture")
+    # Known of the picture: nothing is started to find it out again.
+    services.images._renderer.close()
+    for variant in ("?w=160", "?h=320&f=webp", "?q=90&f=avif", "/info"):
+        again = client.get(f"{PATH}/{document}-i1{variant}")
+        assert again.status_code == 422, variant
+        assert again.json == response.json | {"request_id": ANY}
+    assert services.images._renderer._process is None
+
+
+def test_a_picture_is_shown_squeezed_and_one_without_a_width_is_damaged(
+    client: Client, upload: Upload
+) -> None:
+    squeezed = upload("a.pdf", pdf_with(800, 20, "100 0 0 50 0 0"))["id"]
+    assert opened(client.get(f"{PATH}/{squeezed}-i1")).size == (800, 400)
+    flat = upload("b.pdf", pdf_with(800, 20, "100 0 0 0 0 0"))["id"]
+    assert client.get(f"{PATH}/{flat}-i1").json["code"] in ("damaged_file", "no_picture")
+
+
+def test_a_page_like_a_thread(client: Client, upload: Upload) -> None:
+    out = io.BytesIO()
+    canvas = Canvas(out, pagesize=(3, 12288))
+    canvas.rect(0, 0, 3, 6144, fill=1)
+    canvas.save()
+    document = upload("a.pdf", out.getvalue())["id"]
+    shown = opened(client.get(f"{PATH}/{document}-p1?w=160&f=jpeg")).convert("L")
+    assert shown.size == (1, 4096)
+    assert (shown.getpixel((0, 100)), shown.getpixel((0, 4000))) == (255, 0)
 
 
 def test_pictures_that_are_written_into_a_web_page(client: Client, upload: Upload) -> None:

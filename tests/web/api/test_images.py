@@ -15,6 +15,7 @@ from PIL import Image, ImageCms, ImageDraw
 
 from likeopt.accounts import SignedIn
 from likeopt.config import Config
+from likeopt.retrieval import turns
 from likeopt.retrieval.images import SIZES, USE, Images
 from likeopt.retrieval.parse import renderer
 from likeopt.services import Services
@@ -352,7 +353,7 @@ def test_a_renderer_that_is_killed_between_is_replaced(
 def test_too_many_at_once_are_told_so(
     client: Client, pdf: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renderer, "_WAITING", 0)
+    monkeypatch.setattr(turns, "PLACES", 0)
     response = client.get(f"{PATH}/{pdf}")
     assert (response.status_code, response.json["code"]) == (503, "busy")
     assert response.headers["Retry-After"] == "1"
