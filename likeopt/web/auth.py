@@ -228,6 +228,16 @@ def asking(documents: Collection[str] = (), collections: Collection[str] = ()) -
     return found
 
 
+def is_in() -> bool:
+    """Whether the request's cookie is that of a session that lasts, or guests need none. Costs
+    nothing while the session is remembered; else the page's next request finds it looked up."""
+    services = context.services()
+    if services.config.guest:
+        return True
+    cookie = cookies.read(services.secret_key)
+    return cookie is not None and of_app().of(cookie) is not None
+
+
 def require_fresh() -> None:
     """Forbidden unless the person has signed in lately.
 

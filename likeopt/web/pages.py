@@ -7,8 +7,8 @@ import msgspec
 from flask import Flask, Response, current_app, render_template, request
 from werkzeug.exceptions import NotFound as PageNotFound
 
-from likeopt.errors import NotFound
-from likeopt.web import cache_control, cookies, errors, language, shell
+from likeopt.errors import LikeOptError, NotFound
+from likeopt.web import auth, cache_control, errors, language, shell
 from likeopt.web.assets import ENCODINGS, MEDIA_TYPES, Assets
 from likeopt.web.context import services
 from likeopt.web.endpoint import Endpoints
@@ -273,8 +273,11 @@ def _data_of(route: str) -> list[str]:
 
 def _is_in(route: str) -> bool:
     """Whether this page is what its visitor is about to see; who has no session signs in first."""
-    found = services()
-    return route in _OPEN or found.config.guest or cookies.read(found.secret_key) is not None
+    try:
+        return route in _OPEN or auth.is_in()
+    except LikeOptError:
+        # The database is away. The page can be had, and will say so.
+        return True
 
 
 def _no_such_address(error: PageNotFound) -> Any:

@@ -13,11 +13,12 @@ import msgspec
 import pytest
 
 from likeopt.config import Config
+from likeopt.errors import StorageUnavailable
 from likeopt.services import Services
 from likeopt.web import cookies
 from likeopt.web.app import create_app
 from likeopt.web.assets import Assets
-from tests.web.conftest import Client
+from tests.web.conftest import Client, let_in
 
 SCRIPT = b"console.log('main');"
 BROWSER = {"Accept": "text/html"}
@@ -153,7 +154,33 @@ def test_who_has_no_session_sees_where_to_sign_in(
         assert "chat.bbbbbbbbbb" not in client.get("/").text
         client.set_cookie(cookies.NAME, "forged.signature")
         assert "sign-in frame" in client.get("/library").text
+        signed = cookies.sign(built.secret_key, "session", "id")
+        client.set_cookie(cookies.NAME, f"id.{signed}")
+        assert "sign-in frame" in client.get("/library").text
+        who = let_in(built, "kim@example.org")
+        signed = cookies.sign(built.secret_key, "session", who.cookie_id)
+        client.set_cookie(cookies.NAME, f"{who.cookie_id}.{signed}")
+        assert "library frame" in client.get("/library").text
+        # Of a session that was ended, nothing is fetched that it would be refused.
+        built.sessions.revoke_all(who.user.id)
+        ended = client.get("/library").text
+        assert "sign-in frame" in ended
+        assert "/api/v1/documents" not in ended
+
+
+def test_the_page_is_served_while_sessions_cannot_be_looked_up(
+    config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = msgspec.structs.replace(config, guest=False)
+    with closing(Services(closed)) as built:
+        app = create_app(closed, built, assets=Assets(folder), write=lambda _: None)
+        client: Client = app.test_client()
         client.set_cookie(cookies.NAME, f"id.{cookies.sign(built.secret_key, 'session', 'id')}")
+
+        def away(*_: object) -> None:
+            raise StorageUnavailable("The database does not answer.")
+
+        monkeypatch.setattr(type(built.sessions), "find", away)
         assert "library frame" in client.get("/library").text
 
 
