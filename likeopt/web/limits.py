@@ -27,6 +27,8 @@ Limit = Literal["none", "default", "chat", "metrics"]
 WINDOW_SECONDS = 60.0
 # Reports a minute of one address, behind which an office may be: a visit sends a few an hour.
 METRICS_A_MINUTE = 300
+# Values in them: at 50 a report, one address replaced all that is kept within 7 minutes.
+VALUES_A_MINUTE = 500
 # Senders remembered: 8,192 sets of 4, 512 KiB. Of five in one set, the one forgotten is whose
 # allowance is whole first.
 SETS = 1 << 13
@@ -45,14 +47,15 @@ class Meter:
         # Nobody can choose names that fall into somebody else's set.
         self._secret = secrets.token_bytes(16)
 
-    def take(self, sender: str, per_minute: int) -> float:
-        """Count a request. Returns the seconds until the sender's allowance is whole again;
-        negative, how long to wait for a request that is over it and was not counted."""
+    def take(self, sender: str, per_minute: int, count: int = 1) -> float:
+        """Count a request, or `count` of them at once. Returns the seconds until the sender's
+        allowance is whole again; negative, how long to wait for what is over it and was not
+        counted."""
         tag = hashlib.blake2b(sender.encode(), digest_size=8, key=self._secret).digest()
         offset, whole_at = self._find(tag)
         now = self._clock.monotonic()
         # A moment beyond the window is of another boot or of nobody.
-        left = max(0.0, whole_at - now) + WINDOW_SECONDS / per_minute
+        left = max(0.0, whole_at - now) + count * WINDOW_SECONDS / per_minute
         if left > WINDOW_SECONDS:
             return WINDOW_SECONDS - left
         _ENTRY.pack_into(self._memory, offset, tag, now + left)
@@ -81,6 +84,14 @@ class Limits:
             "chat": config.rate_limit_chat,
             "metrics": METRICS_A_MINUTE,
         }
+
+    def take_values(self, count: int) -> None:
+        """Count values that a page has measured, by their address, whoever sends them."""
+        left = self._meter.take(f"values {sender_of(None)}", VALUES_A_MINUTE, count)
+        if left < 0:
+            raise TooManyRequests(
+                f"More than {VALUES_A_MINUTE} values a minute. Wait a moment.", retry_after=-left
+            )
 
     def take(self, limit: Limit, who: Identity | None) -> None:
         """Count this request; TooManyRequests if it is over its sender's limit.
@@ -116,6 +127,12 @@ def take(limit: Limit) -> None:
     if limit != "none":
         found: Limits = current_app.extensions[_EXTENSION]
         found.take(limit, g.get("identity"))
+
+
+def take_values(count: int) -> None:
+    """Count measured values of the current request; see `Limits.take_values`."""
+    found: Limits = current_app.extensions[_EXTENSION]
+    found.take_values(count)
 
 
 def install(app: Flask, config: Config, clock: Clock) -> None:

@@ -8,16 +8,20 @@ from msgspec import Meta
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
-from likeopt.errors import BadInput, Forbidden
+from likeopt.errors import BadInput, Forbidden, TooManyRequests
 from likeopt.storage import vitals
 from likeopt.storage.vitals import Vital
-from likeopt.web import origin
+from likeopt.web import auth, limits, origin
 from likeopt.web.context import services
 from likeopt.web.endpoint import Endpoints
 from likeopt.web.openapi import path_of
 
 metrics = Endpoints("metrics", tag="Metrics", prefix="/api/v1/metrics")
 
+# Layouts that shift by more than the page's own height several times over are none.
+_WORST_CLS = 10
+# Pages of those who are not signed in.
+_OPEN = frozenset({"sign-in", "link"})
 Millis = Annotated[float, Meta(ge=0, le=600_000)]
 
 
@@ -71,18 +75,23 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary="Report what a page has measured",
     detail="For the page itself, which sends it with `navigator.sendBeacon`. That sets no headers,"
     " so instead of a CSRF token, `Origin` and `Sec-Fetch-Site` are looked at. What is kept names"
-    " no person, session or address.",
+    " no person, session or address. Without a session, only values of the pages `sign-in` and"
+    " `link` are kept.",
     access="public",
     limit="metrics",
     body=Report,
     status=204,
-    errors=(BadInput, Forbidden),
+    errors=(BadInput, Forbidden, TooManyRequests),
 )
 def add_metrics(body: Report) -> Response:
     origin.require_own_page()
     found = services()
     measured = [_vital(body.screen, sample) for sample in body.samples]
-    if found.config.vitals_percent:
+    if not auth.is_in():
+        # Anybody can send this, with an `Origin` of their own making.
+        measured = [vital for vital in measured if vital.page in _OPEN]
+    if found.config.vitals_percent and measured:
+        limits.take_values(len(measured))
         found.db.write(lambda c: vitals.add(c, found.clock, measured))
     return Response(status=204)
 
@@ -90,6 +99,8 @@ def add_metrics(body: Report) -> Response:
 def _vital(screen: str, sample: Sample) -> Vital:
     if (sample.name == "API") != (sample.operation is not None and sample.status is not None):
         raise BadInput("`operation` and `status` go with `API`, and with nothing else.")
+    if sample.name == "CLS" and sample.value > _WORST_CLS:
+        raise BadInput(f"`CLS` is {_WORST_CLS} at most.")
     return Vital(
         name=sample.name,
         value=sample.value,

@@ -1,5 +1,6 @@
 """What pages report of their speed: from here only, bounded, and of nobody."""
 
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -9,9 +10,9 @@ import sqlalchemy as sa
 from likeopt.config import Config
 from likeopt.services import Services
 from likeopt.storage.tables import vitals
-from likeopt.web import limits
+from likeopt.web import cookies, limits
 from likeopt.web.app import create_app
-from tests.web.conftest import Client
+from tests.web.conftest import Client, let_in
 
 OWN = {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}
 LCP = {"name": "LCP", "value": 812.5, "page": "chat"}
@@ -74,6 +75,7 @@ def test_only_our_own_page_may_report(
         report(LCP | {"value": -1}),
         report(LCP | {"value": 1e9}),
         report(LCP | {"value": "1"}),
+        report({"name": "CLS", "value": 10.5, "page": "chat"}),
         report(LCP | {"page": "/c/0123"}),
         report(LCP | {"target": "a[href='/c/secret']"}),
         report(LCP | {"target": "p" * 101}),
@@ -105,6 +107,37 @@ def test_too_many_reports_of_one_address_wait(
     ]
     assert statuses == [204, 204, 429]
     assert len(kept(services)) == 2
+
+
+def test_values_of_one_address_are_bounded(client: Client, services: Services) -> None:
+    limit = limits.VALUES_A_MINUTE // 50
+    sent = [
+        client.post("/api/v1/metrics", json=report(*[LCP] * 50), headers=OWN)
+        for _ in range(limit + 2)
+    ]
+    assert [one.status_code for one in sent[:limit]] == [204] * limit
+    assert (sent[-1].status_code, sent[-1].json["code"]) == (429, "too_many_requests")
+    # Those that the time between has let in count too, if there were any.
+    assert len(kept(services)) == 50 * [one.status_code for one in sent].count(204)
+
+
+def test_of_strangers_only_their_own_pages_are_kept(config: Config, services: Services) -> None:
+    closed = msgspec.structs.replace(config, guest=False)
+    with closing(Services(closed)) as built:
+        client: Client = create_app(closed, built, write=lambda _: None).test_client()
+
+        def send() -> None:
+            samples = [LCP | {"page": page} for page in ("chat", "sign-in", "library", "link")]
+            response = client.post("/api/v1/metrics", json=report(*samples), headers=OWN)
+            assert response.status_code == 204
+
+        send()
+        assert [row["page"] for row in kept(services)] == ["sign-in", "link"]
+        who = let_in(built, "kim@example.org")
+        signed = cookies.sign(built.secret_key, "session", who.cookie_id)
+        client.set_cookie(cookies.NAME, f"{who.cookie_id}.{signed}")
+        send()
+        assert [row["page"] for row in kept(services)[2:]] == ["chat", "sign-in", "library", "link"]
 
 
 def test_nothing_is_kept_where_nothing_shall_be_measured(
