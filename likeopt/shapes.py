@@ -7,7 +7,7 @@ import msgspec
 
 from likeopt.clock import rfc3339
 from likeopt.retrieval.types import Degraded, Hit, SearchResponse
-from likeopt.storage import collections, conversations, documents, messages, people
+from likeopt.storage import api_keys, collections, conversations, documents, messages, people
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -204,3 +204,34 @@ __all__ = [
     "Person",
     "Transcript",
 ]
+
+
+class Key(msgspec.Struct):
+    """An API key without its token; `hint` is how the token begins, after `lo_`."""
+
+    id: str
+    name: str
+    hint: str
+    scopes: list[api_keys.Scope]
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+
+    @classmethod
+    def of(cls, stored: api_keys.ApiKey) -> "Key":
+        """As the API shows it."""
+        return cls(
+            id=stored.id,
+            name=stored.name,
+            hint=stored.hint,
+            scopes=stored.scopes,
+            created_at=rfc3339(stored.created_at),
+            expires_at=None if stored.expires_at is None else rfc3339(stored.expires_at),
+            last_used_at=None if stored.last_used_at is None else rfc3339(stored.last_used_at),
+        )
+
+
+class KeyList(msgspec.Struct):
+    """API keys of one person, newest first."""
+
+    items: list[Key]

@@ -306,6 +306,34 @@ def test_key_is_shown_once_used_and_revoked(client: Client, services: Services) 
     )
 
 
+def test_administrators_see_and_revoke_the_keys_of_others(
+    client: Client, services: Services
+) -> None:
+    let_in(services, WHO, role="admin")
+    member = let_in(services, "lee@example.org")
+    key, token = services.db.write(
+        lambda c: api_keys.create(c, services.clock, member.user.id, name="import", scopes=["read"])
+    )
+    headers = {"X-CSRF-Token": sign_in(client).json["csrf"]}
+    program = client.application.test_client()
+    bearer = {"Authorization": f"Bearer {token}"}
+    assert program.get("/api/v1/documents", headers=bearer).status_code == 200
+    path = f"/api/v1/users/{member.user.id}/keys"
+    listed = client.get(path)
+    assert [one["id"] for one in listed.json["items"]] == [key.id]
+    assert token not in listed.text
+    assert client.delete(f"{path}/{key.id}", headers=headers).status_code == 204
+    wait_until(
+        lambda: program.get("/api/v1/documents", headers=bearer).status_code == 401, "the end"
+    )
+    assert client.get(path).json["items"] == []
+    (entry,) = noted(services, "key.revoke")
+    assert (entry.object_id, entry.object_name) == (key.id, "import")
+    assert entry.detail == {"owner": member.user.id}
+    assert client.delete(f"{path}/{key.id}", headers=headers).status_code == 404
+    assert client.get(f"/api/v1/users/{'0' * 32}/keys").status_code == 404
+
+
 def test_member_makes_no_key_for_administrators(client: Client, services: Services) -> None:
     let_in(services, WHO)
     headers = {"X-CSRF-Token": sign_in(client).json["csrf"]}

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from likeopt.clock import rfc3339
 from likeopt.errors import BadInput, Conflict, Forbidden, NotFound, TooManyRequests
-from likeopt.shapes import Person
+from likeopt.shapes import Key, KeyList, Person
 from likeopt.storage import api_keys, people
 from likeopt.storage.api_keys import Scope
 from likeopt.storage.people import User
@@ -56,37 +56,6 @@ class Ended(msgspec.Struct):
     """How many sessions were ended."""
 
     ended: int
-
-
-class Key(msgspec.Struct):
-    """An API key without its token; `hint` is how the token begins, after `lo_`."""
-
-    id: str
-    name: str
-    hint: str
-    scopes: list[Scope]
-    created_at: str
-    expires_at: str | None
-    last_used_at: str | None
-
-    @classmethod
-    def of(cls, stored: api_keys.ApiKey) -> "Key":
-        """As the API shows it."""
-        return cls(
-            id=stored.id,
-            name=stored.name,
-            hint=stored.hint,
-            scopes=stored.scopes,
-            created_at=rfc3339(stored.created_at),
-            expires_at=None if stored.expires_at is None else rfc3339(stored.expires_at),
-            last_used_at=None if stored.last_used_at is None else rfc3339(stored.last_used_at),
-        )
-
-
-class KeyList(msgspec.Struct):
-    """One's own keys, newest first."""
-
-    items: list[Key]
 
 
 class KeyToMake(msgspec.Struct, forbid_unknown_fields=True):

@@ -8,9 +8,9 @@ from msgspec import Meta
 
 from likeopt.clock import rfc3339
 from likeopt.errors import BadInput, Conflict, NotFound
-from likeopt.shapes import Person
+from likeopt.shapes import Key, KeyList, Person
+from likeopt.storage import api_keys, links
 from likeopt.storage import groups as teams
-from likeopt.storage import links
 from likeopt.storage import people as stored
 from likeopt.storage.people import Role, User
 from likeopt.web import auth, context
@@ -230,6 +230,38 @@ def sign_user_out(user_id: str) -> SignedOut:
         )
     )
     return SignedOut(ended)
+
+
+@people.operation(
+    "GET",
+    "/users/<id:user_id>/keys",
+    summary="List someone's API keys",
+    detail="Without their tokens, which nobody is told again.",
+    returns=KeyList,
+    errors=(NotFound,),
+    access="admin",
+)
+def list_user_keys(user_id: str) -> KeyList:
+    def read(c: Any) -> list[api_keys.ApiKey]:
+        return api_keys.list_(c, stored.get(c, user_id).id)
+
+    return KeyList([Key.of(one) for one in services().db.read(read)])
+
+
+@people.operation(
+    "DELETE",
+    "/users/<id:user_id>/keys/<id:key_id>",
+    summary="Revoke one of someone's API keys",
+    status=204,
+    errors=(NotFound,),
+    access="admin",
+)
+def revoke_user_key(user_id: str, key_id: str) -> None:
+    def revoke(c: Any) -> None:
+        ended = api_keys.revoke(c, services().clock, user_id, key_id)
+        context.note(c, "key.revoke", kind="key", id_=ended.id, name=ended.name, owner=user_id)
+
+    services().db.write(revoke)
 
 
 # -- invitations -----------------------------------------------------------------------------------

@@ -52,6 +52,9 @@ ADMIN = {
     "PATCH /api/v1/users/{user}": Call(200, 403, send=body(name="B")),
     "POST /api/v1/users/{user}/reset": Call(201, 403),
     "POST /api/v1/users/{user}/sign-out": Call(200, 403),
+    "GET /api/v1/users/{user}/keys": Call(200, 403),
+    # It is the administrator's own, and not that member's.
+    "DELETE /api/v1/users/{user}/keys/{key}": Call(404, 403),
     "GET /api/v1/invitations": Call(200, 403),
     "POST /api/v1/invitations": Call(201, 403, send=body()),
     "DELETE /api/v1/invitations/{invitation}": Call(204, 403),
