@@ -1,10 +1,11 @@
 """Conversations, their messages and citations, on SQLite and PostgreSQL."""
 
 import unicodedata
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 import pytest
+import sqlalchemy as sa
 
 from likeopt.errors import BadInput, NotFound
 from likeopt.storage import (
@@ -16,12 +17,14 @@ from likeopt.storage import (
     groups,
     messages,
     revisions,
+    tables,
 )
 from likeopt.storage.conversations import Conversation, derive_title
 from likeopt.storage.db import Database
 from likeopt.storage.messages import Citation, Feedback, Message, Outcome
 from likeopt.storage.reader import Reader
 from tests.fakes import FakeClock
+from tests.servers import wait_until
 from tests.storage import library
 
 
@@ -508,22 +511,26 @@ def test_an_answer_finished_after_its_collection_went_is_withheld(
 
 def test_finishing_and_deleting_at_once_wait_for_each_other_in_one_order(me: Steps) -> None:
     """On PostgreSQL a deletion takes the conversation first, and then its messages."""
-    rounds = 10
-    asked = [me.ask("one") for _ in range(rounds)]
-    running = [(held.id, me.start(question).id) for held, question in asked]
+    conversation, question = me.ask("one")
+    times: dict[str, dict[str, float]] = {me.start(question).id: {}}
     outcome = Outcome(content="Fifteen", state="complete", kind="generated")
+    blocked = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
 
-    def finish(ids: tuple[str, str]) -> None:
-        times: dict[str, dict[str, float]] = {ids[1]: {}}
-        me.db.write(lambda c: answers.finish(c, me.clock, times, outcome))
+    def finish() -> dict[str, Message]:
+        return me.db.write(lambda c: answers.finish(c, me.clock, times, outcome))
 
-    def delete(ids: tuple[str, str]) -> None:
-        me.db.write(lambda c: conversations.delete(c, me.reader, ids[0]))
+    with ThreadPoolExecutor(1) as pool:
 
-    with ThreadPoolExecutor(2) as pool:
-        for ids in running:
-            for done in [pool.submit(finish, ids), pool.submit(delete, ids)]:
-                done.result()
+        def delete(c: sa.Connection) -> Future[dict[str, Message]]:
+            held = sa.select(tables.conversations.c.id).with_for_update()
+            c.execute(held.where(tables.conversations.c.id == conversation.id))
+            finished = pool.submit(finish)
+            if not me.db.is_sqlite:
+                wait_until(lambda: bool(c.execute(blocked).scalar_one()), "the other to wait")
+            conversations.delete(c, me.reader, conversation.id)
+            return finished
+
+        assert me.db.write(delete).result() == {}
     assert me.titles() == []
 
 
