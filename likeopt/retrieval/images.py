@@ -44,7 +44,8 @@ _FORMAT = 3
 class Wanted(msgspec.Struct, frozen=True):
     """Which picture of a document: its page `number` or the `number`th picture in it, from 1 (0:
     none, only their count), fitted into a box of pixels, in one of `formats`, which are media
-    types. Where `mark`, a text of the page, stands on it is told, too."""
+    types. With `mark`, a text of the page, only where it stands is told: drawing the page
+    again for each citation would take far longer."""
 
     part: Part
     number: int

@@ -97,9 +97,10 @@ def _page(path: Path, wanted: Draw) -> Drawn:
         if not 1 <= wanted.number <= len(document):
             raise Unreadable("no_picture")
         page = document[wanted.number - 1]
+        if wanted.mark:
+            return Drawn("", b"", 0, 0, len(document), pdf_marks.find(page, wanted.mark))
         image, size = _drawn_page(page, wanted)
-        marks = pdf_marks.find(page, wanted.mark) if wanted.mark else []
-        return Drawn(*_encode(image, wanted), *size, len(document), marks)
+        return Drawn(*_encode(image, wanted), *size, len(document))
     finally:
         document.close()
 

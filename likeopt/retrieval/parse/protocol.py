@@ -20,8 +20,8 @@ class Job(msgspec.Struct, tag="read"):
 class Draw(msgspec.Struct, tag="draw"):
     """A picture to make of a file: of its page `number`, or of the `number`th picture in it, from
     1; 0 only to count them. It fits into a box of `width` by `height` pixels; `quality` None is the
-    usual one. Of `formats`, which are media types, the one that suits the picture is taken. `mark`
-    is a text of the page that is looked for on it."""
+    usual one. Of `formats`, which are media types, the one that suits the picture is taken. With
+    `mark`, nothing is drawn: it is a text of the page that is looked for on it."""
 
     path: str
     media_type: str

@@ -174,22 +174,23 @@ def image(image_id: str, query: ImageQuery) -> Response:
 def image_info(image_id: str, query: InfoQuery) -> ImageInfo:
     named = _named(image_id)
     original = _original(named, query.version)
-    drawn = _drawn(
-        original,
-        Wanted(
-            part=named.part,
-            number=named.number,
-            width=PLACEHOLDER,
-            height=4 * PLACEHOLDER,
-            quality=QUALITIES[0],
-            formats=(WEBP,),
-            mark=_marked(original, named, query),
-        ),
-        Lease([named.document_id]),
+    wanted = Wanted(
+        part=named.part,
+        number=named.number,
+        width=PLACEHOLDER,
+        height=4 * PLACEHOLDER,
+        quality=QUALITIES[0],
+        formats=(WEBP,),
     )
+    drawn = _drawn(original, wanted, Lease([named.document_id]))
+    mark = _marked(original, named, query)
+    marks: list[Mark] = []
+    if mark:
+        looked_for = msgspec.structs.replace(wanted, mark=mark)
+        marks = _drawn(original, looked_for, Lease([named.document_id])).marks
     data = base64.b64encode(drawn.data).decode()
     shown = f"data:{WEBP};base64,{data}"
-    return ImageInfo(image_id, drawn.width, drawn.height, shown, SIZES, drawn.marks)
+    return ImageInfo(image_id, drawn.width, drawn.height, shown, SIZES, marks)
 
 
 @images.operation(

@@ -17,7 +17,10 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from likeopt.config import Config
+from likeopt.retrieval.parse.protocol import Draw, Drawn
+from likeopt.retrieval.parse.renderer import Renderer
 from likeopt.services import Services
+from likeopt.storage import images as stored
 from tests.retrieval.parse import make_files as make
 from tests.retrieval.parse import ole
 from tests.servers import wait_until
@@ -100,6 +103,25 @@ def wider(box: tuple[float, ...], by: int) -> tuple[int, int, int, int]:
 def ink(image: Image.Image) -> int:
     """How many of its pixels are dark."""
     return sum(image.histogram()[:128])
+
+
+def test_a_page_is_not_drawn_again_for_each_citation(
+    client: Client, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = f"{upload('a.pdf', make.make_pdf(['# First', 'Two.']))['id']}-p1"
+    asked: list[Draw] = []
+    drawing = Renderer.draw
+
+    def draw(self: Renderer, wanted: Draw) -> Drawn:
+        asked.append(wanted)
+        return drawing(self, wanted)
+
+    monkeypatch.setattr(Renderer, "draw", draw)
+    # The text that a version of the document has there: none of it is read in these tests.
+    monkeypatch.setattr(stored, "text_of_page", lambda *where: "First"[: where[-1]])
+    shown = [client.get(f"{PATH}/{page}/info?start=0&end={end}").json for end in (4, 5)]
+    assert [len(one["marks"]) for one in shown] == [1, 1]
+    assert [one.mark for one in asked] == ["", "Firs", "First"]
 
 
 def test_marks_of_tables_and_of_lines_that_were_joined(served: Server) -> None:
