@@ -1,5 +1,6 @@
 import "./app/theme.css";
 import "./shell/shell.css";
+import { computed, effect, untracked } from "@preact/signals";
 import { render } from "preact";
 import { App } from "./app/app";
 import { followMenu } from "./app/menu";
@@ -9,6 +10,7 @@ import { followConnection, info, loadInfo, watchIndexing } from "./app/server";
 import {
   admin,
   followSession,
+  isOpen,
   loadSession,
   member,
   operator,
@@ -49,20 +51,17 @@ async function start(): Promise<void> {
   if (page !== "missing") await prefetch(page); // perhaps another one: to sign in
   followRoute();
   if (root) render(<App />, root);
-  if (user.peek()) enterApp();
-  addEventListener("online", retry);
+  // At once, or once it is known who is here: the page may have been opened without a network.
+  effect(() => {
+    if (entered.value) untracked(enterApp);
+  });
   whenIdle(() => followVitals());
   whenIdle(followWorker);
 }
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** Opened without a network: who is here is still to be found out. */
-async function retry(): Promise<void> {
-  if (user.peek()) return;
-  await loadSession();
-  if (user.peek()) enterApp();
-}
+const entered = computed(() => !!user.value && !isOpen(route.value.page));
 
 function enterApp(): void {
   returnToPlace();

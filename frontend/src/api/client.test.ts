@@ -186,3 +186,19 @@ test("no answer, problem or event reaches what all objects inherit", async () =>
   }
   expect(inherited()).toEqual([undefined, undefined]);
 });
+
+test("somebody else in another tab ends the page, the same person again does not", () => {
+  const reload = vi.spyOn(location, "reload").mockImplementation(() => undefined);
+  const signedIn = (id: string | null) => {
+    session.value = { user: id ? { id } : null } as unknown as SessionState;
+  };
+  session.value = undefined;
+  signedIn("u1");
+  signedIn(null);
+  signedIn("u1");
+  expect(reload).not.toHaveBeenCalled();
+  signedIn("u2");
+  expect(reload).toHaveBeenCalledTimes(1);
+  session.value = undefined;
+  reload.mockRestore();
+});

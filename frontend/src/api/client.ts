@@ -12,9 +12,15 @@ const SESSION = "/api/v1/session";
  */
 export const session = signal<SessionState | undefined>(undefined);
 
+/** Whose data the page may hold. */
+let last: string | undefined;
+
 effect(() => {
-  session.value?.user?.id;
+  const now = session.value?.user?.id;
   forgetReads();
+  // Somebody else has signed in, in another tab: nothing that one person saw is left for the next.
+  if (now && last && now !== last) location.reload();
+  if (now || !session.value) last = now;
 });
 
 /** RFC 9457 problem details as the server sends them. */

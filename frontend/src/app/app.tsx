@@ -1,13 +1,15 @@
 import { effect, useComputed, useSignal } from "@preact/signals";
-import type { JSX } from "preact";
+import type { ComponentProps, JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { t } from "../i18n";
+import { follow } from "../lib/follow";
 import { DialogHost } from "../ui/dialog";
 import { Icon } from "../ui/icon";
 import { narrow } from "../ui/media";
 import { Panel } from "../ui/panel";
 import { Announcer } from "../ui/toast";
 import { menuOpen } from "./menu";
+import { useTitle } from "./page-header";
 import { failure, pages } from "./pages";
 import { ADMIN_PAGES, type Route, route } from "./router";
 import { online } from "./server";
@@ -69,10 +71,14 @@ function CurrentPage(): JSX.Element {
   return <div class="main-empty" />;
 }
 
+const AGAIN_MS = 5000;
+
 /** Opened without a network. The same as `offline` in shell/skeleton.tsx. */
 function Offline(): JSX.Element {
+  // A browser that has a network does not know when the server is back.
+  useEffect(() => follow(loadSession, () => AGAIN_MS), []);
   return (
-    <Panel
+    <Whole
       icon="offline"
       title={t.value.offlineTitle}
       body={t.value.offlineBody}
@@ -91,9 +97,15 @@ function isAllowed(page: Route["page"]): boolean {
   return ADMIN_PAGES.some((one) => one === page) ? operator.value : true;
 }
 
+/** What stands in the place of a page, with its heading and the window's title. */
+function Whole(props: ComponentProps<typeof Panel> & { title: string }): JSX.Element {
+  useTitle(props.title);
+  return <Panel {...props} whole />;
+}
+
 function Closed(): JSX.Element {
   return (
-    <Panel
+    <Whole
       icon="lock"
       title={t.value.closedTitle}
       body={member.value ? t.value.closedBody : t.value.closedToGuests}
@@ -108,7 +120,7 @@ function Closed(): JSX.Element {
 
 function Missing(): JSX.Element {
   return (
-    <Panel
+    <Whole
       icon="search"
       title={t.value.notFoundTitle}
       body={t.value.notFoundBody}

@@ -4,6 +4,13 @@ import { t } from "../i18n";
 import { Icon } from "../ui/icon";
 import { menuOpen } from "./menu";
 
+/** Calls the window `title`. */
+export function useTitle(title: string): void {
+  useEffect(() => {
+    document.title = title ? `${title} · Like-Opt` : "Like-Opt";
+  }, [title]);
+}
+
 /** The line on top of a page. Its title is also the window's. */
 export function PageHeader({
   title,
@@ -15,9 +22,7 @@ export function PageHeader({
   quiet?: boolean;
   children?: ComponentChildren;
 }): JSX.Element {
-  useEffect(() => {
-    document.title = title ? `${title} · Like-Opt` : "Like-Opt";
-  }, [title]);
+  useTitle(title);
   return (
     <header class="page-header">
       <button

@@ -73,6 +73,8 @@ test("who is not signed in may open a link", () => {
 test.each([
   ["https://evil.example/library", "/"],
   ["//evil.example/library", "/"],
+  ["//", "/"],
+  ["http://[", "/"],
   ["/\\evil.example", "/"],
   ["javascript:alert(1)", "/"],
   ["/sign-in?next=/library", "/"],

@@ -39,7 +39,7 @@ export function loseAccess(): Promise<void> {
 
 /** Where to go after signing in: an address of a page of ours, or the chat. */
 export function placeAfter(wanted: string | null): string {
-  if (!wanted) return "/";
+  if (!wanted || !URL.canParse(wanted, location.origin)) return "/";
   const url = new URL(wanted, location.origin);
   const { page } = match(url.pathname);
   if (url.origin !== location.origin || page === "missing" || isOpen(page)) return "/";

@@ -257,6 +257,11 @@ export const en = {
     internal_error: "Something went wrong on the server.",
     bad_input: "The server did not accept this.",
     not_found: "It does not exist any more.",
+    version_gone: "This version of the document is not kept.",
+    index_damaged: "The search index is damaged and must be rebuilt. Ask an administrator.",
+    config_error: "The server is not set up correctly. Ask an administrator.",
+    misdirected:
+      "This server does not answer for this address. Ask an administrator for the right one.",
     conflict: "This cannot be done in its present state.",
     request_timeout: "Sending took too long. Check the connection and try again.",
     too_large: "This is larger than allowed.",

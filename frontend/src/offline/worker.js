@@ -42,22 +42,28 @@ self.addEventListener("fetch", (event) => {
   if (request.method !== "GET") return;
   const url = new URL(request.url);
   if (url.href.startsWith(new URL(BUILD.base, location.origin).href)) {
-    event.respondWith(asset(request));
+    event.respondWith(asset(event));
   } else if (request.mode === "navigate" && !PROGRAMS.test(url.pathname)) {
     event.respondWith(page(event));
   }
 });
 
 /** Hashed files never change, so what is kept is as good as what is there. */
-async function asset(request) {
+async function asset(event) {
+  const { request } = event;
   const kept = await caches.match(request, { ignoreVary: true });
   if (kept) return kept;
   const response = await fetch(request);
   if (response.ok && response.headers.get("Cache-Control")?.includes("immutable")) {
-    const cache = await caches.open(CACHE);
-    await cache.put(request, response.clone());
+    // What cannot be kept, on a full disk, is as good for now.
+    event.waitUntil(put(request, response.clone()).catch(() => undefined));
   }
   return response;
+}
+
+async function put(request, response) {
+  const cache = await caches.open(CACHE);
+  await cache.put(request, response);
 }
 
 /** Always the server's own page; the kept shell only where no answer comes at all. */

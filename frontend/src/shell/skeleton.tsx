@@ -82,7 +82,7 @@ export const SHELLS: Record<string, (say: Say) => JSX.Element> = {
     <Bare>
       <div class="panel">
         <Icon name="offline" />
-        <h2 class="panel-title">{say.offlineTitle}</h2>
+        <h1 class="panel-title">{say.offlineTitle}</h1>
         <p class="panel-body">{say.offlineBody}</p>
       </div>
     </Bare>

@@ -14,8 +14,9 @@ export function SourcePanel({ citation, close }: { citation: Citation; close: ()
     const before = document.activeElement;
     panel.current?.focus({ preventScroll: true });
     const onKey = (event: KeyboardEvent) => {
-      // A window over the page goes first.
-      if (event.key === "Escape" && !document.querySelector("dialog[open]")) close();
+      // What has taken it, a syllable being composed and a window over the page go first.
+      if (event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
+      if (!document.querySelector("dialog[open]")) close();
     };
     addEventListener("keydown", onKey);
     return () => {

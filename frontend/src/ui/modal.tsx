@@ -4,15 +4,19 @@ import { t } from "../i18n";
 import "./dialog.css";
 import { FormError } from "./field";
 import type { Sending } from "./send";
+import { Announcer } from "./toast";
 
 /** A window over the page. Escape and a press beside it close it; the focus goes back after. */
 export function Modal({
   title,
   look,
+  firm,
   close,
   children,
 }: {
   title: string;
+  /** A press beside it does not close it: what it shows is shown once. */
+  firm?: boolean;
   /** Of its style, where it is another than that of a question. */
   look?: string;
   close: () => void;
@@ -36,7 +40,7 @@ export function Modal({
         if (event.target === dialog.current) close();
       }}
       onMouseDown={(event) => {
-        if (event.target === dialog.current) close();
+        if (!firm && event.target === dialog.current) close();
       }}
     >
       <div class="dialog-inside">
@@ -45,6 +49,8 @@ export function Modal({
         </h2>
         {children}
       </div>
+      {/* What is outside of a window is behind it, and not heard. */}
+      <Announcer />
     </dialog>
   );
 }

@@ -14,6 +14,8 @@ interface Props {
   loading?: boolean;
   /** A few lines in a column, not the middle of a page. */
   compact?: boolean | undefined;
+  /** All that there is of a page: its title is the page's. */
+  whole?: boolean;
   icon?: IconName;
   title?: string;
   body?: string;
@@ -22,7 +24,7 @@ interface Props {
 
 /** What stands where content is missing: it is loading, it failed, or there is none. */
 export function Panel(props: Props): JSX.Element {
-  const { error, retry, busy, loading, compact, icon, title, body, action } = props;
+  const { error, retry, busy, loading, compact, whole, icon, title, body, action } = props;
   const look = compact ? "panel compact" : "panel";
   if (loading) {
     return (
@@ -49,10 +51,11 @@ export function Panel(props: Props): JSX.Element {
       </div>
     );
   }
+  const Heading = whole ? "h1" : "h2";
   return (
     <div class={look}>
       {icon && <Icon name={icon} />}
-      {title && <h2 class="panel-title">{title}</h2>}
+      {title && <Heading class="panel-title">{title}</Heading>}
       {body && <p class="panel-body">{body}</p>}
       {action}
     </div>

@@ -22,7 +22,7 @@ export function SecretDialog({
 }): JSX.Element {
   const field = useRef<HTMLInputElement>(null);
   return (
-    <Modal title={title} close={close}>
+    <Modal title={title} firm close={close}>
       <div class="dialog-form">
         <p class="dialog-body">{body}</p>
         <div class="secret">

@@ -32,7 +32,10 @@ export function Sidebar(): JSX.Element {
   useEffect(() => {
     if (!shown) return;
     const before = document.activeElement;
-    drawer.current?.querySelector<HTMLElement>("a, button")?.focus();
+    // A shortcut may have led to a field in it already.
+    if (!drawer.current?.contains(before)) {
+      drawer.current?.querySelector<HTMLElement>("a, button")?.focus();
+    }
     const onKey = (event: KeyboardEvent) => {
       if (event.key === "Escape") open.value = false;
     };

@@ -78,7 +78,10 @@ export function Composer(): JSX.Element {
             loadMarkdown();
           }}
           onKeyDown={(event) => {
-            if (event.key === "Escape" && writing) writing.stop().catch(toastError);
+            if (event.key === "Escape" && writing && !event.isComposing) {
+              event.preventDefault(); // what is open beside it stays open
+              writing.stop().catch(toastError);
+            }
             if (event.key === "ArrowUp" && !draft.peek()) {
               event.preventDefault();
               const last = chat.turns.peek().at(-1);

@@ -2,10 +2,12 @@ import { options, render } from "preact";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { json, serve } from "../../api/fake-server";
 import type { Citation, Message } from "../../api/types";
+import { chooseLanguage } from "../../i18n";
 import { Conversation } from ".";
+import { Answer } from "./answer";
 import { chat } from "./current";
 import { loadMarkdown } from "./lazy-markdown";
-import { spoken } from "./turn";
+import { ended, spoken } from "./turn";
 
 /** How often each component is drawn, by its name. */
 const drawn = new Map<string, number>();
@@ -136,4 +138,14 @@ test("what is read aloud has no marks, code or numbers of sources", () => {
   expect(
     spoken("# 제목\n\n**굵게** `a` [1, 2]\n- 하나\n\n```py\nx\n```\n[끝](https://a.example)"),
   ).toBe("제목 굵게 a 하나 끝");
+});
+
+test.each([
+  ["complete", "The answer is complete. words"],
+  ["stopped", "Stopped words"],
+  ["failed", "No answer could be made. The language model took too long."],
+] as const)("of an answer that is %s is said: %s", (state, said) => {
+  chooseLanguage("en");
+  const error_code = state === "failed" ? "model_timeout" : null;
+  expect(ended(Answer.of(message(5, { state, content: "words", error_code })))).toBe(said);
 });

@@ -87,7 +87,10 @@ function Edit({ turn }: { turn: Turn }): JSX.Element {
           draft.value = event.currentTarget.value;
         }}
         onKeyDown={(event) => {
-          if (event.key === "Escape") close();
+          if (event.key === "Escape" && !event.isComposing) {
+            event.preventDefault();
+            close();
+          }
           if (!sends(event)) return;
           event.preventDefault();
           submit();

@@ -228,15 +228,24 @@ function Pager({ turn }: { turn: Turn }): JSX.Element | null {
 /** Tells screen readers what goes on, and the answer once it is complete, not every word of it. */
 function useSpoken(answer: Answer): void {
   const wasLive = useRef(answer.live.peek());
-  const live = answer.live.value;
-  const queued = answer.phase.value === "queued";
+  const phase = answer.phase.value;
+  const position = answer.position.value;
   useEffect(() => {
-    if (queued) announce(t.peek().queued(answer.position.peek()));
+    const live = answer.live.peek();
+    if (phase === "queued") announce(t.peek().queued(position));
     else if (live && !answer.text.peek()) announce(t.peek().searching);
-    else if (!live && wasLive.current && answer.text.peek())
-      announce(`${t.peek().answerReady} ${spoken(answer.text.peek())}`);
+    else if (!live && wasLive.current) announce(ended(answer));
     wasLive.current = live;
-  }, [live, queued]);
+  }, [phase, position]);
+}
+
+/** How an answer that is over is told of. */
+export function ended(answer: Answer): string {
+  const { answerReady, stopped, failed } = t.peek();
+  const text = spoken(answer.text.peek());
+  const error = answer.error.peek();
+  if (answer.phase.peek() === "failed") return error ? `${failed} ${explain(error)}` : failed;
+  return `${answer.phase.peek() === "stopped" ? stopped : answerReady} ${text}`.trim();
 }
 
 /** Markdown without its marks, code and numbers of sources, none of which are good to listen to. */

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from "vitest";
 import { json, serve } from "../../api/fake-server";
 import { loadInfo } from "../../app/server";
-import { nameOf, refuse, visibleFiles } from "./uploads";
+import { nameOf, refuse, uploads, visibleFiles } from "./uploads";
 
 function file(path: string, content = "x"): File {
   const made = new File([content], path.split("/").at(-1) ?? "");
@@ -39,4 +39,13 @@ test("what the server would refuse is refused before it is sent", () => {
   expect(refuse(file("virus.exe"))?.code).toBe("unsupported_type");
   expect(refuse(file("a.hwp", ""))?.code).toBe("empty_file");
   expect(refuse(file("a.hwp", "12345"))?.code).toBe("too_large");
+});
+
+test("the page is not left without a question while files are on their way", () => {
+  const asked = () => !dispatchEvent(new Event("beforeunload", { cancelable: true }));
+  const one = { file: file("a.pdf"), collection: undefined, share: 0 };
+  uploads.value = [{ ...one, state: "sending" }];
+  expect(asked()).toBe(true);
+  uploads.value = [{ ...one, state: "done" }];
+  expect(asked()).toBe(false);
 });

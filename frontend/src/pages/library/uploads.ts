@@ -1,4 +1,4 @@
-import { batch, computed, signal } from "@preact/signals";
+import { batch, computed, effect, signal } from "@preact/signals";
 import { ApiError } from "../../api/client";
 import { upload } from "../../api/documents";
 import { info, maxUpload, watchIndexing } from "../../app/server";
@@ -28,6 +28,13 @@ export const finished = computed(
 export const active = computed(() =>
   uploads.value.some(({ state }) => state === "waiting" || state === "sending"),
 );
+// The browser asks before it ends what is on its way.
+const warn = (event: Event) => event.preventDefault();
+effect(() => {
+  if (active.value) addEventListener("beforeunload", warn);
+  else removeEventListener("beforeunload", warn);
+});
+
 /** All files together, 0 to 1, by their size. */
 export const progress = computed(() => {
   const sum = (of: (upload: Upload) => number) =>
