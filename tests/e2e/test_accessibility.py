@@ -120,6 +120,36 @@ def test_the_chat_and_the_library_in_every_state(
 
 
 @pytest.mark.parametrize(("language", "size"), [("ko", "phone"), ("en", "desktop")])
+def test_the_chat_while_it_is_written_broken_off_and_without_a_network(
+    open_page: Open, model: tuple[str, StubOpenAI], language: str, size: str
+) -> None:
+    url, stub = model
+    visit = open_page(url, language, size)
+    page = visit.page
+    visit.go("/")
+    reply = stub.say("Half of **it**, ", "and the rest [1].", hold=1)
+    page.locator(".composer textarea").fill(
+        visit.say("검색 결과의 순위는 어떻게 정하나요?", "How are search results ranked?")
+    )
+    visit.button(visit.say("보내기", "Send")).click()
+    expect(page.locator("article.answer")).to_contain_text("Half of")
+    is_sound(visit, "writing")
+    reply.release()
+    visit.answer()
+    stub.say("It begins ", "and never ends.", drop=1)
+    visit.ask(visit.say("모델은 어떻게 연결하나요?", "How do I connect a model?"))
+    expect(page.locator(".failure")).to_be_visible()
+    is_sound(visit, "broken-off")
+    page.context.set_offline(True)
+    expect(page.locator(".offline")).to_be_visible()
+    # As above: no button half under the question field.
+    page.locator(".chat-scroll").evaluate("box => box.scrollTo(0, box.scrollHeight)")
+    is_sound(visit, "offline")
+    page.context.set_offline(False)
+    visit.allow("ERR_INTERNET_DISCONNECTED|Failed to fetch")
+
+
+@pytest.mark.parametrize(("language", "size"), [("ko", "phone"), ("en", "desktop")])
 def test_the_pages_of_accounts(open_page: Open, language: str, size: str) -> None:
     with tempfile.TemporaryDirectory(prefix="lo-e2e-", ignore_cleanup_errors=True) as home:
         config = Config(data_dir=Path(home), port=0, workers=1, guest=False, sample_library=False)
