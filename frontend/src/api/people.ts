@@ -1,3 +1,4 @@
+import type { Key } from "./account";
 import { request } from "./client";
 import type { Role } from "./types";
 
@@ -54,6 +55,14 @@ export function resetPassword(id: string, signal: AbortSignal) {
 
 export function signOutPerson(id: string, signal: AbortSignal) {
   return request<{ ended: number }>(`${USERS}/${id}/sign-out`, { method: "POST", signal });
+}
+
+export function listKeysOf(id: string, signal: AbortSignal) {
+  return request<{ items: Key[] }>(`${USERS}/${id}/keys`, { signal });
+}
+
+export function revokeKeyOf(id: string, key: string, signal: AbortSignal) {
+  return request<void>(`${USERS}/${id}/keys/${key}`, { method: "DELETE", signal });
 }
 
 export function listInvitations(signal: AbortSignal) {

@@ -67,6 +67,8 @@ export const enPeople = {
   keysHelp: "With a key, your programs do what you may do.",
   noKeys: "You have no keys.",
   createKey: "Create key",
+  keysOf: (name: string) => `API keys of ${name}`,
+  noKeysOf: "There are none.",
   keyName: "What is it for?",
   scopes: "What it may do",
   scopeNames: { read: "Read", chat: "Ask", write: "Change", admin: "Administer" },

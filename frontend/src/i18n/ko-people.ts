@@ -62,6 +62,8 @@ export const koPeople: typeof enPeople = {
   keys: "API 키",
   keysHelp: "내 프로그램이 키를 사용해 내 권한으로 작업합니다.",
   noKeys: "아직 키가 없습니다.",
+  keysOf: (name) => `${name} 님의 API 키`,
+  noKeysOf: "키가 없습니다.",
   createKey: "키 만들기",
   keyName: "어디에 쓰나요?",
   scopes: "허용할 작업",

@@ -12,16 +12,14 @@ import {
 } from "../../api/account";
 import { admin } from "../../app/session";
 import { t } from "../../i18n";
-import { formatDate, formatWhen } from "../../lib/format";
 import { Resource } from "../../lib/resource";
-import { confirm } from "../../ui/dialog";
 import { Check, Choice, Field, valuesOf } from "../../ui/field";
 import { Icon } from "../../ui/icon";
+import { KeyLine } from "../../ui/key";
 import { FormEnd, Modal } from "../../ui/modal";
 import { SecretDialog } from "../../ui/secret";
 import { useSending } from "../../ui/send";
-import { Line, Lines, Section } from "../../ui/sheet";
-import { toast, toastError } from "../../ui/toast";
+import { Lines, Section } from "../../ui/sheet";
 
 const keys = new Resource<{ items: Key[] }>();
 const load = () => keys.load(listKeys);
@@ -52,7 +50,7 @@ export function Keys(): JSX.Element {
       <Lines
         of={keys}
         none={t.value.noKeys}
-        line={(key) => <KeyLine key={key.id} apiKey={key} />}
+        line={(key) => <KeyLine key={key.id} apiKey={key} revoke={revokeKey} load={load} />}
       />
       {making.value && (
         <MakeKey
@@ -79,51 +77,6 @@ export function Keys(): JSX.Element {
       )}
     </Section>
   );
-}
-
-function KeyLine({ apiKey: key }: { apiKey: Key }): JSX.Element {
-  const { id, name, hint, scopes, expires_at: expires, last_used_at: used } = key;
-  const expired = !!expires && Date.parse(expires) < Date.now();
-  return (
-    <Line
-      name={name}
-      marks={expired && <span class="tag warn">{t.value.keyExpired}</span>}
-      facts={[
-        `lo_${hint}…`,
-        scopes.map((scope) => t.value.scopeNames[scope]).join(", "),
-        used ? t.value.keyUsed(formatWhen(used)) : t.value.keyUnused,
-        expires && !expired && t.value.keyExpires(formatDate(expires)),
-      ]}
-      action={
-        <button
-          class="icon-button"
-          type="button"
-          title={t.value.revoke}
-          aria-label={`${t.value.revoke}: ${name}`}
-          onClick={() => askRevoke(id, name)}
-        >
-          <Icon name="trash" />
-        </button>
-      }
-    />
-  );
-}
-
-async function askRevoke(id: string, name: string): Promise<void> {
-  const sure = await confirm({
-    title: t.value.revokeKey,
-    body: t.value.revokeKeyBody(name),
-    action: t.value.revoke,
-    danger: true,
-  });
-  if (!sure) return;
-  try {
-    await revokeKey(id, new AbortController().signal);
-    toast(t.value.revoked);
-  } catch (error) {
-    toastError(error);
-  }
-  load();
 }
 
 interface Making {

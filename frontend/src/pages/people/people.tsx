@@ -9,6 +9,7 @@ import { type Item, Menu } from "../../ui/menu";
 import { SecretDialog } from "../../ui/secret";
 import { Line, Lines, Section } from "../../ui/sheet";
 import { toast } from "../../ui/toast";
+import { KeysOf } from "./keys";
 import { changePerson, isMe, people, resetLink, signOutPerson } from "./store";
 
 interface Reset {
@@ -18,6 +19,7 @@ interface Reset {
 
 export function People(): JSX.Element {
   const reset = useSignal<Reset | null>(null);
+  const keysOf = useSignal<Person | null>(null);
   return (
     <Section title={t.value.accounts} help={t.value.peopleHelp}>
       <Lines
@@ -29,9 +31,20 @@ export function People(): JSX.Element {
             onReset={(made) => {
               reset.value = made;
             }}
+            onKeys={() => {
+              keysOf.value = person;
+            }}
           />
         )}
       />
+      {keysOf.value && (
+        <KeysOf
+          person={keysOf.value}
+          close={() => {
+            keysOf.value = null;
+          }}
+        />
+      )}
       {reset.value && (
         <SecretDialog
           title={t.value.resetLink}
@@ -47,9 +60,9 @@ export function People(): JSX.Element {
   );
 }
 
-type LineProps = { person: Person; onReset: (made: Reset) => void };
+type LineProps = { person: Person; onReset: (made: Reset) => void; onKeys: () => void };
 
-function PersonLine({ person, onReset }: LineProps): JSX.Element {
+function PersonLine({ person, onReset, onKeys }: LineProps): JSX.Element {
   const { id, name, email, role, disabled, created_at: created } = person;
   return (
     <Line
@@ -63,7 +76,7 @@ function PersonLine({ person, onReset }: LineProps): JSX.Element {
         </>
       }
       facts={[email ?? t.value.notSetUp, t.value.joined(formatDate(created))]}
-      action={<Menu label={t.value.actions(name)} items={actions(person, onReset)} />}
+      action={<Menu label={t.value.actions(name)} items={actions({ person, onReset, onKeys })} />}
     />
   );
 }
@@ -73,7 +86,7 @@ function isUnconfirmed({ email, email_confirmed: confirmed }: Person): boolean {
   return !!session.value?.oidc && !!email && !confirmed;
 }
 
-function actions(person: Person, onReset: (made: Reset) => void): Item[] {
+function actions({ person, onReset, onKeys }: LineProps): Item[] {
   const { id, name, role, disabled, email } = person;
   const other = role === "admin" ? "member" : "admin";
   const always: Item[] = [
@@ -86,6 +99,7 @@ function actions(person: Person, onReset: (made: Reset) => void): Item[] {
   if (isMe(id)) return always;
   return [
     ...always,
+    { icon: "lock", label: t.value.keys, run: onKeys },
     { icon: "leave", label: t.value.signOutPerson, run: () => endAll(id) },
     ...(email
       ? [
