@@ -71,7 +71,8 @@ async function page(event) {
   try {
     return (await event.preloadResponse) ?? (await fetch(event.request));
   } catch (error) {
-    const shell = await caches.match(BUILD.shell, { ignoreVary: true });
+    // Not the one of the release before, whose cache is older and would be looked into first.
+    const shell = await caches.match(BUILD.shell, { ignoreVary: true, cacheName: CACHE });
     if (!shell) throw error;
     return shell;
   }
