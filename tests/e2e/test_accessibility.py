@@ -306,6 +306,8 @@ def test_screen_readers_hear_the_answer_once(
     visit = open_page(url, "en", "desktop")
     page = visit.page
     visit.go("/")
+    # What the server draws before any script has no such region.
+    expect(page.locator("[aria-live=polite]")).to_have_count(1)
     page.evaluate(
         """() => {
           window.heard = [];
