@@ -231,6 +231,9 @@ def _measure(
     readers = asyncio.run(run())
     whole = "".join(WORDS).strip()
     late = PATIENCE_SECONDS * 1000
+    for one in readers:
+        if one.text.strip() != whole:
+            print(f"odd: {one.text!r} after {one.done_ms:.0f} ms, {one.starts} starts", flush=True)
     first = common.spread([one.first_ms or late for one in readers])
     done = common.spread([one.done_ms or late for one in readers])
     return {
