@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from PIL import Image, ImageChops, ImageDraw
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserType, Page, Route, expect
 
 from likeopt.config import Config
 from likeopt.services import Services
@@ -199,15 +199,15 @@ def settle_in(world: World, services: Services, stub: StubOpenAI, language: str)
 
 
 @pytest.fixture(scope="module")
-def artist() -> Iterator[Browser]:
+def artist(chromium: BrowserType) -> Iterator[Browser]:
     """A browser that knows one family of fonts."""
     if not (NANUM / "NanumGothic.ttf").exists():
         pytest.skip("The fonts are not installed: `make test` installs fonts-nanum with apt")
     expect.set_options(timeout=PATIENCE_MS)
-    with tempfile.TemporaryDirectory(prefix="lo-fonts-") as home, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory(prefix="lo-fonts-") as home:
         fonts = Path(home, "fonts.conf")
         fonts.write_text(FONTS.replace("CACHE", f"{home}/cache"))
-        browser = playwright.chromium.launch(
+        browser = chromium.launch(
             executable_path=servers.chromium(),
             args=["--force-color-profile=srgb", "--font-render-hinting=none", "--disable-lcd-text"],
             env={**os.environ, "FONTCONFIG_FILE": str(fonts)},

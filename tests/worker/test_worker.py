@@ -344,8 +344,10 @@ def test_an_answer_whose_process_was_killed_fails_without_anybody_looking(stage:
     stage.db.write(lambda c: answers.keep_alive(c, stage.clock, [alive.id], "You get"))
     stage.worker.step()
     assert states() == ["failed", "streaming"]
-    stage.clock.advance(20)
+    # What counts is for how long the new process has seen it unchanged.
     stage.restart()
+    stage.clock.advance(20)
+    stage.worker.step()
     assert states() == ["failed", "failed"]
 
 
