@@ -11,7 +11,6 @@ missed when Redis is back, also an empty one; new questions are led where they w
 """
 
 import logging
-import os
 import re
 import secrets
 import threading
@@ -20,9 +19,8 @@ from typing import Any
 
 import msgspec
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from likeopt.cache.redis_client import RedisClient
 from likeopt.chat import exchange
 from likeopt.chat.events import End, Record
 from likeopt.clock import Clock
@@ -154,8 +152,7 @@ class _Store:
     """Redis, as far as it answers."""
 
     def __init__(self, url: str, tenant: str, clock: Clock) -> None:
-        self._url = url
-        self._made = self._connect()
+        self._redis = RedisClient(url, _TIMEOUT_SECONDS)
         self.clock = clock
         self.tenant = tenant
         # When it last failed, and since when it answers.
@@ -167,21 +164,7 @@ class _Store:
     @property
     def client(self) -> Any:
         """The client of this process."""
-        made = self._made
-        if made[0] != os.getpid():
-            # As in `RedisLayer`: a thread of the parent may have held its lock.
-            made = self._made = self._connect()
-        return made[1]
-
-    def _connect(self) -> tuple[int, Any]:
-        # Nothing connects before the first command.
-        client = redis.Redis.from_url(
-            self._url,
-            socket_timeout=_TIMEOUT_SECONDS,
-            socket_connect_timeout=_TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
-        return os.getpid(), client
+        return self._redis.here
 
     def run(self, script: str, keys: list[str], *args: str | int | bytes) -> Any:
         """What a script answers; None also without Redis."""

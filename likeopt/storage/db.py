@@ -43,8 +43,8 @@ _PATIENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }
-# One that was idle for longer is asked whether it still stands; a server does
-# not restart in less. Asking each time was one round trip of four of a short transaction.
+# A connection that was idle for longer is asked whether it still stands; a server does not restart
+# in less. Asking each time was one round trip of four of a short transaction.
 IDLE_SECONDS = 1.0
 
 

@@ -130,15 +130,13 @@ def service_worker() -> Response:
     if build is None or worker is None:
         raise NotFound("The page has not been built with a service worker.")
     manifest = build.manifest
-    names = {*manifest.entry.js, *manifest.entry.css}
-    names = names.union(*manifest.routes.values())
-    files = sorted(names)
+    files = {*manifest.entry.js, *manifest.entry.css}.union(*manifest.routes.values())
     told = {
         # Another build, another place for its files, or another shell: another worker.
         "version": hashlib.sha256(repr(manifest).encode()).hexdigest()[:16],
         "base": shell.base_of(config.assets_url) + "/",
         "shell": "/offline",
-        "files": files,
+        "files": sorted(files),
     }
     code = build.assets[worker].copies["identity"].decode()
     script = f"const BUILD = {msgspec.json.encode(told).decode()};\n{code}"

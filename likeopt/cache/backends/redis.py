@@ -4,17 +4,15 @@ Redis bounds itself: `maxmemory` with `volatile-ttl`, under which what expires f
 sessions, which last for weeks, stay (docs/caching.md).
 """
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from likeopt.cache.backends.layer import LayerFailed, Size
 from likeopt.cache.keys import prefix, use_of
+from likeopt.cache.redis_client import RedisClient
 
 # Ten times what a busy Redis on the same network takes; whoever waits is a person.
 TIMEOUT_SECONDS = 0.25
@@ -29,9 +27,8 @@ class RedisLayer:
     name = "redis"
 
     def __init__(self, url: str, tenant: str) -> None:
-        self._url = url
+        self._redis = RedisClient(url, TIMEOUT_SECONDS)
         self._tenant = tenant
-        self._made = self._connect()
 
     def get(self, key: str) -> bytes | None:
         """See `Layer`."""
@@ -83,21 +80,7 @@ class RedisLayer:
     @property
     def client(self) -> Any:
         """The client of this process."""
-        made = self._made
-        if made[0] != os.getpid():
-            # The client notices a fork by itself, but not that a thread held its lock then.
-            made = self._made = self._connect()
-        return made[1]
-
-    def _connect(self) -> tuple[int, Any]:
-        # Nothing connects before the first command, and none is sent twice: a miss is cheaper.
-        client = redis.Redis.from_url(
-            self._url,
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
-        return os.getpid(), client
+        return self._redis.here
 
     def _scan(self, use: str | None) -> Iterator[tuple[list[bytes], list[int]]]:
         """Keys, a few at a time, and the bytes kept under each."""

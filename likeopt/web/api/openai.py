@@ -140,6 +140,7 @@ def complete(body: ChatCompletionRequest) -> ChatCompletion | Response:
     _check_numbers(body)
     question, exchanges = _conversation(body.messages)
     found = services()
+    read_at = found.watch.stamp("access")
     broadcast = found.chat.reply(
         asking(),
         question,
@@ -153,7 +154,7 @@ def complete(body: ChatCompletionRequest) -> ChatCompletion | Response:
         "created": found.clock.now_ms() // 1000,
         "model": body.model or _model_name(),
     }
-    events = permitted(broadcast.events(telling=found.watch.telling), Lease())
+    events = permitted(broadcast.events(telling=found.watch.telling), Lease(read_at=read_at))
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
         return sse.respond(_chunks(broadcast, events, head, body.messages if usage else None))
