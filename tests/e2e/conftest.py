@@ -40,7 +40,7 @@ class Visit:
 
     def _on_console(self, message: Any) -> None:
         if message.type in ("error", "warning"):
-            self.complaints.append(message.text)
+            self.complaints.append(f"{message.text} ({message.location['url']})")
 
     def say(self, korean: str, english: str) -> str:
         """The text in the language of the page."""
@@ -76,6 +76,13 @@ class Visit:
         )
         assert wide <= 0, f"{state}: the page is {wide} px too wide"
 
+    def wait_for_worker(self) -> None:
+        """Wait until requests of the page go through its service worker."""
+        self.page.evaluate(
+            "navigator.serviceWorker.controller !== null || new Promise((done) =>"
+            " navigator.serviceWorker.addEventListener('controllerchange', () => done(true)))"
+        )
+
     def allow(self, pattern: str) -> None:
         """Forget complaints of the console that a test has caused on purpose."""
         self.complaints = [text for text in self.complaints if not re.search(pattern, text)]
@@ -98,7 +105,8 @@ def browser(chromium: BrowserType) -> Iterator[Browser]:
         program = servers.chromium()
     except servers.MissingServer as missing:
         pytest.skip(str(missing))
-    browser = chromium.launch(executable_path=program)
+    # What a context ignores does not reach the script of a service worker.
+    browser = chromium.launch(executable_path=program, args=["--ignore-certificate-errors"])
     yield browser
     browser.close()
 

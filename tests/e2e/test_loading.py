@@ -116,8 +116,7 @@ def test_without_a_network_the_page_opens_and_comes_back(open_page: Open, url: s
     visit = open_page(url, "ko", "phone")
     page = visit.page
     visit.go("/")
-    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
-    page.wait_for_function("navigator.serviceWorker.controller !== null")
+    visit.wait_for_worker()
     page.context.set_offline(True)
     visit.go("/library")
     expect(page.get_by_role("heading", name="오프라인 상태입니다")).to_be_visible()

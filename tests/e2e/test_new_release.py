@@ -77,8 +77,7 @@ def test_an_open_page_goes_on_and_the_next_one_is_the_new_one(site: Site, open_p
     visit = open_page(site.url, "en", "desktop")
     page = visit.page
     visit.go("/")
-    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
-    page.wait_for_function("navigator.serviceWorker.controller !== null")
+    visit.wait_for_worker()
     before = page.evaluate("caches.keys()")
     release(site.folder)
     # The browser looks for another worker at each visit; this is such a look.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from likeopt.config import Config
 from tests.e2e.conftest import SIZES, Open, Visit, is_read, serving
@@ -161,7 +161,7 @@ def on_a_phone_without_a_network(visit: Visit, title: str) -> None:
     visit.button(visit.say("메뉴", "Menu")).click()
     expect(page.locator(".history-row", has_text=title)).to_be_in_viewport()
     page.keyboard.press("Escape")
-    is_kept(page)
+    visit.wait_for_worker()
     page.context.set_offline(True)
     expect(page.locator(".offline")).to_be_visible()
     expect(page.locator("article.answer")).to_have_count(2)
@@ -179,12 +179,6 @@ def on_a_phone_without_a_network(visit: Visit, title: str) -> None:
     expect(answer).to_be_visible()
     visit.picture("back")
     visit.allow("ERR_INTERNET_DISCONNECTED|Failed to load resource|Failed to fetch")
-
-
-def is_kept(page: Page) -> None:
-    """Wait until the page would open without a network."""
-    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
-    page.wait_for_function("navigator.serviceWorker.controller !== null")
 
 
 @pytest.fixture(scope="module")
@@ -240,4 +234,5 @@ def test_an_answer_survives_its_connection(
         page.reload()
         expect(visit.answer().locator("p").first).to_have_text(said)
         assert len(stub.requests) == already + 1
+        page.wait_for_load_state("networkidle")
         visit.allow("ERR_|Failed to fetch")

@@ -1,6 +1,6 @@
 /**
  * The service worker: keeps the page's files and one shell, so that the page opens without a network
- * and says so. What the API answers and what belongs to somebody is never looked at here.
+ * and says so. What the API answers and what belongs to somebody is passed on and never kept.
  *
  * The server puts `BUILD` in front: {version, base, shell, files}.
  */
@@ -43,8 +43,8 @@ self.addEventListener("fetch", (event) => {
   const url = new URL(request.url);
   if (url.href.startsWith(new URL(BUILD.base, location.origin).href)) {
     event.respondWith(asset(event));
-  } else if (request.mode === "navigate" && !PROGRAMS.test(url.pathname)) {
-    event.respondWith(page(event));
+  } else if (request.mode === "navigate") {
+    event.respondWith(PROGRAMS.test(url.pathname) ? network(event) : page(event));
   }
 });
 
@@ -66,10 +66,18 @@ async function put(request, response) {
   await cache.put(request, response);
 }
 
+/**
+ * The answer that the browser began to fetch while this script started. Every navigation has to take
+ * it: one that is left to the browser is asked for twice, and a code from a provider is good for once.
+ */
+async function network(event) {
+  return (await event.preloadResponse) ?? (await fetch(event.request));
+}
+
 /** Always the server's own page; the kept shell only where no answer comes at all. */
 async function page(event) {
   try {
-    return (await event.preloadResponse) ?? (await fetch(event.request));
+    return await network(event);
   } catch (error) {
     // Not the one of the release before, whose cache is older and would be looked into first.
     const shell = await caches.match(BUILD.shell, { ignoreVary: true, cacheName: CACHE });
