@@ -2,9 +2,11 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from likeopt.chat.events import Delta
 from likeopt.clock import Clock
+from likeopt.errors import LikeOptError
 from likeopt.llm.stream import TextStream
 
 # Text is sent in frames of this length, so that a quick model does not cost 100 events a second.
@@ -41,7 +43,8 @@ class Stop:
 
 
 class Frames:
-    """Collects pieces of text into events. For one writer."""
+    """Collects pieces of text into events, and sends what it has when a frame is over, whether or
+    not the model says more. For one writer, which flushes at the end."""
 
     def __init__(
         self, publish: Callable[[Delta], None], clock: Clock, seconds: Callable[[], float]
@@ -51,6 +54,8 @@ class Frames:
         self._seconds = seconds
         self._held: list[str] = []
         self._sent_at = float("-inf")
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
         # All text so far, sent or held.
         self.text = ""
 
@@ -59,12 +64,30 @@ class Frames:
         if not piece:
             return
         self.text += piece
-        self._held.append(piece)
-        if self._clock.monotonic() - self._sent_at > self._seconds():
-            self.flush()
+        with self._lock:
+            self._held.append(piece)
+            left = self._sent_at + self._seconds() - self._clock.monotonic()
+            if left <= 0:
+                self._send()
+            elif self._timer is None:
+                self._timer = threading.Timer(left, self._over)
+                self._timer.daemon = True
+                self._timer.start()
 
     def flush(self) -> None:
         """Send what is held."""
+        with self._lock:
+            self._send()
+
+    def _over(self) -> None:
+        # What cannot be sent stays, and the writer meets the reason when it sends next.
+        with suppress(LikeOptError):
+            self.flush()
+
+    def _send(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._held:
             self._publish(Delta("".join(self._held)))
             self._held.clear()

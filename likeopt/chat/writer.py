@@ -296,7 +296,6 @@ class _Answer:
         except LikeOptError as error:
             if not self._frames.text:
                 return self._extract(error_code=error.instance_code)
-            self._frames.flush()
             return self._broken(error)
         if self._stop.event.is_set():
             return self._end("stopped", "generated", self._cited())
@@ -342,7 +341,7 @@ class _Answer:
             if first is not None:
                 self._frames.write(self._markers.end(broken=broken))
                 self._stages.add("generate", (clock.monotonic() - first) * 1000)
-        self._frames.flush()
+                self._frames.flush()
         if first is None and not self._stop.event.is_set():
             raise ModelUnavailable("The model wrote nothing.", code="model_silent")
 

@@ -20,6 +20,8 @@ from likeopt.chat.events import (
     Start,
 )
 from likeopt.chat.frames import FRAME_SECONDS, LONGEST_FRAME_SECONDS, Frames, frame_seconds
+from likeopt.clock import Clock
+from likeopt.errors import StorageUnavailable
 from likeopt.storage.messages import Message
 from likeopt.storage.reader import Reader
 from tests.fakes import FakeClock
@@ -195,14 +197,15 @@ def test_a_finished_answer_is_kept_for_a_while_and_not_without_bound(clock: Fake
 
 def test_text_is_sent_at_once_then_in_frames(clock: FakeClock) -> None:
     sent: list[Event] = []
-    frames = Frames(sent.append, clock, lambda: 0.03)
+    frames = Frames(sent.append, clock, lambda: 30)
+    # Frames so long that none is over by itself while the test runs.
     frames.write("first")
     assert sent == [Delta("first")]
     for piece in (" a", "", " b"):
-        clock.advance(0.008)
+        clock.advance(8)
         frames.write(piece)
     assert len(sent) == 1
-    clock.advance(0.008)
+    clock.advance(8)
     frames.write(" c")
     assert sent[1:] == [Delta(" a b c")]
     frames.write(" end")
@@ -210,6 +213,42 @@ def test_text_is_sent_at_once_then_in_frames(clock: FakeClock) -> None:
     frames.flush()
     assert sent[2:] == [Delta(" end")]
     assert frames.text == "first a b c end"
+
+
+def test_text_is_sent_when_its_frame_is_over_though_the_model_is_silent() -> None:
+    sent: list[Event] = []
+    over = threading.Event()
+
+    def publish(event: Event) -> None:
+        sent.append(event)
+        if len(sent) == 2:
+            over.set()
+
+    frames = Frames(publish, Clock(), lambda: 0.03)
+    frames.write("first")
+    frames.write(" held")
+    assert over.wait(10)
+    assert sent == [Delta("first"), Delta(" held")]
+    frames.flush()
+    assert len(sent) == 2
+
+
+def test_what_could_not_be_sent_in_time_is_not_lost() -> None:
+    tried = threading.Event()
+    sent: list[Event] = []
+
+    def publish(event: Event) -> None:
+        if sent and not tried.is_set():
+            tried.set()
+            raise StorageUnavailable("Not now.")
+        sent.append(event)
+
+    frames = Frames(publish, Clock(), lambda: 0.03)
+    frames.write("first")
+    frames.write(" held")
+    assert tried.wait(10)
+    frames.flush()
+    assert sent == [Delta("first"), Delta(" held")]
 
 
 def test_frames_grow_with_the_number_of_readers(clock: FakeClock) -> None:
