@@ -4,7 +4,7 @@ import { computed, effect, untracked } from "@preact/signals";
 import { render } from "preact";
 import { App } from "./app/app";
 import { followMenu } from "./app/menu";
-import { followRoute, PAGES, prefetch } from "./app/pages";
+import { followRoute, PAGES, prefetch, ready } from "./app/pages";
 import { followLinks, route } from "./app/router";
 import { followConnection, info, loadInfo, watchIndexing } from "./app/server";
 import {
@@ -49,6 +49,8 @@ async function start(): Promise<void> {
   if (user.peek()) await Promise.race([loadInfo(), pause(PATIENCE_MS)]);
   const { page } = route.peek();
   if (page !== "missing") await prefetch(page); // perhaps another one: to sign in
+  // Text that the server has drawn stays until the same can take its place.
+  if (page !== "missing" && user.peek()) await Promise.race([ready(page), pause(PATIENCE_MS)]);
   followRoute();
   if (root) render(<App />, root);
   // At once, or once it is known who is here: the page may have been opened without a network.

@@ -15,7 +15,8 @@ export function critical(css, html) {
   const applies = (selector) => {
     if (/:(hover|focus|active|checked|-webkit|-moz)|::(selection|view)/.test(selector))
       return false;
-    const classes = [...selector.matchAll(/\.([a-zA-Z][\w-]*)/g)];
+    // What must not be there need not be there.
+    const classes = [...selector.replace(/:not\([^)]*\)/g, "").matchAll(/\.([a-zA-Z][\w-]*)/g)];
     if (!classes.every(([, name]) => used.has(name))) return false;
     const bare = selector.replace(/\[[^\]]*\]|[.#:][\w-]+(\([^)]*\))?/g, " ");
     return [...bare.matchAll(/[a-z][a-z0-9]*/g)].every(([tag]) => tags.has(tag));

@@ -16,7 +16,7 @@ const kib = (bytes) => `${(bytes / 1024).toFixed(1)} KiB`;
  *     icon    the favicon
  *     icons   kind -> the app's icon where it is installed
  *     worker  the service worker, which the server puts its list of files in front of
- *     shells  page -> {css, html}: what it shows before any script runs
+ *     shells  page -> {css, html, parts}: what it shows before any script runs
  *
  * Names are relative to the output folder. Sizes over `budget` fail the build.
  */
@@ -88,7 +88,12 @@ export class Deliver {
   /** The style sheets of a page, as they will be. */
   sheets(compilation, manifest, route) {
     const own =
-      { "chat-extractive": "chat", conversation: "chat", document: "library" }[route] ?? route;
+      {
+        "chat-extractive": "chat",
+        conversation: "chat",
+        transcript: "conversation",
+        document: "library",
+      }[route] ?? route;
     // A page without a chunk of its own shows what any of them may.
     const more = manifest.routes[own] ?? Object.values(manifest.routes).flat();
     const names = new Set([...manifest.entry.css, ...more.filter((name) => name.endsWith(".css"))]);

@@ -122,10 +122,16 @@ def list_(
     return ConversationPage(items, cursors.next_cursor(rows, limit, "updated_at", "id"))
 
 
-def get(c: sa.Connection, reader: Reader, conversation_id: str) -> Transcript:
-    """One conversation with everything in it. NotFound unless it is the reader's."""
+def get(
+    c: sa.Connection, reader: Reader, conversation_id: str, *, last: int | None = None
+) -> Transcript:
+    """One conversation with everything in it, or with its `last` questions and their answers.
+
+    NotFound unless it is the reader's.
+    """
     conversation = _own(c, reader, conversation_id)
-    return Transcript(conversation, messages_.of_conversation(c, reader, conversation_id))
+    found = messages_.of_conversation(c, reader, conversation_id, last=last)
+    return Transcript(conversation, found)
 
 
 def rename(c: sa.Connection, reader: Reader, conversation_id: str, title: str) -> Conversation:

@@ -120,17 +120,25 @@ def get(c: sa.Connection, reader: Reader, message_id: str) -> Message:
     return _shown(message_of(row, cited.get(message_id, [])), withheld)
 
 
-def of_conversation(c: sa.Connection, reader: Reader, conversation_id: str) -> list[Message]:
-    """All messages: each question, then its answers in the order written.
+def of_conversation(
+    c: sa.Connection, reader: Reader, conversation_id: str, *, last: int | None = None
+) -> list[Message]:
+    """All messages, or those of the `last` questions: each question, then its answers in the order
+    written.
 
     The caller has checked that the conversation is the reader's.
     """
-    rows = c.execute(
-        sa.select(*columns())
-        .where(messages.c.conversation_id == conversation_id)
-        .order_by(messages.c.created_at)
-    ).all()
-    here = sa.select(messages.c.id).where(messages.c.conversation_id == conversation_id)
+    wanted = messages.c.conversation_id == conversation_id
+    if last is not None:
+        newest = (
+            sa.select(messages.c.id)
+            .where(wanted, messages.c.role == "user")
+            .order_by(messages.c.created_at.desc())
+            .limit(last)
+        )
+        wanted &= messages.c.id.in_(newest) | messages.c.parent_id.in_(newest)
+    rows = c.execute(sa.select(*columns()).where(wanted).order_by(messages.c.created_at)).all()
+    here = sa.select(messages.c.id).where(wanted)
     cited, withheld = _citations(c, reader, citations.c.message_id.in_(here))
     found = [_shown(message_of(row, cited.get(row.id, [])), withheld) for row in rows]
     answers: dict[str | None, list[Message]] = {}

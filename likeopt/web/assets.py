@@ -39,10 +39,12 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Shell(msgspec.Struct, frozen=True):
-    """What a page shows before its scripts run: markup by language, and the style it needs."""
+    """What a page shows before its scripts run: markup by language, and the style it needs; by
+    language and name, markup of what the server fills in, with holes such as `{{title}}`."""
 
     css: str
     html: dict[str, str]
+    parts: dict[str, dict[str, str]] = {}
 
 
 class Manifest(msgspec.Struct, frozen=True):

@@ -238,6 +238,19 @@ def is_in() -> bool:
     return cookie is not None and of_app().of(cookie) is not None
 
 
+def reader_of_page() -> Reader | None:
+    """Who opens a page in a browser, with what they may read; None for nobody, and for programs.
+
+    Raises Unauthorized for a guest who is not at this machine, as to what the page will ask for.
+    """
+    auth = of_app()
+    who = auth.identify() if bearer() is None else None
+    if who is None:
+        return None
+    g.identity = who
+    return auth.reader(g.credential, who)
+
+
 def require_fresh() -> None:
     """Forbidden unless the person has signed in lately.
 

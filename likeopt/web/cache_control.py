@@ -2,6 +2,8 @@
 
 # Somebody's own data, and everything that nothing else was said about.
 PERSONAL = "no-store"
+# A page with such data in it, where pages are otherwise kept and asked about.
+PERSONAL_PAGE = "private, no-store"
 # The same bytes for ever under this address: only hashed files that the build's manifest lists.
 IMMUTABLE = "public, max-age=31536000, immutable"
 # May be kept, must be asked about each time; carries an ETag.

@@ -8,8 +8,8 @@ from flask import Flask, Response, current_app, render_template, request
 from werkzeug.exceptions import NotFound as PageNotFound
 
 from likeopt.errors import LikeOptError, NotFound
-from likeopt.web import auth, cache_control, errors, language, shell
-from likeopt.web.assets import ENCODINGS, MEDIA_TYPES, Assets
+from likeopt.web import auth, cache_control, errors, language, served, shell
+from likeopt.web.assets import ENCODINGS, MEDIA_TYPES, Assets, Build
 from likeopt.web.context import services
 from likeopt.web.endpoint import Endpoints
 
@@ -44,8 +44,8 @@ def index() -> Response:
 @pages.operation(
     "GET", "/c/<id:conversation>", summary="A conversation's page", media=_HTML, access="public"
 )
-def conversation_page(conversation: str) -> Response:  # noqa: ARG001  (the page reads its address)
-    return _shell("conversation")
+def conversation_page(conversation: str) -> Response:
+    return _shell("conversation", own=conversation)
 
 
 @pages.operation("GET", "/library", summary="The library's page", media=_HTML, access="public")
@@ -227,7 +227,8 @@ def _assets() -> Assets:
     return found
 
 
-def _shell(route: str, status: int = 200) -> Response:
+def _shell(route: str, status: int = 200, own: str = "") -> Response:
+    """The page of a route; `own` is the id of what it shows, where text of that stands in it."""
     build = _assets().build()
     lang = language.of_request()
     config = services().config
@@ -240,18 +241,37 @@ def _shell(route: str, status: int = 200) -> Response:
         if seen == "chat" and config.llm == "extractive" and request.cookies.get(HINT) != "off":
             seen = "chat-extractive"
         data = _data_of(seen)
-        page = shell.draw(build, seen, lang, config.assets_url, config.vitals_percent, data)
+        text = _text_of(build, own, lang) if own and seen == route else None
+        page = shell.draw(build, seen, lang, config.assets_url, config.vitals_percent, data, text)
         response = Response(page.html, status, content_type="text/html; charset=utf-8")
-        response.headers["Cache-Control"] = cache_control.REVALIDATED
+        response.headers["Cache-Control"] = (
+            cache_control.PERSONAL_PAGE if text else cache_control.REVALIDATED
+        )
         response.headers["Content-Security-Policy"] = page.policy
         if page.link:
             response.headers["Link"] = page.link
-        response.set_etag(page.etag)
+        if not text:
+            response.set_etag(page.etag)
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     response.headers["Vary"] = language.VARY
     if status == 200:
         response.make_conditional(request)
     return response
+
+
+def _text_of(build: Build, conversation: str, lang: language.Language) -> shell.Text | None:
+    """What the reader of a conversation sees of it first, if it is theirs."""
+    name = "transcript"
+    found = build.manifest.shells.get(name)
+    try:
+        reader = auth.reader_of_page() if found else None
+        if found is None or reader is None:
+            return None
+        html = served.conversation(services().db, reader, conversation, found, lang)
+    except LikeOptError:
+        # Not theirs, or the database is away. The page itself can be had, and will say so.
+        return None
+    return None if html is None else shell.Text(name, html)
 
 
 def _data_of(route: str) -> list[str]:

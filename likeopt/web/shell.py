@@ -28,6 +28,13 @@ _CODE = {
 }
 
 
+class Text(NamedTuple):
+    """Somebody's own text in a page: the shell that it was filled into, and all of its markup."""
+
+    shell: str
+    html: str
+
+
 class Page(NamedTuple):
     """A page, and the headers that go with it."""
 
@@ -66,11 +73,13 @@ def draw(
     assets_url: str,
     vitals: int,
     data: Sequence[str] = (),
+    text: Text | None = None,
 ) -> Page:
-    """The page of `route` in this language; `data` is what its scripts will ask the API for."""
+    """The page of `route` in this language; `data` is what its scripts will ask the API for, and
+    `text` stands in the place of what the build has drawn."""
     manifest = build.manifest
     base = base_of(assets_url)
-    shell = manifest.shells.get(route)
+    shell = manifest.shells.get(text.shell if text else route)
     style = shell.css if shell else ""
     # Everything else may be elsewhere, and the browser then has to fetch it as from there.
     apart = base != ASSETS
@@ -87,7 +96,7 @@ def draw(
         preload=more,
         data=data,
         style=style,
-        content=shell.html[lang] if shell else "",
+        content=text.html if text else shell.html[lang] if shell else "",
         vitals=vitals,
         page=code,
     )

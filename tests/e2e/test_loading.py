@@ -2,14 +2,17 @@
 
 import json
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests import servers
 from tests.e2e.conftest import Open, serving
+from tests.stub_openai import StubOpenAI
 
 # Collected from the first moment on; the browser itself says what moved and what was largest.
 WATCH = """
@@ -41,6 +44,54 @@ def closed() -> Iterator[str]:
         servers.like_opt(Path(home), {"LIKEOPT_SAMPLE_LIBRARY": "false"}) as url,
     ):
         yield url
+
+
+# Where each word of the page's text stands that can be seen, as text -> left, top, bottom.
+WORDS = """() => {
+  const found = {};
+  const texts = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const { data, parentElement } = texts.currentNode;
+    for (const { 0: word, index } of data.matchAll(/\\p{L}+/gu)) {
+      const range = document.createRange();
+      range.setStart(texts.currentNode, index);
+      range.setEnd(texts.currentNode, index + word.length);
+      const { left, top, bottom, width } = range.getBoundingClientRect();
+      if (bottom < 56 || top > innerHeight || width < 2) continue;
+      if (!parentElement.checkVisibility()) continue;
+      (found[word] ??= []).push([left, top, bottom]);
+    }
+  }
+  return found;
+}"""
+LARGEST = """new Promise((done) => new PerformanceObserver((list) =>
+  done(list.getEntries().at(-1).size)).observe({ type: "largest-contentful-paint", buffered: true })
+)"""
+# All that an answer is made of but formulas, which the server does not draw.
+MARKDOWN = """Everything is kept in the data folder [1]. The **originals** are *files* [2].
+
+### How a copy is made
+
+1. Stop the server, so that nothing is half written [1].
+2. Copy the whole folder, the database among it: `cp -a`
+   - with the index
+   - without it
+
+```sh title="copy"
+likeopt serve &
+cp -a data backup-2026-01-31 # before the update
+```
+
+| what | where | lost |
+|---|:-:|--:|
+| database | `likeopt.db` | all |
+| originals [2] | files | 0 |
+
+> A copy of the database alone is not enough, and neither is one of the index: they know the words
+> and the meaning of each passage, but not the file that it was taken from.
+It names ~~files~~ originals that would be missing; see [this](https://example.org/a_b).
+
+그래서 폴더 전체를 복사해야 합니다 [1, 2]. <b>HTML</b> &amp; {{title}} stay text [9]."""
 
 
 def settle(page: Page) -> None:
@@ -160,3 +211,72 @@ def test_speed_of_a_visit_is_reported_when_it_ends(open_page: Open, url: str) ->
     reports = [json.loads(text) for text in page.evaluate("window.sent")]
     names = {sample["name"] for report in reports for sample in report["samples"]}
     assert names >= {"LCP", "FCP", "TTFB", "CLS", "NAV"}
+
+
+@pytest.fixture(scope="module")
+def conversation() -> Iterator[tuple[str, str]]:
+    """A server with a model, and the address of a conversation of three questions there."""
+    with (
+        StubOpenAI() as stub,
+        serving(LIKEOPT_LLM="openai", LIKEOPT_LLM_URL=stub.url, LIKEOPT_LLM_MODEL="stub") as url,
+    ):
+        here: dict[str, str] = {}
+        for answer in ("It has a folder [1].", "Short [1].", MARKDOWN):
+            stub.say(answer)
+            question = f"What is kept in the data folder?\n{len(here)} {len(answer)}"
+            made = ask(url, {"question": question, "stream": False, **here})
+            here = {"conversation_id": made["conversation_id"]}
+        yield url, f"/c/{here['conversation_id']}"
+
+
+def ask(url: str, body: dict[str, Any]) -> Any:
+    request = urllib.request.Request(f"{url}/api/v1/chat", json.dumps(body).encode(), method="POST")
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request) as response:
+        return json.load(response)
+
+
+@pytest.mark.parametrize(
+    ("language", "size"), [("ko", "phone"), ("en", "phone"), ("en", "desktop")]
+)
+def test_conversation_is_there_before_its_scripts_and_each_word_stays(
+    open_page: Open, conversation: tuple[str, str], language: str, size: str
+) -> None:
+    url, path = conversation
+    bare = open_page(url, language, size)
+    bare.page.route("**/assets/*.js", lambda route: route.abort())
+    bare.go(path)
+    expect(bare.page.get_by_text("그래서 폴더 전체를")).to_be_visible()
+    bare.picture("served")
+    before = bare.page.evaluate(WORDS)
+    largest = bare.page.evaluate(LARGEST)
+    bare.page.context.close()
+    bare.allow("Failed to load resource|preload")
+    visit = open_page(url, language, size)
+    page = visit.page
+    page.add_init_script(WATCH)
+    visit.go(path)
+    expect(page.locator("textarea:enabled")).to_be_visible()
+    settle(page)
+    visit.picture("shown")
+    after = page.evaluate(WORDS)
+    # A list ends at a whole pixel for a script that scrolls there, and at a part of one by itself.
+    moved = {
+        word: (at, after.get(word))
+        for word, at in before.items()
+        if is_far(at, after.get(word, []))
+    }
+    assert moved == {}
+    assert {"missing", "HTML", "title"} <= set(before)
+    assert page.evaluate("window.shifts") == []
+    # What is largest was painted before any script.
+    assert page.evaluate(LARGEST) == largest
+
+
+def is_far(before: list[list[float]], after: list[list[float]]) -> bool:
+    """Whether a word is no longer where it was, by more than a pixel."""
+    return len(before) != len(after) or any(
+        abs(one - other) > 1
+        for place, now in zip(before, after, strict=True)
+        for one, other in zip(place, now, strict=True)
+    )

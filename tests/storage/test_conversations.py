@@ -68,8 +68,8 @@ class Steps:
         self.finish(self.start(asked), answer)
         return found.id
 
-    def get(self, conversation: str) -> conversations.Transcript:
-        return self.db.read(lambda c: conversations.get(c, self.reader, conversation))
+    def get(self, conversation: str, *, last: int | None = None) -> conversations.Transcript:
+        return self.db.read(lambda c: conversations.get(c, self.reader, conversation, last=last))
 
     def titles(self, query: str | None = None) -> list[str]:
         page = self.db.read(lambda c: conversations.list_(c, self.reader, query=query))
@@ -132,6 +132,8 @@ def test_another_answer_stands_behind_its_question(me: Steps, clock: FakeClock) 
     again = me.finish(me.start(first), "1 again")
     found = me.get(conversation.id).messages
     assert [message.content for message in found] == ["one", "1", "1 again", "two", "2"]
+    assert me.get(conversation.id, last=1).messages == found[3:]
+    assert me.get(conversation.id, last=2).messages == found
     assert again.parent_id == first.id
     assert [message.created_at for message in found] != sorted(m.created_at for m in found)
 

@@ -5,7 +5,13 @@ import { type Route, route } from "./router";
 
 type Page = Exclude<Route["page"], "missing">;
 
-const LOADERS: Record<Page, () => Promise<{ default: ComponentType }>> = {
+interface Code {
+  default: ComponentType;
+  /** Until there is something to show of the address at hand. */
+  ready?: () => Promise<void>;
+}
+
+const LOADERS: Record<Page, () => Promise<Code>> = {
   chat: () => import(/* webpackChunkName: "chat" */ "../pages/chat"),
   library: () => import(/* webpackChunkName: "library" */ "../pages/library"),
   "sign-in": () => import(/* webpackChunkName: "sign-in" */ "../pages/sign-in"),
@@ -34,18 +40,26 @@ export const pages: Record<Page, Signal<ComponentType | undefined>> = {
   caches: signal(undefined),
   settings: signal(undefined),
 };
+const waits: { [page in Page]?: () => Promise<void> } = {};
 export const failure = signal<ApiError | undefined>(undefined);
 
 /** Loads a page's code, once. Call it when a visit is likely. */
 export async function prefetch(page: Page): Promise<void> {
   if (pages[page].peek()) return;
   try {
-    pages[page].value = (await LOADERS[page]()).default;
+    const { default: found, ready } = await LOADERS[page]();
+    if (ready) waits[page] = ready;
+    pages[page].value = found;
     failure.value = undefined;
   } catch {
     // Either the network, or a release that has replaced the files of this one: a reload helps both.
     failure.value = new ApiError("offline", 0, "", true);
   }
+}
+
+/** Until a page whose code is here has something to show. */
+export async function ready(page: Page): Promise<void> {
+  await waits[page]?.();
 }
 
 /** Keeps the code of the page at hand loaded. */

@@ -48,6 +48,21 @@ export class Resource<T> {
     return this.#state.value.data;
   }
 
+  /** Until there is something to show: data, or why there is none. */
+  settled(): Promise<void> {
+    const there = computed(() => {
+      const { data, error } = this.#state.value;
+      return data !== undefined || error !== undefined;
+    });
+    return new Promise((resolve) => {
+      const end = there.subscribe((is) => {
+        if (!is) return;
+        resolve();
+        queueMicrotask(() => end());
+      });
+    });
+  }
+
   /** Puts other data in its place, such as what the server answered to a change. */
   set(data: T | undefined): void {
     // A load under way is what ends having nothing.

@@ -3,7 +3,7 @@ import renderToString from "preact-render-to-string";
 import { Logo } from "../app/logo";
 import { en, type Messages } from "../i18n/en";
 import { ko } from "../i18n/ko";
-import { Icon } from "../ui/icon";
+import { Icon, type IconName } from "../ui/icon";
 
 /**
  * What the served page shows before any script runs: the frame of each page with its heading, in the
@@ -73,6 +73,22 @@ export const SHELLS: Record<string, (say: Say) => JSX.Element> = {
     </Gate>
   ),
   link: (say) => <Gate say={say} />,
+  // A conversation whose last turns the server fills in: see `PARTS`.
+  transcript: (say) => (
+    <Frame say={say}>
+      <div class="chat">
+        <div class="chat-main">
+          <Header say={say} title="{{title}}">
+            <Act icon="dots" label={say.actions("{{title}}")} />
+          </Header>
+          <div class="chat-scroll served">
+            <div class="chat-content {{from}}">{"{{turns}}"}</div>
+            <Ask say={say} placeholder={say.followUpPlaceholder} />
+          </div>
+        </div>
+      </div>
+    </Frame>
+  ),
   missing: (say) => (
     <Frame say={say}>
       <Header say={say} />
@@ -88,6 +104,140 @@ export const SHELLS: Record<string, (say: Say) => JSX.Element> = {
     </Bare>
   ),
 };
+
+/**
+ * Of what the server writes into a shell, the markup: `{{name}}` is where text goes, which
+ * likeopt/web/served.py escapes. The same as in pages/chat/{question,turn,sources}.tsx and
+ * markdown/code.tsx; tests/e2e/test_loading.py compares where each word stands.
+ */
+export const PARTS: Record<string, Record<string, (say: Say) => JSX.Element>> = {
+  transcript: {
+    turn: (say) => (
+      <section class="turn">
+        <div class="asked">
+          <div class="question">
+            <h2 class="hidden">{say.you}</h2>
+            <p>{"{{question}}"}</p>
+          </div>
+          <div class="asked-actions">
+            <Act icon="copy" label={say.copy} />
+            <Act icon="pencil" label={say.edit} />
+          </div>
+        </div>
+        <article class="answer" aria-label={say.answer}>
+          <div class="markdown">{"{{text}}"}</div>
+          {"{{sources}}"}
+          <footer class="meta">
+            {"{{badge}}"}
+            <span class="meta-actions">
+              <Act icon="copy" label={say.copyAnswer} />
+              {"{{again}}"}
+              <Act icon="thumbup" label={say.good} />
+              <Act icon="thumbdown" label={say.bad} />
+              {"{{took}}"}
+            </span>
+          </footer>
+        </article>
+      </section>
+    ),
+    again: (say) => <Act icon="again" label={say.regenerate} />,
+    took: (say) => (
+      <button class="took" type="button" aria-label={say.timings("{{took}}")}>
+        <Icon name="clock" /> {"{{took}}"}
+      </button>
+    ),
+    generated: (say) => (
+      <span class="badge generated">
+        <Icon name="spark" /> {say.kinds.generated("{{model}}")}
+      </span>
+    ),
+    extractive: (say) => (
+      <span class="badge extractive">
+        <Icon name="quote" /> {say.kinds.extractive}
+      </span>
+    ),
+    not_found: (say) => (
+      <span class="badge not_found">
+        <Icon name="search" /> {say.kinds.not_found}
+      </span>
+    ),
+    sources: (say) => (
+      <section class="sources">
+        <h3>{say.sources}</h3>
+        <ol>{"{{sources}}"}</ol>
+      </section>
+    ),
+    nearest: (say) => (
+      <section class="sources">
+        <h3>{say.nearest}</h3>
+        <ol>{"{{sources}}"}</ol>
+      </section>
+    ),
+    source: () => (
+      <li>
+        <button class="source" type="button">
+          <span class="chip">{"{{number}}"}</span>
+          <span class="source-text">
+            <span class="source-name">
+              <Icon name="file" />
+              <span>{"{{name}}"}</span>
+              {"{{page}}"}
+            </span>
+            <span class="source-quote">{"{{quote}}"}</span>
+          </span>
+        </button>
+      </li>
+    ),
+    page: (say) => <span class="source-page">{say.page("{{page}}" as unknown as number)}</span>,
+    gone: (say) => (
+      <li>
+        <p class="source gone">
+          <span class="chip gone">{"{{number}}"}</span>
+          <span class="source-quote">{say.sourceGone}</span>
+        </p>
+      </li>
+    ),
+    chip: () => (
+      <span>
+        {"\u2060"}
+        <button class="{{look}}" type="button">
+          {"{{number}}"}
+        </button>
+      </span>
+    ),
+    code: (say) => (
+      <div class="code">
+        <div class="code-top">
+          <span class="code-language">{"{{language}}"}</span>
+          <Act icon="copy" label={say.copyCode} />
+        </div>
+        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: as in the app */}
+        <pre tabIndex={0}>
+          <code>{"{{code}}"}</code>
+        </pre>
+      </div>
+    ),
+  },
+};
+
+/** Every element that an answer may hold, for the style that it needs. */
+const ANSWER = `<div class="chat-content from-end"></div><p class="scroll right center left image chip
+gone"><h3><h4><h5><h6><ul><ol><li><blockquote><hr><table><thead><tbody><tr><th><td><pre><code><a>
+<strong><em><del><br>`;
+
+/** A page's frame, the parts that the server fills in, and more of what these may hold. */
+export function draw(route: string, language: keyof typeof LANGUAGES) {
+  const say = LANGUAGES[language];
+  const parts = Object.entries(PARTS[route] ?? {}).map(([name, part]) => [
+    name,
+    renderToString(part(say)),
+  ]);
+  return {
+    html: shell(route, language),
+    parts: Object.fromEntries(parts) as Record<string, string>,
+    more: parts.length > 0 ? ANSWER : "",
+  };
+}
 
 export function shell(route: string, language: keyof typeof LANGUAGES): string {
   const draw = SHELLS[route];
@@ -174,7 +324,13 @@ function Frame({
   );
 }
 
-function Header({ say, title, quiet }: { say: Say; title?: string; quiet?: boolean }): JSX.Element {
+function Header(props: {
+  say: Say;
+  title?: string;
+  quiet?: boolean;
+  children?: ComponentChildren;
+}): JSX.Element {
+  const { say, title, quiet, children } = props;
   return (
     <header class="page-header">
       <button class="icon-button menu-button" type="button" aria-label={say.menu} disabled>
@@ -182,7 +338,7 @@ function Header({ say, title, quiet }: { say: Say; title?: string; quiet?: boole
       </button>
       <h1 class={quiet ? "hidden" : "page-title"}>{title}</h1>
       {quiet && <span class="page-title" />}
-      <div class="page-actions" />
+      <div class="page-actions">{children}</div>
     </header>
   );
 }
@@ -218,24 +374,37 @@ function Chat({ say, hint }: { say: Say; hint?: boolean }): JSX.Element {
               )}
             </div>
           </div>
-          <div class="chat-bottom">
-            <form class="composer">
-              <div class="composer-box">
-                <textarea
-                  rows={1}
-                  placeholder={say.placeholder}
-                  aria-label={say.placeholder}
-                  disabled
-                />
-                <button class="send" type="submit" aria-label={say.send} disabled>
-                  <Icon name="send" />
-                </button>
-              </div>
-              <p class="composer-hint">{say.composerHint}</p>
-            </form>
-          </div>
+          <Ask say={say} placeholder={say.placeholder} />
         </div>
       </div>
     </div>
+  );
+}
+
+function Ask({ say, placeholder }: { say: Say; placeholder: string }): JSX.Element {
+  return (
+    <>
+      {/* The place of the card of a citation. */}
+      <div popover="manual" />
+      <div class="chat-bottom">
+        <form class="composer">
+          <div class="composer-box">
+            <textarea rows={1} placeholder={placeholder} aria-label={say.placeholder} disabled />
+            <button class="send" type="submit" aria-label={say.send} disabled>
+              <Icon name="send" />
+            </button>
+          </div>
+          <p class="composer-hint">{say.composerHint}</p>
+        </form>
+      </div>
+    </>
+  );
+}
+
+function Act({ icon, label }: { icon: IconName; label: string }): JSX.Element {
+  return (
+    <button class="icon-button" type="button" aria-label={label}>
+      <Icon name={icon} />
+    </button>
   );
 }

@@ -12,13 +12,18 @@ const STEP = 1;
 /** In px, what `.turn` is taken for until it was seen (chat.css). */
 export const TURN_PX = 480;
 
+/** How many the server has drawn of the first conversation. Those are the ones to begin with, or what
+ * is there of one would become another one. */
+let served = document.querySelectorAll("#app .turn").length;
+
 /** Index of the first turn to draw; the room of those before it is to be kept. */
 export function useFirst(turns: Turn[]): number {
   const [, drawAgain] = useState(0);
   const drawn = useRef<{ top: Turn | undefined; first: number }>({ top: undefined, first: 0 });
   if (drawn.current.top !== turns[0]) {
     // As many as a window shows, most being taller than that.
-    const shown = Math.max(2, Math.ceil(innerHeight / TURN_PX));
+    const shown = served || Math.max(2, Math.ceil(innerHeight / TURN_PX));
+    if (turns.length > 0) served = 0;
     drawn.current = { top: turns[0], first: Math.max(0, turns.length - shown) };
   }
   const { first } = drawn.current;

@@ -1,6 +1,6 @@
 import { useComputed, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { PageHeader } from "../../app/page-header";
 import * as history from "../../app/sidebar/history";
 import { conversationActions } from "../../app/sidebar/history-list";
@@ -21,6 +21,8 @@ import "./chat.css";
 
 // How near to its end a conversation must be scrolled to follow what is written.
 const NEAR_PX = 96;
+
+export const ready = () => chat.loading.settled();
 
 export default function ChatPage(): JSX.Element {
   const covered = useComputed(() => compact.value && !!opened.value);
@@ -117,6 +119,10 @@ function useEnd(scroller: Box, content: Box, onAway: (is: boolean) => void) {
     const box = scroller.current;
     box?.scrollTo({ top: box.scrollHeight, behavior: smooth ? "smooth" : "instant" });
   };
+  // Before it is painted: what the server has drawn stood there already.
+  useLayoutEffect(() => {
+    if (chat.turns.peek().length > 0) toEnd(false);
+  }, []);
   useEffect(() => {
     const box = scroller.current;
     if (!box || !content.current) return;

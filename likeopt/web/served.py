@@ -1,0 +1,154 @@
+"""The end of a conversation as it stands in the served page, before any script runs.
+
+It is the largest text of that page: painted with the first frame, and not once scripts and the API
+have answered. Only what the page's scripts will show in the very same place is drawn: what they
+alone can know the size of (formulas, times in the reader's time zone) leaves the page its bare
+frame. The markup is the build's own (frontend/src/shell/skeleton.tsx); only text is filled in here.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup, escape
+
+from likeopt.storage import conversations
+from likeopt.storage.db import Database
+from likeopt.storage.messages import Citation, Message
+from likeopt.storage.reader import Reader
+from likeopt.web import markdown
+from likeopt.web.assets import Shell
+from likeopt.web.language import Language
+
+# The page begins with so many too, and what is above follows when the browser has time.
+TURNS = 2
+# Of Markdown: some windows, and 10 ms of the worker's time.
+MOST_CHARS = 5000
+# Of a quote, of which two lines are shown.
+QUOTE_CHARS = 300
+_HOLE = re.compile(r"\{\{(\w+)\}\}")
+_LIST_MARK = re.compile(r"^[-*] ")
+_CODE_MARK = re.compile(r"`([^`]*)`?")
+
+
+class _Turn(NamedTuple):
+    question: Message
+    answer: Message
+
+    @property
+    def size(self) -> int:
+        return len(self.question.content) + len(self.answer.content)
+
+
+def conversation(
+    db: Database, reader: Reader, id_: str, shell: Shell, lang: Language
+) -> str | None:
+    """The frame of a conversation with its title and last turns; None if they cannot be drawn.
+
+    Raises NotFound unless it is the reader's.
+    """
+    held = db.read(lambda c: conversations.get(c, reader, id_, last=TURNS + 1))
+    known = _turns(held.messages)
+    drawn: list[_Turn] = []
+    room = MOST_CHARS
+    for turn in reversed(known[-TURNS:]):
+        room -= 0 if turn is None else turn.size
+        if turn is None or room < 0:
+            break
+        drawn.insert(0, turn)
+    if not drawn or not held.conversation.title:
+        return None
+    parts = shell.parts[lang]
+    turns = [_turn(parts, lang, turn, last=turn is drawn[-1]) for turn in drawn]
+    return _fill(
+        shell.html[lang],
+        title=held.conversation.title,
+        turns=Markup("").join(turns),
+        # `from-end`: what comes before has its place above, however short these are.
+        **{"from": "from-end" if len(drawn) < len(known) else ""},
+    )
+
+
+def _turns(messages: Sequence[Message]) -> list[_Turn | None]:
+    """Questions with their answers; None for one that is not drawn."""
+    found: list[_Turn | None] = []
+    for question in messages:
+        if question.role != "user":
+            continue
+        answers = [one for one in messages if one.parent_id == question.id]
+        plain = len(answers) == 1 and _is_plain(answers[0])
+        found.append(_Turn(question, answers[0]) if plain else None)
+    return found
+
+
+def _is_plain(answer: Message) -> bool:
+    """Whether an answer shows nothing that only the page's scripts know how to draw."""
+    return (
+        answer.state == "complete"
+        and answer.kind is not None
+        and (answer.kind != "generated" or bool(answer.model))
+        and answer.cached_at is None
+        and answer.error_code is None
+        and bool(answer.content)
+        and not markdown.has_maths(answer.content)
+    )
+
+
+def _turn(parts: Mapping[str, str], lang: Language, turn: _Turn, *, last: bool) -> Markup:
+    answer = turn.answer
+    by_number = {one.number: one for one in answer.citations}
+
+    def cite(numbers: list[int]) -> str | None:
+        if not all(number in by_number for number in numbers):
+            return None
+        looks = ["chip" if by_number[number].available else "chip gone" for number in numbers]
+        return "".join(
+            _fill(parts["chip"], number=number, look=look)
+            for number, look in zip(numbers, looks, strict=True)
+        )
+
+    def code(language: str, text: str) -> str:
+        return _fill(parts["code"], language=language, code=text)
+
+    sources = Markup("").join(_source(parts, one) for one in answer.citations)
+    around = parts["nearest" if answer.kind == "not_found" else "sources"]
+    took = _took(answer.stages, lang)
+    return _fill(
+        parts["turn"],
+        question=turn.question.content,
+        text=Markup(markdown.render(answer.content, cite, code)),  # noqa: S704  (escapes its text)
+        sources=_fill(around, sources=sources) if sources else "",
+        badge=_fill(parts[answer.kind or "extractive"], model=answer.model),
+        again=_fill(parts["again"]) if last else "",
+        took=_fill(parts["took"], took=took) if took else "",
+    )
+
+
+def _source(parts: Mapping[str, str], cited: Citation) -> Markup:
+    if not cited.available:
+        return _fill(parts["gone"], number=cited.number)
+    return _fill(
+        parts["source"],
+        number=cited.number,
+        name=cited.document_name,
+        page=_fill(parts["page"], page=cited.page) if cited.page else "",
+        quote=_CODE_MARK.sub(r"\1", _LIST_MARK.sub("", cited.quote[:QUOTE_CHARS])),
+    )
+
+
+def _took(stages: Mapping[str, float], lang: Language) -> str:
+    """How long an answer took, as `formatMs` and `summarise` of the page say it; "" if unknown."""
+    wholes = sum(ms for name, ms in stages.items() if "." not in name and name != "total")
+    ms = stages.get("total", wholes)
+    if not ms:
+        return ""
+    if ms < 1000:
+        return f"{max(1, math.floor(ms + 0.5))}{'밀리초' if lang == 'ko' else ' ms'}"
+    return f"{ms / 1000:.{1 if ms < 10_000 else 0}f}{'초' if lang == 'ko' else ' s'}"
+
+
+def _fill(part: str, **holes: object) -> Markup:
+    """Markup of the build with text in its holes; what is no markup is escaped."""
+    # In one pass: what looks like a hole in somebody's text stays text.
+    return Markup(_HOLE.sub(lambda hole: str(escape(holes[hole[1]])), part))  # noqa: S704

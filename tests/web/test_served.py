@@ -1,0 +1,213 @@
+"""The end of a conversation in the served page: whose it is, what is escaped, what is left out."""
+
+import re
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from likeopt.accounts import SignedIn
+from likeopt.config import Config
+from likeopt.services import Services
+from likeopt.storage import access, answers, conversations, messages
+from likeopt.storage.messages import Outcome
+from likeopt.storage.reader import LOCAL_USER
+from likeopt.web import cookies, markdown
+from likeopt.web.app import create_app
+from likeopt.web.assets import Assets
+from tests.web.conftest import Client, let_in
+from tests.web.test_pages import build
+
+SECRET = "The wallaby sleeps at noon."
+TURN = "<h2>{{question}}</h2>{{text}}{{sources}}{{badge}}{{again}}{{took}}"
+PARTS = {
+    "turn": TURN,
+    "again": "(again)",
+    "took": "({{took}})",
+    "generated": "(by {{model}})",
+    "extractive": "(quoted)",
+    "not_found": "(none)",
+    "sources": "<ol>{{sources}}</ol>",
+    "nearest": "<ul>{{sources}}</ul>",
+    "chip": "<button class='{{look}}'>{{number}}</button>",
+    "code": "<pre lang='{{language}}'>{{code}}</pre>",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    build(tmp_path)
+    path = tmp_path / "manifest.json"
+    manifest = msgspec.json.decode(path.read_bytes())
+    frame = "<main class='{{from}}'><h1>{{title}}</h1>{{turns}}</main>"
+    manifest["shells"]["transcript"] = {
+        "css": ".turn{margin:0}",
+        "html": {"ko": frame, "en": frame},
+        "parts": {"ko": PARTS, "en": PARTS},
+    }
+    path.write_bytes(msgspec.json.encode(manifest))
+    return tmp_path
+
+
+@pytest.fixture
+def page(config: Config, services: Services, folder: Path) -> Client:
+    return create_app(config, services, assets=Assets(folder), write=lambda _: None).test_client()
+
+
+def say(services: Services, *turns: tuple[str, str], user: str = LOCAL_USER, **more: Any) -> str:
+    """A conversation of these questions and answers; its path."""
+
+    def write(c: sa.Connection) -> str:
+        reader = access.reader_for(c, user)
+        made = conversations.create(c, reader, services.clock, "Of <animals>")
+        for question, text in turns:
+            put = conversations.add_question(c, reader, services.clock, made.id, question)[1]
+            empty = messages.start_answer(c, services.clock, put)
+            how: dict[str, Any] = {"state": "complete", "kind": "generated", "model": "m"} | more
+            answers.finish(c, services.clock, {empty.id: {}}, Outcome(content=text, **how))
+        return f"/c/{made.id}"
+
+    return services.db.write(write)
+
+
+def test_last_turns_stand_in_the_page(page: Client, services: Services) -> None:
+    turns = [(f"Question {number}?", f"Answer **{number}**.") for number in range(4)]
+    response = page.get(say(services, *turns, stages={"search": 1200.0}))
+    html = response.text
+    assert "<h1>Of &lt;animals&gt;</h1>" in html
+    assert "<h2>Question 3?</h2><p>Answer <strong>3</strong>.</p>" in html
+    assert "Question 2?" in html
+    assert "Question 1?" not in html
+    assert "<main class='from-end'>" in html
+    assert html.count("(again)") == 1
+    assert "(1.2 s)" in html
+    assert '<div id="app" data-page="chat">' in html
+    assert response.headers["Cache-Control"] == "private, no-store"
+    assert "ETag" not in response.headers
+    again = page.get(say(services, ("Only?", "One.")), headers={"If-None-Match": "*"})
+    assert (again.status_code, "from-end" in again.text) == (200, False)
+
+
+def test_nothing_of_anothers_conversation_is_served(
+    config: Config, services: Services, folder: Path
+) -> None:
+    closed = msgspec.structs.replace(config, guest=False)
+    with closing(Services(closed)) as built:
+        app = create_app(closed, built, assets=Assets(folder), write=lambda _: None)
+        kim, lee = let_in(built, "kim@example.org"), let_in(built, "lee@example.org", role="admin")
+        path = say(built, ("When?", SECRET), user=kim.user.id)
+        assert SECRET in browser(app, built, kim).get(path).text
+        nobody = app.test_client().get(path)
+        other = browser(app, built, lee).get(path)
+        for response in (nobody, other):
+            assert response.status_code == 200
+            assert "wallaby" not in response.text
+            assert "animals" not in response.text
+            assert "When?" not in response.text
+            assert response.headers["Cache-Control"] == "no-cache"
+        # Nor to a program, which has no use for a page.
+        key = {"Authorization": "Bearer lo_" + "a" * 43}
+        assert "wallaby" not in app.test_client().get(path, headers=key).text
+        # Nor once the session is over.
+        client = browser(app, built, kim)
+        built.sessions.revoke_all(kim.user.id)
+        assert "wallaby" not in client.get(path).text
+
+
+def browser(app: Any, services: Services, who: SignedIn) -> Client:
+    client: Client = app.test_client()
+    signed = cookies.sign(services.secret_key, "session", who.cookie_id)
+    client.set_cookie(cookies.NAME, f"{who.cookie_id}.{signed}")
+    return client
+
+
+def test_guest_must_sit_at_this_machine(page: Client, services: Services) -> None:
+    path = say(services, ("When?", SECRET))
+    assert "wallaby" in page.get(path).text
+    assert "wallaby" not in page.get(path, headers={"X-Forwarded-For": "192.0.2.1"}).text
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("Formulas $x^2$ have their own height.", {}),
+        ("Stopped half", {"state": "stopped"}),
+        ("An old one", {"cached_at": 1}),
+        ("In place of a written one", {"kind": "extractive", "error_code": "model_down"}),
+        ("long " * 2000, {}),
+    ],
+)
+def test_what_only_scripts_can_draw_leaves_the_frame(
+    page: Client, services: Services, text: str, more: dict[str, Any]
+) -> None:
+    response = page.get(say(services, ("When?", text), **more))
+    assert "conversation frame" in response.text
+    assert "When?" not in response.text
+    assert response.headers["Cache-Control"] == "no-cache"
+
+
+def test_page_of_no_conversation_is_there(page: Client) -> None:
+    assert "conversation frame" in page.get("/c/" + "a" * 32).text
+
+
+def test_text_stays_text(page: Client, services: Services) -> None:
+    evil = "<script>alert(1)</script> {{question}} [x](javascript:alert(1)) ![i](https://a.test/i)"
+    html = page.get(say(services, (f"</h2>{evil}", f"{evil}\n\n```\n</pre>{evil}\n```"))).text
+    assert "<script>alert" not in html
+    assert "javascript:" not in "".join(re.findall(r'href="[^"]*"', html))
+    assert "<img" not in html
+    assert "</h2>&lt;" not in html
+    assert "&lt;/pre&gt;&lt;script&gt;" in html
+    # A hole in somebody's text is not filled.
+    assert html.count("{{question}}") == 3
+
+
+LEAVING = 'target="_blank" rel="noopener noreferrer nofollow"'
+Render = Callable[[str], str]
+
+
+@pytest.fixture
+def render() -> Render:
+    def cite(numbers: list[int]) -> str | None:
+        return None if 9 in numbers else "".join(f"<i>{number}</i>" for number in numbers)
+
+    return lambda text: markdown.render(text, cite, lambda name, code: f"<pre>{name}:{code}</pre>")
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("# One\n###### Six", "<h3>One</h3><h6>Six</h6>"),
+        ("a\nb  \nc", "<p>a<br>b<br>c</p>"),
+        ("~~no~~", "<p><del>no</del></p>"),
+        ("So [1, 2]. Not [9].", "<p>So <i>1</i><i>2</i>. Not [9].</p>"),
+        ("- a\n  - b\n- c", "<ul><li>a<ul><li>b</li></ul></li><li>c</li></ul>"),
+        ("`[1]`", "<p><code>[1]</code></p>"),
+        (
+            "[1]: https://evil.test\n\nSo [1].",
+            "<p><i>1</i>: https://evil.test</p><p>So <i>1</i>.</p>",
+        ),
+        ('```py title="a.py"\nx\n```', "<pre>py:x</pre>"),
+        ("    indented", "<pre>:indented</pre>"),
+        ("<b>x</b> & y", "<p>&lt;b&gt;x&lt;/b&gt; &amp; y</p>"),
+        ("[in](/library)", "<p><a>in</a></p>"),
+        (
+            "![a](https://e.test/i.png)",
+            f'<p><span class="image"><a href="https://e.test/i.png" {LEAVING}>a</a></span></p>',
+        ),
+    ],
+)
+def test_markdown_as_the_page_draws_it(render: Render, text: str, html: str) -> None:
+    assert render(text) == html
+
+
+def test_columns_are_aligned_by_class(render: Render) -> None:
+    html = render("|a|b|\n|-|-:|\n|1|2|")
+    assert html.startswith('<div class="scroll" tabindex="0"><table>')
+    assert '<td class="">1</td>' in html
+    assert '<td class="right">2</td>' in html
+    assert "style" not in html
