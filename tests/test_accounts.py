@@ -151,6 +151,22 @@ def test_services_make_the_link_of_a_new_installation_only(
     assert "db" not in vars(again)
 
 
+def test_services_make_no_link_beside_another_administrator(
+    config: Config, clock: FakeClock
+) -> None:
+    services = Services(config, clock=clock)
+    services.prepare()
+    boss = services.db.write(
+        lambda c: people.create(c, clock, name="B", email="b@example.org", role="admin")
+    )
+    assert services.setup_link()
+    services.db.write(lambda c: people.link_oidc(c, boss.id, "https://id.example.org 1"))
+    services.close()
+    again = Services(config, clock=clock)
+    assert again.setup_link() is None
+    assert "db" not in vars(again)
+
+
 # -- links ---------------------------------------------------------------------------------------
 
 

@@ -165,11 +165,13 @@ def oidc_of(c: sa.Connection, user_id: str) -> str | None:
 
 
 def needs_setup(c: sa.Connection) -> bool:
-    """Whether the local user cannot sign in yet, so that there is no first administrator."""
-    query = sa.select(users.c.id).where(
-        users.c.id == LOCAL_USER, users.c.password_hash.is_(None), users.c.oidc_subject.is_(None)
+    """Whether there is no administrator yet: neither the local user, whom the set-up link is for,
+    can sign in nor any other. `schema.is_set_up` asks the same of a file."""
+    by_whom = sa.or_(
+        users.c.id == LOCAL_USER, sa.and_(users.c.role == "admin", users.c.disabled == 0)
     )
-    return c.execute(query).first() is not None
+    by_what = sa.or_(users.c.password_hash.is_not(None), users.c.oidc_subject.is_not(None))
+    return c.execute(sa.select(users.c.id).where(by_whom, by_what).limit(1)).first() is None
 
 
 def _free_email(c: sa.Connection, email: str, but: str | None = None) -> str:

@@ -169,6 +169,18 @@ def test_set_up_is_needed_until_the_local_user_can_sign_in(
         database.write(lambda c: people.link_oidc(c, made.id, "https://id.example.org 7"))
 
 
+def test_no_set_up_is_needed_where_another_administrator_can_sign_in(
+    database: Database, clock: FakeClock
+) -> None:
+    library.prepared(database, clock)
+    boss = create(database, clock, "b@example.org", role="admin")
+    assert database.read(people.needs_setup)
+    database.write(lambda c: people.link_oidc(c, boss.id, "https://id.example.org 8"))
+    assert not database.read(people.needs_setup)
+    database.write(lambda c: people.update(c, boss.id, role="member"))
+    assert database.read(people.needs_setup)
+
+
 def test_links_of_a_former_administrator_are_void(database: Database, clock: FakeClock) -> None:
     library.prepared(database, clock)
     boss = create(database, clock, "b@example.org", role="admin")

@@ -246,6 +246,18 @@ def test_first_administrator_comes_through_the_link(client: Client, services: Se
     assert services.setup_link() is None
 
 
+def test_an_administrator_without_the_link_is_one(client: Client, services: Services) -> None:
+    let_in(services, "member@example.org")
+    assert client.get(STATE).json["needs_setup"] is True
+    token = services.setup_link()
+    let_in(services, WHO, role="admin")
+    assert client.get(STATE).json["needs_setup"] is False
+    assert services.setup_link() is None
+    body = {"token": token, "name": "Kim", "email": "kim@example.org", "password": PASSWORD}
+    refused = client.post("/api/v1/link/accept", json=body)
+    assert (refused.status_code, services.db.read(people.needs_setup)) == (404, False)
+
+
 def test_invited_member_and_reset(client: Client, services: Services, access_log: Any) -> None:
     let_in(services, WHO, role="admin")
     headers = {"X-CSRF-Token": sign_in(client).json["csrf"]}
