@@ -31,6 +31,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     document_id: str
     document: str
+    collection_id: str
     collection: str
     owner: str
     step: str
@@ -147,6 +148,7 @@ def _described(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
         sa.select(
             documents_table.c.id.label("document_id"),
             documents_table.c.name.label("document"),
+            collections.c.id.label("collection_id"),
             collections.c.name.label("collection"),
             users.c.name.label("owner"),
             *columns,

@@ -12,6 +12,7 @@ export interface Job {
   kind: "index" | "embed";
   document_id: string;
   document: string;
+  collection_id: string;
   collection: string;
   owner: string;
   step: string;

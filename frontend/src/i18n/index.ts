@@ -41,3 +41,14 @@ export function explain(error: Pick<ApiError, "code" | "detail">): string {
   // The server's sentence is in English and names the limit, the file or the field.
   return language.value === "en" ? error.detail || ours : (known ?? (error.detail || ours));
 }
+
+/** The same about something that is named right above: the server's sentences begin with its name. */
+export function explainOf(name: string, error: Pick<ApiError, "code" | "detail">): string {
+  const rest = withoutName(explain(error), name);
+  return rest.charAt(0).toUpperCase() + rest.slice(1);
+}
+
+/** `sentence` as it goes on after `name`. */
+export function withoutName(sentence: string, name: string): string {
+  return sentence.startsWith(`${name} `) ? sentence.slice(name.length + 1) : sentence;
+}

@@ -26,10 +26,7 @@ from likeopt.retrieval.parse.pdf_tables import Table, aligned_tables, ruled_tabl
 from likeopt.retrieval.types import Parsed
 
 _PROTECTED = (pdfium_c.FPDF_ERR_PASSWORD, pdfium_c.FPDF_ERR_SECURITY)
-_SCANNED = (
-    "it holds only pictures of text, which Like-Opt does not read (no OCR); add a version that"
-    " has a text layer"
-)
+_SCANNED = "Its pages are pictures, and there is no OCR: add a version with a text layer."
 
 
 def read(path: Path, _media_type: str) -> Parsed:

@@ -41,6 +41,7 @@ class Job(msgspec.Struct, kw_only=True):
     kind: Kind
     document_id: str
     document: str
+    collection_id: str
     collection: str
     owner: str
     step: str

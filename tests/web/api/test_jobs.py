@@ -32,7 +32,10 @@ def test_what_waits_in_all_collections(
     assert (first["document"], first["collection"], first["owner"]) == ("secret.md", "Private", "S")
     assert (first["state"], first["kind"], first["not_before"]) == ("queued", "index", None)
     rest = client.get(PATH, query_string={"state": "queued", "cursor": answer["next_cursor"]}).json
-    assert [one["document"] for one in rest["items"]] == ["mine.md"]
+    assert [(one["document"], one["collection_id"]) for one in rest["items"]] == [
+        ("mine.md", "default")
+    ]
+    assert first["collection_id"] != "default"
     assert rest["next_cursor"] is None
     assert client.get(PATH).json["items"] == []
 

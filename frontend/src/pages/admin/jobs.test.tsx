@@ -9,7 +9,8 @@ import * as store from "./jobs-store";
 const id = (number: number) => number.toString(16).padStart(32, "0");
 const JOB: Job = {
   ...{ id: `${id(1)}-index`, state: "running", kind: "index", document_id: id(1) },
-  ...{ document: "규정.pdf", collection: "Library", owner: "Kim", step: "write" },
+  ...{ document: "규정.pdf", collection_id: "default", collection: "Library", owner: "Kim" },
+  step: "write",
   ...{ done: 20, total: 80, error_code: null, error_message: null, not_before: null },
   since: new Date(Date.now() - 180_000).toISOString(),
 };
@@ -87,8 +88,16 @@ test("why it failed, and when it is tried again, is said in Korean", async () =>
   await open();
   const [failed, queued] = [...root.querySelectorAll("li.job")].map((line) => line.textContent);
   expect(failed).toContain("파일에 글자가 없습니다.");
+  expect(failed).toContain("‘라이브러리’ 컬렉션");
   expect(failed).toContain("3분 전 실패");
   expect(queued).toContain("2분 후 다시 시도합니다.");
+});
+
+test("the reason does not repeat the name that stands above it", async () => {
+  const told = `${JOB.document} has no text to search in.`;
+  jobs = [{ ...JOB, state: "failed", error_code: "no_text", error_message: told }];
+  await open();
+  expect(root.querySelector(".bad")?.textContent?.trim()).toBe("Has no text to search in.");
 });
 
 test("with nothing to do it says so, once", async () => {

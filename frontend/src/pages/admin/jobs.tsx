@@ -2,8 +2,9 @@ import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { JOB_STATES, type Job, type JobState } from "../../api/jobs";
 import { AdminSheet } from "../../app/admin-sheet";
-import { explain, t } from "../../i18n";
+import { explainOf, t } from "../../i18n";
 import { ta } from "../../i18n/admin";
+import { nameOfCollection } from "../../lib/collection";
 import { formatCount, formatWhen } from "../../lib/format";
 import { More, Panel, Shown } from "../../ui/panel";
 import { toast } from "../../ui/toast";
@@ -67,11 +68,11 @@ function Jobs({ state }: { state: JobState }): JSX.Element {
 }
 
 function JobLine({ job }: { job: Job }): JSX.Element {
-  const { state, document: name, collection, owner } = job;
+  const { state, document: name, collection_id: id, collection, owner } = job;
   const when = formatWhen(job.since);
   const facts = [
     ta.value.jobKinds[job.kind],
-    ta.value.inCollection(collection),
+    ta.value.inCollection(nameOfCollection({ id, name: collection })),
     ta.value.ownedBy(owner),
     state === "failed" ? ta.value.failedAt(when) : ta.value.since(when),
   ];
@@ -112,7 +113,7 @@ function JobLine({ job }: { job: Job }): JSX.Element {
 /** How far it is, or why it is no further. */
 function State({ job }: { job: Job }): JSX.Element | null {
   const { state, kind, step, done, total, error_code: code, error_message: detail } = job;
-  const reason = code && explain({ code, detail: detail ?? "" });
+  const reason = code && explainOf(job.document, { code, detail: detail ?? "" });
   if (state === "running") {
     const label = t.value.steps[kind === "embed" ? "embed" : step] ?? ta.value.starting;
     const known = total > 0;

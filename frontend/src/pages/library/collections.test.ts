@@ -2,6 +2,7 @@ import { beforeEach, expect, test } from "vitest";
 import { json, serve } from "../../api/fake-server";
 import type { Collection } from "../../api/types";
 import { losses } from "../../app/session";
+import { chooseLanguage } from "../../i18n";
 import * as collections from "./collections";
 
 const collection = (id: string, writable: boolean): Collection => ({
@@ -50,6 +51,20 @@ test("a row names its collection only where that tells something", async () => {
   expect(collections.nameOf("a")).toBe("A");
   collections.filter.value = "a";
   expect(collections.nameOf("a")).toBe("");
+});
+
+test("the name that nobody chose is in the reader's language, any other as it was chosen", async () => {
+  const given = { ...collection("default", true), name: "Library" };
+  const names = () => collections.all.value.map(({ name }) => name);
+  chooseLanguage("ko");
+  await load(given, { ...collection("a", true), name: "Library" });
+  expect(names()).toEqual(["라이브러리", "Library"]);
+  expect(collections.nameOf("default")).toBe("라이브러리");
+  chooseLanguage("en");
+  expect(names()).toEqual(["Library", "Library"]);
+  chooseLanguage("ko");
+  await load({ ...given, name: "Handbook" });
+  expect(names()).toEqual(["Handbook"]);
 });
 
 test("a new collection is read with the rest of them", async () => {

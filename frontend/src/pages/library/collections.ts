@@ -2,6 +2,7 @@ import { computed, effect, signal } from "@preact/signals";
 import * as api from "../../api/collections";
 import type { Collection } from "../../api/types";
 import { losses } from "../../app/session";
+import { nameOfCollection } from "../../lib/collection";
 import { Resource } from "../../lib/resource";
 import { recall, remember } from "../../lib/stored";
 import { toastError } from "../../ui/toast";
@@ -11,7 +12,9 @@ import { toastError } from "../../ui/toast";
 const list = new Resource<{ items: Collection[] }>();
 const never = new AbortController().signal;
 
-export const all = computed(() => list.state.value.data?.items ?? []);
+export const all = computed(() =>
+  (list.state.value.data?.items ?? []).map((each) => ({ ...each, name: nameOfCollection(each) })),
+);
 export const writable = computed(() => all.value.filter((each) => each.writable));
 /** Until it is known, one may: the server has the last word. */
 export const canAdd = computed(() => !list.state.value.data || writable.value.length > 0);

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import type { Document } from "../../api/types";
-import { explain, t } from "../../i18n";
+import { explainOf, t } from "../../i18n";
 import { Icon } from "../../ui/icon";
 import { reindex } from "./store";
 
@@ -19,12 +19,13 @@ export function Status({ document }: { document: Document }): JSX.Element {
 }
 
 function Failed({ document }: { document: Document }): JSX.Element {
-  const { id, error_code: code, error_message: detail, searchable_by_words: old } = document;
+  const { id, name, error_code: code, error_message: detail } = document;
   return (
     <div class="status failed">
       <p>
-        <Icon name="warning" /> {explain({ code: code ?? "unreadable_file", detail: detail ?? "" })}
-        {old && ` ${t.value.oldStays}`}
+        <Icon name="warning" />{" "}
+        {explainOf(name, { code: code ?? "unreadable_file", detail: detail ?? "" })}
+        {document.searchable_by_words && ` ${t.value.oldStays}`}
       </p>
       <button class="link" type="button" onClick={() => reindex(id)}>
         {t.value.retryFile}

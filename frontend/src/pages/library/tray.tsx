@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { explain, t } from "../../i18n";
+import { explain, t, withoutName } from "../../i18n";
 import { Icon } from "../../ui/icon";
 import { active, clear, failed, finished, progress, retry, uploads } from "./uploads";
 
@@ -50,9 +50,4 @@ export function Tray(): JSX.Element | null {
       )}
     </section>
   );
-}
-
-/** The server's sentences begin with the name, which stands there already. */
-function withoutName(sentence: string, name: string): string {
-  return sentence.startsWith(`${name} `) ? sentence.slice(name.length + 1) : sentence;
 }
