@@ -9,6 +9,8 @@ import { Modal } from "../ui/modal";
 import { SecretDialog } from "../ui/secret";
 import { toast } from "../ui/toast";
 import { App } from "./app";
+import { menuOpen } from "./menu";
+import { prefetch } from "./pages";
 import { navigate } from "./router";
 import { loadSession, problem } from "./session";
 
@@ -36,6 +38,22 @@ test("a server that is away is asked again until it is back, and the page says w
   expect(problem.value?.code).toBe("offline");
   await vi.advanceTimersByTimeAsync(6000);
   expect(problem.value).toBeUndefined();
+});
+
+test("what stands in the place of a page has the way to all others on a phone", async () => {
+  chooseLanguage("en");
+  const kim = { id: "kim", name: "Kim", email: null, role: "member", has_password: false } as const;
+  session.value = { user: kim, via: "session", csrf: "t", guest: false, needs_setup: false };
+  serve(json({ items: [], next_cursor: null }), json({ items: [], next_cursor: null }));
+  await Promise.all([prefetch("settings"), prefetch("people")]);
+  for (const path of ["/admin/settings", "/admin/people", "/nowhere"]) {
+    navigate(path);
+    await act(() => render(<App />, root));
+    expect(root.querySelectorAll("main h1")).toHaveLength(1);
+    await act(() => root.querySelector<HTMLElement>("main .menu-button")?.click());
+    expect(menuOpen.value).toBe(true);
+    menuOpen.value = false;
+  }
 });
 
 test("what is said while a window is open is said in it", async () => {

@@ -9,7 +9,7 @@ import { narrow } from "../ui/media";
 import { Panel } from "../ui/panel";
 import { Announcer } from "../ui/toast";
 import { menuOpen } from "./menu";
-import { useTitle } from "./page-header";
+import { MenuButton, useTitle } from "./page-header";
 import { failure, pages } from "./pages";
 import { ADMIN_PAGES, type Route, route } from "./router";
 import { online } from "./server";
@@ -65,7 +65,12 @@ function CurrentPage(): JSX.Element {
     return isAllowed(page) ? <Found /> : <Closed />;
   }
   if (failure.value) {
-    return <Panel error={failure.value} retry={() => location.reload()} />;
+    return (
+      <>
+        <WayOut />
+        <Panel error={failure.value} retry={() => location.reload()} />
+      </>
+    );
   }
   // The code arrives within a moment, and an empty page flickers less than a spinner.
   return <div class="main-empty" />;
@@ -100,7 +105,21 @@ function isAllowed(page: Route["page"]): boolean {
 /** What stands in the place of a page, with its heading and the window's title. */
 function Whole(props: ComponentProps<typeof Panel> & { title: string }): JSX.Element {
   useTitle(props.title);
-  return <Panel {...props} whole />;
+  return (
+    <>
+      {!problem.value && <WayOut />}
+      <Panel {...props} whole />
+    </>
+  );
+}
+
+/** Where the side bar is a drawer, the way to it from what has no header of its own. */
+function WayOut(): JSX.Element {
+  return (
+    <div class="page-header way-out">
+      <MenuButton />
+    </div>
+  );
 }
 
 function Closed(): JSX.Element {

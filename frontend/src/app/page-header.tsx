@@ -11,6 +11,22 @@ export function useTitle(title: string): void {
   }, [title]);
 }
 
+/** Opens the side bar where it is a drawer. */
+export function MenuButton(): JSX.Element {
+  return (
+    <button
+      class="icon-button menu-button"
+      type="button"
+      aria-label={t.value.menu}
+      onClick={() => {
+        menuOpen.value = true;
+      }}
+    >
+      <Icon name="menu" />
+    </button>
+  );
+}
+
 /** The line on top of a page. Its title is also the window's. */
 export function PageHeader({
   title,
@@ -25,16 +41,7 @@ export function PageHeader({
   useTitle(title);
   return (
     <header class="page-header">
-      <button
-        class="icon-button menu-button"
-        type="button"
-        aria-label={t.value.menu}
-        onClick={() => {
-          menuOpen.value = true;
-        }}
-      >
-        <Icon name="menu" />
-      </button>
+      <MenuButton />
       {/* Two elements: one that comes into sight would count as one that has moved. */}
       {quiet ? (
         <h1 class="hidden">{title}</h1>
