@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { Icon } from "../ui/icon";
+import { Step } from "../ui/step";
 
 /** Where one is among pages, and the ways to those beside it, where there are any. */
 export interface Turn {
@@ -12,27 +12,9 @@ export interface Turn {
 export function Pager({ name, labels, previous, next }: Turn): JSX.Element {
   return (
     <>
-      <button
-        class="icon-button"
-        type="button"
-        aria-label={labels[0]}
-        title={labels[0]}
-        disabled={!previous}
-        onClick={previous}
-      >
-        <Icon name="left" />
-      </button>
+      <Step icon="left" label={labels[0]} run={previous} />
       <span>{name}</span>
-      <button
-        class="icon-button"
-        type="button"
-        aria-label={labels[1]}
-        title={labels[1]}
-        disabled={!next}
-        onClick={next}
-      >
-        <Icon name="right" />
-      </button>
+      <Step icon="right" label={labels[1]} run={next} />
     </>
   );
 }

@@ -3,9 +3,9 @@ import type { JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import type { ImageInfo, ImageName, Range } from "../api/images";
 import { t } from "../i18n";
-import { Icon } from "../ui/icon";
 import { Modal } from "../ui/modal";
 import { Picture } from "../ui/picture";
+import { Step } from "../ui/step";
 import { Pager, type Turn } from "./pager";
 
 // At the largest, a page is drawn as wide as the server draws any.
@@ -54,17 +54,17 @@ export function Zoom({
       <div class="zoom-tools">
         {turn && <Pager {...turn} />}
         <span class="zoom-gap" />
-        <Tool
+        <Step
           icon="minus"
           label={t.value.zoomOut}
           run={step.value > 0 ? go(step.value - 1) : undefined}
         />
-        <Tool
+        <Step
           icon="plus"
           label={t.value.zoomIn}
           run={step.value < last ? go(step.value + 1) : undefined}
         />
-        <Tool icon="close" label={t.value.close} run={close} />
+        <Step icon="close" label={t.value.close} run={close} />
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
       <div class="zoom-scroll" tabIndex={0} ref={scroller}>
@@ -102,27 +102,4 @@ export function toMarks(scroller: HTMLElement | null, { marks }: ImageInfo): voi
   const top = Math.min(...marks.map(([, y]) => y));
   const end = Math.max(...marks.map(([, y, , height]) => y + height));
   scroller.scrollTop = ((top + end) / 2) * scroller.scrollHeight - scroller.clientHeight / 2;
-}
-
-function Tool({
-  icon,
-  label,
-  run,
-}: {
-  icon: "plus" | "minus" | "close";
-  label: string;
-  run: (() => void) | undefined;
-}): JSX.Element {
-  return (
-    <button
-      class="icon-button"
-      type="button"
-      aria-label={label}
-      title={label}
-      disabled={!run}
-      onClick={run}
-    >
-      <Icon name={icon} />
-    </button>
-  );
 }

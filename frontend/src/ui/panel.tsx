@@ -111,7 +111,13 @@ export function More({
 }) {
   if (!shown) return null;
   return (
-    <button class="button more" type="button" disabled={loading} onClick={load}>
+    <button
+      class="button more"
+      type="button"
+      // Not disabled: the keyboard stays here for what follows.
+      aria-disabled={loading}
+      onClick={loading ? undefined : load}
+    >
       {t.value.more}
     </button>
   );

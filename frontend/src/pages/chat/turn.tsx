@@ -4,6 +4,7 @@ import { explain, t } from "../../i18n";
 import { formatWhen } from "../../lib/format";
 import { copy } from "../../ui/clipboard";
 import { Icon } from "../../ui/icon";
+import { Step } from "../../ui/step";
 import { announce, toastError } from "../../ui/toast";
 import { type Answer, isRevoked } from "./answer";
 import { chat, opened } from "./current";
@@ -19,24 +20,27 @@ export function TurnView({ turn, last }: { turn: Turn; last: boolean }): JSX.Ele
   return (
     <section class="turn">
       <Question turn={turn} />
-      {answer && <AnswerView key={turn.shown.value} turn={turn} answer={answer} last={last} />}
+      {answer && <AnswerView turn={turn} answer={answer} last={last} />}
     </section>
   );
 }
 
 function AnswerView({ turn, answer, last }: { turn: Turn; answer: Answer; last: boolean }) {
-  useSpoken(answer);
   useEffect(() => {
     // Before its first word is here.
     loadMarkdown();
   }, []);
   const live = answer.live.value;
+  // Another answer is drawn anew, but for the buttons that lead to it: they keep the keyboard.
+  const key = turn.shown.value;
   return (
     <article class="answer" aria-busy={live} aria-label={t.value.answer}>
-      <AnswerText answer={answer} />
+      <Spoken key={`spoken-${key}`} answer={answer} />
+      <AnswerText key={`text-${key}`} answer={answer} />
       <Progress answer={answer} />
       {answer.phase.value === "failed" && <Failure turn={turn} answer={answer} last={last} />}
       <Sources
+        key={`sources-${key}`}
         citations={answer.citations.value}
         nearest={answer.kind.value === "not_found"}
         open={open}
@@ -129,7 +133,7 @@ function Meta({ turn, answer, last }: { turn: Turn; answer: Answer; last: boolea
           </button>
         )}
         <Rating answer={answer} />
-        <Stages stages={answer.stages.value} query={answer.query.value} />
+        <Stages key={turn.shown.value} stages={answer.stages.value} query={answer.query.value} />
       </span>
     </footer>
   );
@@ -195,38 +199,24 @@ function Cached({ turn, answer, last }: { turn: Turn; answer: Answer; last: bool
 function Pager({ turn }: { turn: Turn }): JSX.Element | null {
   const count = turn.answers.value.length;
   if (count < 2) return null;
-  const go = (step: number) => {
-    turn.shown.value += step;
+  const { previousAnswer, nextAnswer, answerOf } = t.value;
+  const shown = turn.shown.value;
+  const show = (number: number) => () => {
+    turn.shown.value = number;
   };
   return (
     <span class="pager">
-      <button
-        class="icon-button"
-        type="button"
-        aria-label={t.value.previousAnswer}
-        disabled={turn.shown.value === 0}
-        onClick={() => go(-1)}
-      >
-        <Icon name="left" />
-      </button>
-      <span title={t.value.answerOf(turn.shown.value + 1, count)}>
-        {turn.shown.value + 1}/{count}
+      <Step icon="left" label={previousAnswer} run={shown > 0 ? show(shown - 1) : undefined} />
+      <span title={answerOf(shown + 1, count)}>
+        {shown + 1}/{count}
       </span>
-      <button
-        class="icon-button"
-        type="button"
-        aria-label={t.value.nextAnswer}
-        disabled={turn.shown.value === count - 1}
-        onClick={() => go(1)}
-      >
-        <Icon name="right" />
-      </button>
+      <Step icon="right" label={nextAnswer} run={shown < count - 1 ? show(shown + 1) : undefined} />
     </span>
   );
 }
 
 /** Tells screen readers what goes on, and the answer once it is complete, not every word of it. */
-function useSpoken(answer: Answer): void {
+function Spoken({ answer }: { answer: Answer }): null {
   const wasLive = useRef(answer.live.peek());
   const phase = answer.phase.value;
   const position = answer.position.value;
@@ -237,6 +227,7 @@ function useSpoken(answer: Answer): void {
     else if (!live && wasLive.current) announce(ended(answer));
     wasLive.current = live;
   }, [phase, position]);
+  return null;
 }
 
 /** How an answer that is over is told of. */
