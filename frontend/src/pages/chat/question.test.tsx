@@ -1,6 +1,8 @@
 import { render } from "preact";
 import { act } from "preact/test-utils";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
+import { ApiError } from "../../api/client";
+import { serve } from "../../api/fake-server";
 import { Answer } from "./answer";
 import { Composer } from "./composer";
 import { chat, editing } from "./current";
@@ -29,6 +31,31 @@ test("Escape ends an edit and nothing else, and leaves a syllable being composed
   expect(editing.value).toBe(turn);
   expect(press("Escape").defaultPrevented).toBe(true);
   expect(editing.value).toBeNull();
+});
+
+test("Escape in the field stops the answer being written, once no syllable is being composed", async () => {
+  const beside = vi.fn((event: KeyboardEvent) => event.defaultPrevented);
+  addEventListener("keydown", beside);
+  const answer = new Answer();
+  const ids = { conversation_id: "c", question_id: "q", message_id: "m" };
+  answer.take({ type: "start", title: "질문", ...ids });
+  const turn = new Turn("질문", [answer], "q");
+  chat.turns.value = [turn];
+  const calls = serve(() => Promise.resolve(new Response(null, { status: 204 })));
+  await act(() => render(<Composer />, root));
+  press("Escape", { isComposing: true });
+  expect(calls).toEqual([]);
+  press("Escape");
+  expect(calls.map(({ method, path }) => `${method} ${path}`)).toEqual([
+    "POST /api/v1/chat/m/stop",
+  ]);
+  // A source that is open beside it stays open; without an answer under way Escape is free again.
+  expect(beside).toHaveLastReturnedWith(true);
+  await act(() => answer.fail(new ApiError("interrupted", 0, "", true)));
+  press("Escape");
+  expect(beside).toHaveLastReturnedWith(false);
+  expect(calls).toHaveLength(1);
+  removeEventListener("keydown", beside);
 });
 
 test("ArrowUp edits the last question once the server has it", async () => {
