@@ -45,6 +45,29 @@ FONTS = f"""<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 </fontconfig>
 """
 OWN = {"ko": "총무팀 자료", "en": "Office"}
+KEY = {"ko": "사내 챗봇", "en": "Intranet search"}
+# What depends on how long the server has run, and on the machine.
+NUMBERS: dict[str, float] = {
+    "hits": 12_345,
+    "misses": 1_234,
+    "hit_rate": 0.909,
+    "sets": 1_234,
+    "evictions": 12,
+    "mean_us": 42,
+    "p99_us": 950,
+    "entries": 1_222,
+    "bytes": 4_321_000,
+    "computed": 1_234,
+    "stampedes_avoided": 56,
+    "refreshed_early": 7,
+    "generation": 14,
+    "library_revision": 14,
+}
+WORDS = {"hint": "Ab3x", "version": "1.0.0", "python": "3.11.2"}
+PLACES = [
+    (re.compile(r"\S*lo-e2e-\w+"), "/var/lib/like-opt"),
+    (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:8000"),
+]
 PEOPLE = {"ko": ("김서연", "seoyeon"), "en": ("Hannah Reed", "hannah")}
 ANSWER = {
     "ko": """숙박비 상한액은 지역마다 다르며, **제주는 1박에 128,500원**입니다 [1].
@@ -173,7 +196,7 @@ def settle_in(world: World, services: Services, stub: StubOpenAI, language: str)
         wait_until(lambda: is_idle(services), file, seconds=180)
     _, token = services.db.write(
         lambda c: api_keys.create(
-            c, services.clock, who.user.id, name="k", scopes=["read", "write", "chat"]
+            c, services.clock, who.user.id, name=KEY[language], scopes=["read", "write", "chat"]
         )
     )
     bearer = {"Authorization": f"Bearer {token}"}
@@ -216,8 +239,8 @@ def artist(chromium: BrowserType) -> Iterator[Browser]:
         browser.close()
 
 
-def same_times(route: Route) -> None:
-    """Whatever the server says of times and durations is always the same."""
+def always_the_same(route: Route) -> None:
+    """Whatever the server says of times, durations, itself and its machine is always the same."""
     response = route.fetch()
     if "json" not in response.headers.get("content-type", ""):
         route.fulfill(response=response)
@@ -226,7 +249,7 @@ def same_times(route: Route) -> None:
 
 
 def frozen(told: Any, key: str = "") -> Any:
-    """The same JSON with one time and one duration."""
+    """The same JSON with one time, one duration and these numbers, words and places."""
     if isinstance(told, dict):
         return {
             name: frozen(value, key if key == "stages" else name) for name, value in told.items()
@@ -235,9 +258,15 @@ def frozen(told: Any, key: str = "") -> Any:
         return [frozen(value, key) for value in told]
     if key == "stages" and isinstance(told, int | float):
         return 420
-    if isinstance(told, str) and re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)", told):
+    if isinstance(told, int | float):
+        return NUMBERS.get(key, told)
+    if not isinstance(told, str):
+        return told
+    if re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)", told):
         return THEN
-    return told
+    for place, instead in PLACES:
+        told = place.sub(instead, told)
+    return WORDS.get(key, told)
 
 
 def open_at(artist: Browser, world: World, path: str, language: str, size: str, theme: Any) -> Page:
@@ -254,7 +283,7 @@ def open_at(artist: Browser, world: World, path: str, language: str, size: str, 
         service_workers="block",
     )
     context.set_default_timeout(PATIENCE_MS)
-    context.route("**/api/v1/**", same_times)
+    context.route("**/api/v1/**", always_the_same)
     page = context.new_page()
     page.clock.set_fixed_time(NOW)
     if path != "/sign-in":
@@ -339,13 +368,42 @@ def test_account(artist: Browser, world: World, language: str, size: str, theme:
     looks_right(page, f"account-{language}-{size}-{theme}")
 
 
-@looks(("ko", "phone", "dark"), ("en", "desktop", "light"))
+@pytest.mark.parametrize(
+    ("name", "language", "size", "theme"),
+    [
+        ("jobs", "ko", "phone", "dark"),
+        ("jobs", "en", "desktop", "light"),
+        ("people", "ko", "desktop", "light"),
+        ("people", "en", "phone", "dark"),
+        ("caches", "ko", "phone", "light"),
+        ("caches", "en", "desktop", "dark"),
+        ("settings", "ko", "desktop", "dark"),
+        ("settings", "en", "phone", "light"),
+        ("audit", "ko", "phone", "dark"),
+        ("audit", "en", "desktop", "light"),
+    ],
+)
 def test_administration(
+    artist: Browser, world: World, name: str, language: str, size: str, theme: str
+) -> None:
+    page = open_at(artist, world, f"/admin/{name}", language, size, theme)
+    expect(page.locator(".lines, .tiles").first).to_be_visible()
+    looks_right(page, f"{name}-{language}-{size}-{theme}")
+
+
+@looks(("ko", "phone", "light"), ("en", "desktop", "dark"))
+def test_keys_of_somebody(
     artist: Browser, world: World, language: str, size: str, theme: str
 ) -> None:
-    page = open_at(artist, world, "/admin/jobs", language, size, theme)
-    expect(page.locator("li.job .bad").first).to_be_visible()
-    looks_right(page, f"jobs-{language}-{size}-{theme}")
+    page = open_at(artist, world, "/admin/people", language, size, theme)
+    menu, item = {"ko": ("작업", "API 키"), "en": ("Actions", "API keys")}[language]
+    # One's own are on the page of one's account.
+    other = "en" if language == "ko" else "ko"
+    person = page.get_by_role("listitem").filter(has_text=f"{PEOPLE[other][1]}@example.org")
+    person.get_by_role("button", name=menu).click()
+    page.get_by_role("menuitem", name=item).click()
+    expect(page.get_by_role("dialog").locator(".lines")).to_contain_text(KEY[other])
+    looks_right(page, f"keys-{language}-{size}-{theme}")
 
 
 def test_what_people_see_is_noticed_and_what_they_do_not_is_not() -> None:

@@ -245,4 +245,30 @@ export const enPeople = {
     "cache.clear": "Cleared caches",
     "cache.warm": "Had questions asked ahead",
   } as Record<string, string>,
+  /** What else is known of a deed, by the log's words for it. */
+  details: {
+    how: "with",
+    purpose: "for",
+    role: "role",
+    name: "name",
+    email: "e-mail address",
+    disabled: "disabled",
+    everyone: "everyone",
+    users: "people",
+    groups: "groups",
+    members: "members",
+    documents: "documents",
+  } as Record<string, string>,
+  /** The log's own words among these. */
+  detailWords: {
+    true: "yes",
+    false: "no",
+    admin: "Administrator",
+    member: "Member",
+    password: "password",
+    oidc: "sign-in service",
+    setup: "set-up",
+    invite: "invitation",
+    reset: "new password",
+  } as Record<string, string>,
 };

@@ -60,7 +60,7 @@ export function formatPercent(share: number | null): string {
 
 /** Microseconds, in the units of those who read such tables, in every language. */
 export function formatMicros(micros: number): string {
-  if (micros < 1000) return `${Math.round(micros)} µs`;
+  if (micros < 1000) return `${Math.round(micros)} μs`;
   const ms = micros / 1000;
   return `${ms.toLocaleString(language.value, { maximumFractionDigits: ms < 10 ? 1 : 0 })} ms`;
 }

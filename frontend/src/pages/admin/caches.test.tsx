@@ -45,7 +45,7 @@ test("each layer tells how well it works, and each use in it", async () => {
   const tile = root.querySelector(".tile")?.textContent ?? "";
   for (const told of ["Memory", "Works", "75%", "30 of 40", "2 KB"]) expect(tile).toContain(told);
   const cells = [...root.querySelectorAll("tbody td")].map((cell) => cell.textContent);
-  expect(cells).toEqual(["Memory", "75%", "40", "8", "2 KB", "2", "12 µs", "≤ 64 µs", "0"]);
+  expect(cells).toEqual(["Memory", "75%", "40", "8", "2 KB", "2", "12 μs", "≤ 64 μs", "0"]);
   expect(root.querySelector(".numbers-group")?.textContent).toBe(
     "Answers made 10 times · shared 3 times while being made",
   );

@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from "vitest";
 import { json, serve } from "../../api/fake-server";
+import { chooseLanguage } from "../../i18n";
 import * as store from "./store";
 
 const event = (id: number) => ({ id, action: "session.create", detail: {} });
@@ -46,17 +47,19 @@ test("the next page is added, no event twice", async () => {
   expect(store.list.hasMore.value).toBe(false);
 });
 
-test("details are told in one line, people and groups by their names", () => {
+test("details are told in one line and the reader's language, people and groups by their names", () => {
   const called = new Map([["u1", "Kim"]]);
   const detail = {
-    everyone: false,
-    users: ["u1", "u2"],
-    groups: [],
-    to: { role: "admin" },
-    x: null,
+    ...{ everyone: false, users: ["u1", "u2"], groups: [], to: { role: "admin", name: "admin" } },
+    ...{ x: null, key: "0123456789abcdef" },
   };
+  chooseLanguage("en");
   expect(store.detailsOf(detail, called)).toBe(
-    "everyone: false · users: Kim, u2 · to: role: admin",
+    "everyone: no · people: Kim, u2 · to: role: Administrator · name: admin",
   );
   expect(store.detailsOf({}, called)).toBe("");
+  chooseLanguage("ko");
+  expect(store.detailsOf({ how: "password", role: "member" }, called)).toBe(
+    "방법: 비밀번호 · 역할: 구성원",
+  );
 });

@@ -1,6 +1,7 @@
 import { computed, signal } from "@preact/signals";
 import { type AuditEvent, type AuditFilters, listAudit } from "../../api/audit";
 import { type Group, listGroups, listPeople, type Person } from "../../api/people";
+import { t } from "../../i18n";
 import { Paged, Resource } from "../../lib/resource";
 
 /** The events on the audit page. */
@@ -67,16 +68,22 @@ export function loadMore(): Promise<void> {
   return list.loadMore((cursor, stop) => listAudit(filters.peek(), cursor, stop));
 }
 
-/** What else is known of an event, in one line. */
+// What may be anybody's words, and so stays as it was written.
+const CHOSEN = new Set(["name", "email"]);
+
+/** What else is known of an event, in one line. The id of the key that was used is in the export. */
 export function detailsOf(detail: Record<string, unknown>, called: Map<string, string>): string {
-  const tell = (value: unknown): string => {
-    if (Array.isArray(value)) return value.map(tell).join(", ");
+  const { details, detailWords } = t.value;
+  const tell = (value: unknown, name: string): string => {
+    if (Array.isArray(value)) return value.map((each) => tell(each, name)).join(", ");
     if (value && typeof value === "object") return inside(value);
-    return called.get(String(value)) ?? String(value ?? "");
+    const word = String(value ?? "");
+    return called.get(word) ?? (CHOSEN.has(name) ? word : (detailWords[word] ?? word));
   };
   const inside = (object: object) =>
     Object.entries(object)
-      .map(([name, value]) => [name, tell(value)])
+      .filter(([name]) => name !== "key")
+      .map(([name, value]) => [details[name] ?? name, tell(value, name)])
       .filter(([, told]) => told)
       .map(([name, told]) => `${name}: ${told}`)
       .join(" · ");
