@@ -49,6 +49,9 @@ async function measure(page, run) {
     const file = path.join(flags.auditMode, "trace.json");
     await writeFile(file, JSON.stringify(byCpuTime(JSON.parse(await readFile(file, "utf8")))));
     const again = await lighthouse(page.url, flags);
+    if (job.keep) {
+      await writeFile(path.join(job.keep, `${page.name}-${run}-cpu.json`), JSON.stringify(again.lhr));
+    }
     return { ...summary(page, run, lhr), cpu: figures(again.lhr) };
   } finally {
     await browser.close();

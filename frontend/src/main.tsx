@@ -73,13 +73,19 @@ function enterApp(): void {
 }
 
 /** Wherever one may go from here; links and menus then lead there at once. */
-function prefetchPages(): void {
-  prefetch("chat");
-  prefetch("library");
-  if (member.peek()) prefetch("account");
-  if (operator.peek()) prefetch("jobs"); // and with it, caches and settings
-  if (admin.peek()) {
-    prefetch("people");
-    prefetch("audit");
+async function prefetchPages(): Promise<void> {
+  const wanted = [
+    "chat",
+    "library",
+    member.peek() && "account",
+    operator.peek() && "jobs", // and with it, caches and settings
+    admin.peek() && "people",
+    admin.peek() && "audit",
+  ] as const;
+  // One by one: their scripts together would hold up a phone.
+  for (const page of wanted) {
+    if (!page) continue;
+    await prefetch(page);
+    await new Promise<void>((resolve) => whenIdle(resolve));
   }
 }

@@ -199,6 +199,9 @@ def test_speed_of_a_visit_is_reported_when_it_ends(open_page: Open, url: str) ->
     expect(page.locator("textarea:enabled")).to_be_visible()
     page.get_by_role("link", name="Library").click()
     expect(page.get_by_role("heading", name="Library")).to_be_visible()
+    # A change of page is over, and told of, with the frame after it.
+    for _ in range(2):
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     with page.context.expect_event("response", lambda r: r.url.endswith("/api/v1/metrics")) as sent:
         # Put aside, as when one goes to another tab.
         page.evaluate(

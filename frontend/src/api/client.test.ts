@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import { ask } from "./chat";
-import { ApiError, open, proof, readSession, request, session } from "./client";
+import { ApiError, open, proof, readAhead, readSession, request, session } from "./client";
 import { upload } from "./documents";
 import { json, serve, stream } from "./fake-server";
 import { acceptLink, signIn } from "./session";
@@ -201,4 +201,31 @@ test("somebody else in another tab ends the page, the same person again does not
   expect(reload).toHaveBeenCalledTimes(1);
   session.value = undefined;
   reload.mockRestore();
+});
+
+test("what is read ahead is there at once, until something is changed", async () => {
+  session.value = state("t1");
+  const calls = serve(json({ is: 1 }), json({}), json({ is: 2 }));
+  const read = () => request("/api/v1/ahead", { signal: never });
+  readAhead("/api/v1/ahead");
+  readAhead("/api/v1/ahead");
+  expect(await read()).toEqual({ is: 1 });
+  expect(await read()).toEqual({ is: 1 });
+  await change();
+  expect(await read()).toEqual({ is: 2 });
+  expect(calls.map(({ method }) => method)).toEqual(["GET", "PATCH", "GET"]);
+});
+
+test("what was read ahead grows old, and what failed is asked for again", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  session.value = state("t1");
+  serve(json({ is: 1 }), refusal("internal_error", 500), json({ is: 2 }), json({ is: 3 }));
+  const read = (path: string) => request(path, { signal: never });
+  readAhead("/api/v1/old");
+  expect(await read("/api/v1/old")).toEqual({ is: 1 });
+  readAhead("/api/v1/bad");
+  await vi.waitFor(async () => expect(await read("/api/v1/bad")).toEqual({ is: 2 }));
+  vi.advanceTimersByTime(2001);
+  expect(await read("/api/v1/old")).toEqual({ is: 3 });
+  vi.useRealTimers();
 });

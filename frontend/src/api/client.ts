@@ -1,5 +1,5 @@
 import { effect, signal } from "@preact/signals";
-import { bodyOf, endSharing, forgetReads, ifNoneMatch, share } from "./reads";
+import { bodyOf, endSharing, forgetReads, ifNoneMatch, share, shareAhead } from "./reads";
 import type { SessionState } from "./types";
 
 /** The only door to the server: every request has a signal, every failure is an `ApiError`. */
@@ -181,9 +181,16 @@ export async function request<T>(path: string, options: Options): Promise<T> {
 function ask<T>(path: string, options: Options): Promise<T> {
   const { signal, method = "GET" } = options;
   if (method !== "GET") return exchange(path, options);
-  return share(path, signal, (shared) =>
-    exchange<T>(path, { ...options, headers: ifNoneMatch(path), signal: shared }),
-  );
+  return share(path, signal, (shared) => read<T>(path, shared));
+}
+
+function read<T>(path: string, signal: AbortSignal): Promise<T> {
+  return exchange<T>(path, { headers: ifNoneMatch(path), signal });
+}
+
+/** Reads what will be asked for if somebody goes where they seem to go. */
+export function readAhead(path: string): void {
+  shareAhead(path, (signal) => read(path, signal));
 }
 
 async function exchange<T>(path: string, options: Options): Promise<T> {

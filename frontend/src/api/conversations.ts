@@ -1,4 +1,4 @@
-import { request, withQuery } from "./client";
+import { readAhead, request, withQuery } from "./client";
 import type { Conversation, Message, Page } from "./types";
 
 const BASE = "/api/v1/conversations";
@@ -14,6 +14,10 @@ export function listConversations(q: string, cursor: string | undefined, signal:
 
 export function getConversation(id: string, signal: AbortSignal) {
   return request<Transcript>(`${BASE}/${id}`, { signal });
+}
+
+export function readConversationAhead(id: string): void {
+  readAhead(`${BASE}/${id}`);
 }
 
 export function renameConversation(id: string, title: string, signal: AbortSignal) {

@@ -1,4 +1,12 @@
-import { ApiError, csrfHeader, type Problem, request, withQuery, withSession } from "./client";
+import {
+  ApiError,
+  csrfHeader,
+  type Problem,
+  readAhead,
+  request,
+  withQuery,
+  withSession,
+} from "./client";
 import { endSharing } from "./reads";
 import type { Document, DocumentState, Page, TextPage } from "./types";
 
@@ -19,6 +27,11 @@ export function listDocuments(query: DocumentQuery, signal: AbortSignal) {
 
 export function getDocument(id: string, signal: AbortSignal) {
   return request<Document>(`${BASE}/${id}`, { signal });
+}
+
+export function readDocumentAhead(id: string): void {
+  readAhead(`${BASE}/${id}`);
+  readAhead(`${BASE}/${id}/text?at=0`);
 }
 
 export function changeDocument(

@@ -6,6 +6,9 @@
 
 // A long conversation is some 200 KB: a handful of pages and what they came from.
 const MOST = 40;
+/** How long after it came what was read ahead may be shown without asking again: from the pointer's
+ * coming to rest on a link to the click. */
+const AHEAD_MS = 2000;
 
 interface Kept {
   etag: string;
@@ -79,12 +82,19 @@ export function share<T>(
   });
 }
 
-function begin(path: string, read: (signal: AbortSignal) => Promise<unknown>): Flight {
+/** `read` for whoever asks for `path` until a moment after it has come, unless something is changed
+ * meanwhile. */
+export function shareAhead(path: string, read: (signal: AbortSignal) => Promise<unknown>): void {
+  if (flights.has(path)) return;
+  begin(path, read, AHEAD_MS).readers++;
+}
+
+function begin(path: string, read: (signal: AbortSignal) => Promise<unknown>, holdMs = 0): Flight {
   const end = new AbortController();
   const flight: Flight = { result: read(end.signal), readers: 0, end };
   flights.set(path, flight);
   const done = () => land(path, flight);
-  flight.result.then(done, done);
+  flight.result.then(() => (holdMs ? setTimeout(done, holdMs) : done()), done);
   return flight;
 }
 

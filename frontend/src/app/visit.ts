@@ -1,5 +1,7 @@
+import { readConversationAhead } from "../api/conversations";
+import { readDocumentAhead } from "../api/documents";
 import { prefetch } from "./pages";
-import { match, navigate, route } from "./router";
+import { match, navigate, type Route, route } from "./router";
 
 /** Going from page to page: what will be needed is fetched before, and nothing flashes. */
 
@@ -37,19 +39,25 @@ async function change(update: () => void): Promise<void> {
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** Fetches a page's code when somebody is about to go there. */
+/** Fetches a page's code, and what it shows, when somebody is about to go there. */
 export function followIntent(): void {
   let pending: ReturnType<typeof setTimeout> | undefined;
   const intend = (event: Event, delay: number) => {
     clearTimeout(pending);
     const link = (event.target as Element | null)?.closest?.("a");
     if (!link || link.origin !== location.origin || link.target) return;
-    const { page } = match(link.pathname);
-    if (page !== "missing") pending = setTimeout(() => prefetch(page), delay);
+    pending = setTimeout(() => fetchAhead(match(link.pathname)), delay);
   };
   addEventListener("pointerover", (event) => intend(event, INTENT_MS), { passive: true });
   addEventListener("pointerdown", (event) => intend(event, 0), { passive: true });
   addEventListener("focusin", (event) => intend(event, 0));
+}
+
+function fetchAhead(to: Route): void {
+  if (to.page === "missing") return;
+  prefetch(to.page);
+  if (to.page === "chat" && to.conversation) readConversationAhead(to.conversation);
+  if (to.page === "library" && to.document) readDocumentAhead(to.document);
 }
 
 /** Runs `work` when the browser has nothing better to do, unless its owner saves data. */
