@@ -132,7 +132,11 @@ def test_who_is_no_administrator_is_told_so_and_nothing_is_fetched(
     visit.picture("closed")
     private = ("users", "invitations", "groups", "audit", "caches", "jobs", "settings")
     assert not [path for path in asked if path.startswith(tuple(f"/api/v1/{p}" for p in private))]
-    # Nor does anything lead there.
+    # Nor does anything lead there, but to all that is open to a member.
+    if size == "phone":
+        visit.button("Menu").click()
+        visit.picture("menu")
+    expect(page.get_by_role("link", name=visit.say("라이브러리", "Library"))).to_be_visible()
     expect(page.locator('a[href^="/admin"]')).to_have_count(0)
 
 
