@@ -23,7 +23,8 @@ from tests.stub_openai import StubOpenAI
 from tests.web.conftest import Server, let_in
 from tests.web.conftest import serving as serving_config
 
-EACH_ONCE = [("ko", "desktop"), ("en", "phone")]
+# Language and size.
+Look = tuple[str, str]
 PAGES = ("jobs", "caches", "settings", "people", "audit")
 SECRET = "sk-never-to-be-shown"
 
@@ -103,6 +104,19 @@ def enter(open_page: Open, world: World, cookie: str, language: str, size: str) 
     return visit
 
 
+@pytest.fixture(params=[("ko", "desktop"), ("en", "phone")], ids="-".join)
+def look(request: pytest.FixtureRequest) -> Look:
+    """Each language and each size once."""
+    chosen: Look = request.param
+    return chosen
+
+
+@pytest.fixture
+def visit(open_page: Open, world: World, look: Look) -> Visit:
+    """A visit of the administrator."""
+    return enter(open_page, world, world.admin, *look)
+
+
 def both_themes(visit: Visit, state: str) -> None:
     """A picture in each, of the whole page."""
     for theme in ("dark", "light"):
@@ -114,11 +128,10 @@ def scroll_to_end(page: Page) -> None:
     page.locator(".sheet-scroll").evaluate("box => box.scrollTo(0, box.scrollHeight)")
 
 
-@pytest.mark.parametrize(("language", "size"), EACH_ONCE)
 def test_who_is_no_administrator_is_told_so_and_nothing_is_fetched(
-    open_page: Open, world: World, language: str, size: str
+    open_page: Open, world: World, look: Look
 ) -> None:
-    visit = enter(open_page, world, world.member, language, size)
+    visit = enter(open_page, world, world.member, *look)
     page = visit.page
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url.removeprefix(world.server.url)))
@@ -133,21 +146,17 @@ def test_who_is_no_administrator_is_told_so_and_nothing_is_fetched(
     private = ("users", "invitations", "groups", "audit", "caches", "jobs", "settings")
     assert not [path for path in asked if path.startswith(tuple(f"/api/v1/{p}" for p in private))]
     # Nor does anything lead there, but to all that is open to a member.
-    if size == "phone":
+    if look[1] == "phone":
         visit.button("Menu").click()
         visit.picture("menu")
     expect(page.get_by_role("link", name=visit.say("라이브러리", "Library"))).to_be_visible()
     expect(page.locator('a[href^="/admin"]')).to_have_count(0)
 
 
-@pytest.mark.parametrize(("language", "size"), EACH_ONCE)
-def test_one_navigation_leads_to_all_of_it(
-    open_page: Open, world: World, language: str, size: str
-) -> None:
-    visit = enter(open_page, world, world.admin, language, size)
+def test_one_navigation_leads_to_all_of_it(visit: Visit, world: World, look: Look) -> None:
     page = visit.page
     visit.go("/")
-    if size == "phone":
+    if look[1] == "phone":
         visit.button(visit.say("메뉴", "Menu")).click()
     page.get_by_role("link", name=visit.say("관리", "Administration"), exact=True).click()
     tabs = page.get_by_role("navigation", name=visit.say("관리", "Administration"))
@@ -173,11 +182,7 @@ def test_one_navigation_leads_to_all_of_it(
         both_themes(visit, name)
 
 
-@pytest.mark.parametrize(("language", "size"), EACH_ONCE)
-def test_nothing_moves_while_a_page_of_administration_loads(
-    open_page: Open, world: World, language: str, size: str
-) -> None:
-    visit = enter(open_page, world, world.admin, language, size)
+def test_nothing_moves_while_a_page_of_administration_loads(visit: Visit) -> None:
     page = visit.page
     page.add_init_script(WATCH)
     for name in PAGES:
@@ -188,11 +193,7 @@ def test_nothing_moves_while_a_page_of_administration_loads(
         assert sum(value for value, *_ in shifts) < 0.001, (name, shifts)
 
 
-@pytest.mark.parametrize(("language", "size"), EACH_ONCE)
-def test_a_failed_job_of_somebody_else_is_tried_again(
-    open_page: Open, world: World, language: str, size: str
-) -> None:
-    visit = enter(open_page, world, world.admin, language, size)
+def test_a_failed_job_of_somebody_else_is_tried_again(visit: Visit, world: World) -> None:
     page = visit.page
     visit.go("/admin/jobs")
     line = page.get_by_role("listitem").filter(has_text="Quarterly report")
@@ -207,16 +208,12 @@ def test_a_failed_job_of_somebody_else_is_tried_again(
     expect(line.locator(".bad")).to_be_visible()
 
 
-@pytest.mark.parametrize(("language", "size"), EACH_ONCE)
-def test_what_runs_and_waits_is_seen_and_stopped(
-    open_page: Open, world: World, language: str, size: str
-) -> None:
-    visit = enter(open_page, world, world.admin, language, size)
+def test_what_runs_and_waits_is_seen_and_stopped(visit: Visit, world: World) -> None:
     page = visit.page
     services, clock = world.services, Clock()
     # Held by a worker that does not exist, and not due for an hour: nobody touches them meanwhile.
-    held = stage(services, "연구소 보고서 초안.docx", language)
-    later = stage(services, "Contracts of the Seoul office.pdf", language)
+    held = stage(services, "연구소 보고서 초안.docx", visit.language)
+    later = stage(services, "Contracts of the Seoul office.pdf", visit.language)
 
     def write(c: Any) -> None:
         change = table.update()
@@ -241,10 +238,10 @@ def test_what_runs_and_waits_is_seen_and_stopped(
 
     services.db.write(write)
     visit.go("/admin/jobs")
-    running = page.get_by_role("listitem").filter(has_text=f"{language} 연구소")
+    running = page.get_by_role("listitem").filter(has_text=f"{visit.language} 연구소")
     expect(running).to_contain_text(visit.say("문단 3,400개 중 1,200개", "1,200 of 3,400 passages"))
     expect(running.get_by_role("progressbar")).to_have_attribute("value", "1200")
-    waiting = page.get_by_role("listitem").filter(has_text=f"{language} Contracts")
+    waiting = page.get_by_role("listitem").filter(has_text=f"{visit.language} Contracts")
     expect(waiting).to_be_visible()
     both_themes(visit, "running")
     # The page follows by itself.
@@ -288,11 +285,7 @@ def job_of(c: Any, document_id: str) -> int:
     return found
 
 
-@pytest.mark.parametrize(("language", "size"), EACH_ONCE)
-def test_caches_are_watched_cleared_and_warmed(
-    open_page: Open, world: World, language: str, size: str
-) -> None:
-    visit = enter(open_page, world, world.admin, language, size)
+def test_caches_are_watched_cleared_and_warmed(visit: Visit, world: World) -> None:
     page = visit.page
     visit.go("/")
     question = visit.say("백업은 어떻게 하나요?", "How do I make a backup?")
@@ -333,11 +326,7 @@ def test_caches_are_watched_cleared_and_warmed(
     visit.picture("asked-ahead")
 
 
-@pytest.mark.parametrize(("language", "size"), EACH_ONCE)
-def test_settings_are_found_and_no_secret_is_among_them(
-    open_page: Open, world: World, language: str, size: str
-) -> None:
-    visit = enter(open_page, world, world.admin, language, size)
+def test_settings_are_found_and_no_secret_is_among_them(visit: Visit) -> None:
     page = visit.page
     with page.expect_response("**/api/v1/settings") as sent:
         visit.go("/admin/settings")
