@@ -23,6 +23,7 @@ from likeopt.chat.broadcast import (
     Telling,
     nobody_tells,
 )
+from likeopt.chat.entrance import Entrance
 from likeopt.chat.events import End, Numbered, Record, Restart, Start
 from likeopt.chat.events import Queue as Position
 from likeopt.chat.exchange import Exchange, Lead, NoExchange, generation_id
@@ -35,7 +36,7 @@ from likeopt.chat.similar import Embed, SimilarAnswers
 from likeopt.chat.text import Language, clean_question, language_of
 from likeopt.chat.writer import Prepared, Task, Writer
 from likeopt.clock import Clock
-from likeopt.errors import Busy, LikeOptError, NotFound
+from likeopt.errors import LikeOptError, NotFound
 from likeopt.llm.queue import Queue, Ticket
 from likeopt.retrieval.types import Filters
 from likeopt.storage import answers, conversations, messages
@@ -48,9 +49,11 @@ from likeopt.storage.reader import Reader
 # Questions of a process that are looked up and stored at a time. The others wait here, once and in
 # turn, and not for a connection at each of their transactions, where those that came first were the
 # last to be answered: of 1,000 at once on a busy machine, 353 waited in vain for the database and
-# the first words came after 104 s (median); with eight, all were answered, after 32 s.
+# the first words came after 104 s (median); with eight, all were answered, after 32 s. Follow-ups
+# that a model rewrites are bounded by its queue.
 BEGIN_AT_ONCE = 8
-PATIENCE_SECONDS = 60.0
+# Below the 60 s that nginx waits for an answer's first byte.
+PATIENCE_SECONDS = 50.0
 
 # What is asked again should not be answered with the same words.
 _AGAIN_TEMPERATURE = 0.7
@@ -86,7 +89,7 @@ class Chat:
         self._kept = KeptAnswers(cache, clock, hear)
         self._similar = SimilarAnswers(cache, self._kept, embed) if cache and embed else None
         self._max_tokens = max_tokens
-        self._doors = threading.BoundedSemaphore(BEGIN_AT_ONCE)
+        self._entrance = Entrance(BEGIN_AT_ONCE, PATIENCE_SECONDS)
         self._broadcasts = Broadcasts(clock)
         self._rows = Rows(db.apart(2), clock)
         self._meeting = Meeting(
@@ -113,6 +116,19 @@ class Chat:
         nothing is stored.
         """
         text = clean_question(question)
+        with self._entrance.place():
+            return self._ask(reader, text, conversation_id, filters, language, whole=whole)
+
+    def _ask(
+        self,
+        reader: Reader,
+        text: str,
+        conversation_id: str | None,
+        filters: Filters | None,
+        language: Language | None,
+        *,
+        whole: bool,
+    ) -> Broadcast:
         exchanges = []
         if conversation_id is not None:
             exchanges = self._db.read(lambda c: conversations.recent(c, reader, conversation_id))
@@ -147,10 +163,11 @@ class Chat:
                 c, reader, question.conversation_id, before=question.created_at
             )
 
-        question, exchanges = self._db.read(look)
-        task = self._task(reader, question.content, exchanges, filters, language)
-        task = msgspec.structs.replace(task, temperature=_AGAIN_TEMPERATURE)
-        return self._begin(task, find, whole=whole, fresh=True)
+        with self._entrance.place():
+            question, exchanges = self._db.read(look)
+            task = self._task(reader, question.content, exchanges, filters, language)
+            task = msgspec.structs.replace(task, temperature=_AGAIN_TEMPERATURE)
+            return self._begin(task, find, whole=whole, fresh=True)
 
     def reply(
         self,
@@ -171,7 +188,8 @@ class Chat:
         task = self._task(reader, text, exchanges, asking.filters, asking.language)
         most = max(1, min(max_tokens or self._max_tokens, self._max_tokens))
         task = msgspec.structs.replace(task, max_tokens=most, temperature=temperature)
-        return self._begin(task, None, whole=whole)
+        with self._entrance.place():
+            return self._begin(task, None, whole=whole)
 
     def _task(
         self,
@@ -198,16 +216,6 @@ class Chat:
     ) -> Broadcast:
         """`find` is None for an answer that is not stored; a `fresh` one is not shared."""
         begun = self._clock.monotonic()
-        if not self._doors.acquire(timeout=PATIENCE_SECONDS):
-            raise Busy("Too many questions are being asked. Ask again in a moment.")
-        try:
-            return self._begin_now(task, find, begun, whole=whole, fresh=fresh)
-        finally:
-            self._doors.release()
-
-    def _begin_now(
-        self, task: Task, find: _Find | None, begun: float, *, whole: bool, fresh: bool
-    ) -> Broadcast:
         if self._writer.rewrites(task):
             return self._begin_later(task, find, whole=whole, fresh=fresh)
         prepared = None

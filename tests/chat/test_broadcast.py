@@ -20,7 +20,6 @@ from likeopt.chat.events import (
     Start,
 )
 from likeopt.chat.frames import FRAME_SECONDS, LONGEST_FRAME_SECONDS, Frames, frame_seconds
-from likeopt.clock import Clock
 from likeopt.errors import StorageUnavailable
 from likeopt.storage.messages import Message
 from likeopt.storage.reader import Reader
@@ -224,7 +223,8 @@ def test_text_is_sent_when_its_frame_is_over_though_the_model_is_silent() -> Non
         if len(sent) == 2:
             over.set()
 
-    frames = Frames(publish, Clock(), lambda: 0.03)
+    # By this clock no frame is ever over: only the timer can send.
+    frames = Frames(publish, FakeClock(), lambda: 0.03)
     frames.write("first")
     frames.write(" held")
     assert over.wait(10)
@@ -243,7 +243,7 @@ def test_what_could_not_be_sent_in_time_is_not_lost() -> None:
             raise StorageUnavailable("Not now.")
         sent.append(event)
 
-    frames = Frames(publish, Clock(), lambda: 0.03)
+    frames = Frames(publish, FakeClock(), lambda: 0.03)
     frames.write("first")
     frames.write(" held")
     assert tried.wait(10)

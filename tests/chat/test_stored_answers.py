@@ -6,22 +6,17 @@ from typing import Any
 
 import pytest
 
-from likeopt.chat import answer
-from likeopt.chat.answer import BEGIN_AT_ONCE, Chat
-from likeopt.chat.broadcast import Broadcast
+from likeopt.chat.answer import Chat
 from likeopt.chat.events import Failed, Start
 from likeopt.chat.exchange_files import FileExchange
-from likeopt.chat.writer import Writer
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.errors import Busy, NotFound, StorageFull, StorageUnavailable
-from likeopt.retrieval.types import SearchResponse
 from likeopt.storage import answers, conversations, messages
 from likeopt.storage.db import Database
 from likeopt.storage.messages import Message
 from likeopt.storage.reader import Reader
 from tests.chat.conftest import failure, last, text_of
-from tests.chat.shelf import Shelf
 from tests.servers import wait_until
 from tests.storage import library
 from tests.stub_openai import StubOpenAI
@@ -229,43 +224,6 @@ def test_a_refused_question_leaves_nothing_behind(
     with pytest.raises(NotFound):
         chat.ask(reader, "And then?", "0" * 32)
     last(chat.ask(reader, "How many days of annual leave?"))
-
-
-def test_more_questions_than_can_begin_at_once_wait_in_turn(
-    database: Database,
-    shelf: Shelf,
-    reader: Reader,
-    real_clock: Clock,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    arrived, go = threading.Semaphore(0), threading.Event()
-
-    def search(*args: Any, **options: Any) -> SearchResponse:
-        arrived.release()
-        assert go.wait(30)
-        return shelf.search(*args, **options)
-
-    chat = Chat(database, real_clock, Writer(search, None, real_clock))
-    asked: list[Broadcast] = []
-
-    def ask() -> None:
-        asked.append(chat.ask(reader, "How many days of annual leave?"))
-
-    threads = [threading.Thread(target=ask) for _ in range(BEGIN_AT_ONCE + 1)]
-    for thread in threads[1:]:
-        thread.start()
-        assert arrived.acquire(timeout=30)
-    with monkeypatch.context() as patch:
-        patch.setattr(answer, "PATIENCE_SECONDS", 0.01)
-        with pytest.raises(Busy):
-            ask()
-    threads[0].start()
-    assert not arrived.acquire(timeout=0.1)
-    assert not database.read(lambda c: conversations.list_(c, reader)).items
-    go.set()
-    for thread in threads:
-        thread.join(30)
-    assert [last(one).state for one in asked] == ["complete"] * len(threads)
 
 
 def failing(
