@@ -8,7 +8,7 @@ from flask import Flask, Response, current_app, render_template, request
 from werkzeug.exceptions import NotFound as PageNotFound
 
 from likeopt.errors import LikeOptError, NotFound
-from likeopt.web import auth, cache_control, errors, language, served, shell
+from likeopt.web import auth, cache_control, errors, language, limits, served, shell
 from likeopt.web.assets import ENCODINGS, MEDIA_TYPES, Assets, Build
 from likeopt.web.context import services
 from likeopt.web.endpoint import Endpoints
@@ -267,9 +267,11 @@ def _text_of(build: Build, conversation: str, lang: language.Language) -> shell.
         reader = auth.reader_of_page() if found else None
         if found is None or reader is None:
             return None
-        html = served.conversation(services().db, reader, conversation, found, lang)
+        limits.take("default")
+        every = services()
+        html = served.conversation(every.db, every.run, reader, conversation, found, lang)
     except LikeOptError:
-        # Not theirs, or the database is away. The page itself can be had, and will say so.
+        # Not theirs, too often, or the database is away. The page can be had, and will say so.
         return None
     return None if html is None else shell.Text(name, html)
 

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from markupsafe import Markup, escape
 
 from likeopt.storage import conversations
-from likeopt.storage.db import Database
+from likeopt.storage.conversations import Transcript
+from likeopt.storage.db import Database, Runner
 from likeopt.storage.messages import Citation, Message
 from likeopt.storage.reader import Reader
 from likeopt.web import markdown
@@ -23,7 +24,7 @@ from likeopt.web.language import Language
 
 # The page begins with so many too, and what is above follows when the browser has time.
 TURNS = 2
-# Of Markdown: some windows, and 10 ms of the worker's time.
+# Of Markdown: some windows, and 10 ms of a thread's time.
 MOST_CHARS = 5000
 # Of a quote, of which two lines are shown.
 QUOTE_CHARS = 300
@@ -42,13 +43,18 @@ class _Turn(NamedTuple):
 
 
 def conversation(
-    db: Database, reader: Reader, id_: str, shell: Shell, lang: Language
+    db: Database, run: Runner, reader: Reader, id_: str, shell: Shell, lang: Language
 ) -> str | None:
     """The frame of a conversation with its title and last turns; None if they cannot be drawn.
 
-    Raises NotFound unless it is the reader's.
+    It is drawn by `run`, beside the event loop. Raises NotFound unless it is the reader's.
     """
     held = db.read(lambda c: conversations.get(c, reader, id_, last=TURNS + 1))
+    drawn: str | None = run(lambda: _draw(held, shell, lang))
+    return drawn
+
+
+def _draw(held: Transcript, shell: Shell, lang: Language) -> str | None:
     known = _turns(held.messages)
     drawn: list[_Turn] = []
     room = MOST_CHARS
@@ -91,7 +97,7 @@ def _is_plain(answer: Message) -> bool:
         and answer.cached_at is None
         and answer.error_code is None
         and bool(answer.content)
-        and not markdown.has_maths(answer.content)
+        and markdown.is_drawn_alike(answer.content)
     )
 
 

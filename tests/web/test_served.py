@@ -135,6 +135,11 @@ def test_guest_must_sit_at_this_machine(page: Client, services: Services) -> Non
     ("text", "more"),
     [
         ("Formulas $x^2$ have their own height.", {}),
+        ("- [ ] to do", {}),
+        ("&copy; is a sign", {}),
+        ("10 ~to 20~ of them", {}),
+        ("a|" * 60 + "\n" + "-|" * 60 + "\na" * 1200, {}),
+        ("[" * 600, {}),
         ("Stopped half", {"state": "stopped"}),
         ("An old one", {"cached_at": 1}),
         ("In place of a written one", {"kind": "extractive", "error_code": "model_down"}),
