@@ -59,12 +59,20 @@ class Accounts:
     """The use cases. Each opens its own transactions."""
 
     def __init__(
-        self, db: Database, sessions: SessionStore, clock: Clock, passwords: Passwords
+        self,
+        db: Database,
+        sessions: SessionStore,
+        clock: Clock,
+        passwords: Passwords,
+        *,
+        oidc: bool = False,
     ) -> None:
+        """`oidc`: people can also sign in with a provider."""
         self._db = db
         self._sessions = sessions
         self._clock = clock
         self._passwords = passwords
+        self._oidc = oidc
 
     def sign_in(self, email: str, password: str, client: Client) -> SignedIn:
         """Raises Unauthorized if address and password do not belong together, TooManyRequests
@@ -200,7 +208,7 @@ class Accounts:
         """The token of a new link to become the first administrator; None once there is one."""
 
         def make(c: Any) -> str | None:
-            if not people.needs_setup(c):
+            if not people.needs_setup(c, oidc=self._oidc):
                 return None
             made, token = links.create(c, self._clock, "setup", user_id=LOCAL_USER, role="admin")
             entry = Entry(action="link.create", via="system", object_kind="link", object_id=made.id)
@@ -309,7 +317,7 @@ class Accounts:
             )
         user_id = str(link.user_id)
         if link.purpose == "setup":
-            if not people.needs_setup(c):
+            if not people.needs_setup(c, oidc=self._oidc):
                 raise NotFound("There is an administrator already.")
             return people.update(c, user_id, name=name, email=email, role="admin", disabled=False)
         return people.get(c, user_id)

@@ -129,7 +129,8 @@ class Services:
     def accounts(self) -> Accounts:
         """Signing in, one-time links and passwords."""
         passwords = Passwords(self.run, words=self.config.names)
-        return Accounts(self.db, self.sessions, self.clock, passwords)
+        oidc = bool(self.config.oidc_issuer)
+        return Accounts(self.db, self.sessions, self.clock, passwords, oidc=oidc)
 
     @cached_property
     def watch(self) -> Watch:
@@ -153,7 +154,9 @@ class Services:
     def setup_link(self) -> str | None:
         """The token of a new link to become the first administrator; None once there is one."""
         path = self.config.data_dir / "likeopt.db"
-        if not self.config.database_url and schema.is_set_up(path):
+        if not self.config.database_url and schema.is_set_up(
+            path, oidc=bool(self.config.oidc_issuer)
+        ):
             return None
         return self.accounts.setup_link()
 

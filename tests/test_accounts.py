@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 
 import msgspec
 import pytest
@@ -56,7 +57,7 @@ class World:
         self.db, self.clock = db, clock
         self.sessions = SqlSessions(db, clock)
         self.passwords = CountingPasswords()
-        self.accounts = Accounts(db, self.sessions, clock, self.passwords)
+        self.accounts = Accounts(db, self.sessions, clock, self.passwords, oidc=True)
 
     def link(
         self,
@@ -162,9 +163,13 @@ def test_services_make_no_link_beside_another_administrator(
     assert services.setup_link()
     services.db.write(lambda c: people.link_oidc(c, boss.id, "https://id.example.org 1"))
     services.close()
-    again = Services(config, clock=clock)
+    with_provider = msgspec.structs.replace(config, oidc_issuer="https://id.example.org")
+    again = Services(with_provider, clock=clock)
     assert again.setup_link() is None
     assert "db" not in vars(again)
+    # Without the provider, nobody could sign in.
+    with closing(Services(config, clock=clock)) as without:
+        assert without.setup_link()
 
 
 # -- links ---------------------------------------------------------------------------------------

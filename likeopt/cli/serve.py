@@ -54,7 +54,7 @@ def _is_prepared(config: Config) -> bool:
     return (
         not config.database_url
         and is_prepared(path, used=config.sample_library)
-        and (config.guest or is_set_up(path))
+        and (config.guest or is_set_up(path, oidc=bool(config.oidc_issuer)))
     )
 
 

@@ -164,13 +164,16 @@ def oidc_of(c: sa.Connection, user_id: str) -> str | None:
     return found
 
 
-def needs_setup(c: sa.Connection) -> bool:
-    """Whether there is no administrator yet: neither the local user, whom the set-up link is for,
-    can sign in nor any other. `schema.is_set_up` asks the same of a file."""
+def needs_setup(c: sa.Connection, *, oidc: bool) -> bool:
+    """Whether there is no administrator: neither the local user, whom the set-up link is for, can
+    sign in nor any other; with a provider only where there is one (`oidc`), so that whoever gives
+    theirs up gets a link. `schema.is_set_up` asks the same of a file."""
     by_whom = sa.or_(
         users.c.id == LOCAL_USER, sa.and_(users.c.role == "admin", users.c.disabled == 0)
     )
-    by_what = sa.or_(users.c.password_hash.is_not(None), users.c.oidc_subject.is_not(None))
+    by_what: sa.ColumnElement[bool] = users.c.password_hash.is_not(None)
+    if oidc:
+        by_what = sa.or_(by_what, users.c.oidc_subject.is_not(None))
     return c.execute(sa.select(users.c.id).where(by_whom, by_what).limit(1)).first() is None
 
 

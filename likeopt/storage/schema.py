@@ -38,17 +38,17 @@ def is_prepared(path: Path, *, used: bool = False) -> bool:
     return version == newest() and bool(bootstrapped) and (not used or bool(revision))
 
 
-def is_set_up(path: Path) -> bool:
+def is_set_up(path: Path, *, oidc: bool) -> bool:
     """Whether an administrator can sign in, so that no link is needed to become one who can: not
     `people.needs_setup`, without the time that opening the database takes."""
     query = (
         "SELECT count(*) FROM users WHERE (id = 'local' OR (role = 'admin' AND disabled = 0))"
-        " AND (password_hash IS NOT NULL OR oidc_subject IS NOT NULL)"
+        " AND (password_hash IS NOT NULL OR (? AND oidc_subject IS NOT NULL))"
     )
     try:
         with closing(
             sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         ) as connection:
-            return bool(connection.execute(query).fetchone()[0])
+            return bool(connection.execute(query, (oidc,)).fetchone()[0])
     except sqlite3.Error:
         return False

@@ -255,7 +255,10 @@ def test_an_administrator_without_the_link_is_one(client: Client, services: Serv
     assert services.setup_link() is None
     body = {"token": token, "name": "Kim", "email": "kim@example.org", "password": PASSWORD}
     refused = client.post("/api/v1/link/accept", json=body)
-    assert (refused.status_code, services.db.read(people.needs_setup)) == (404, False)
+    assert (refused.status_code, services.db.read(lambda c: people.needs_setup(c, oidc=True))) == (
+        404,
+        False,
+    )
 
 
 def test_invited_member_and_reset(client: Client, services: Services, access_log: Any) -> None:

@@ -216,6 +216,22 @@ test("what is read ahead is there at once, until something is changed", async ()
   expect(calls.map(({ method }) => method)).toEqual(["GET", "PATCH", "GET"]);
 });
 
+test("what is read ahead while a question is on its way is not shown after it", async () => {
+  session.value = state("t1");
+  let answer: (response: Response) => void = () => {};
+  const asked = new Promise<Response>((resolve) => {
+    answer = resolve;
+  });
+  serve(() => asked, json({ is: "before" }), json({ is: "after" }));
+  const asking = open("/api/v1/chat", { method: "POST", json: {}, signal: never });
+  readAhead("/api/v1/talk");
+  const read = () => request("/api/v1/talk", { signal: never });
+  expect(await read()).toEqual({ is: "before" });
+  answer(Response.json({}));
+  await asking;
+  expect(await read()).toEqual({ is: "after" });
+});
+
 test("what was read ahead grows old, and what failed is asked for again", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   session.value = state("t1");

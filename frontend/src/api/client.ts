@@ -155,6 +155,10 @@ async function send(path: string, options: Options): Promise<Response> {
     if (signal.aborted) throw signal.reason;
     report(0);
     throw ApiError.from(error);
+  } finally {
+    // A read that began while this was on its way may have seen either state. What is asked is
+    // stored once its answer begins.
+    if (method !== "GET") endSharing();
   }
   if (!response.ok && response.status !== 304)
     throw ApiError.fromProblem(await problemOf(response), response.status);
@@ -205,9 +209,6 @@ async function exchange<T>(path: string, options: Options): Promise<T> {
     throw error instanceof DOMException && error.name === "TimeoutError"
       ? ApiError.from(error)
       : error;
-  } finally {
-    // A read that began while this was on its way may have seen either state.
-    if (method !== "GET") endSharing();
   }
 }
 

@@ -7,7 +7,7 @@ import { match, navigate, type Route, route } from "./router";
 
 /** How long the page that one leaves may stay while the next one's code is on its way. */
 const PATIENCE_MS = 400;
-/** A pointer that only passes over a link stays on it for less. */
+/** A pointer, or the keyboard's focus, that only passes over a link stays on it for less. */
 const INTENT_MS = 60;
 
 /** Told how long each change of page took until it was painted, in milliseconds. */
@@ -50,20 +50,26 @@ export function followIntent(): void {
   };
   addEventListener("pointerover", (event) => intend(event, INTENT_MS), { passive: true });
   addEventListener("pointerdown", (event) => intend(event, 0), { passive: true });
-  addEventListener("focusin", (event) => intend(event, 0));
+  addEventListener("focusin", (event) => intend(event, INTENT_MS));
 }
 
 function fetchAhead(to: Route): void {
   if (to.page === "missing") return;
   prefetch(to.page);
+  if (savesData()) return;
   if (to.page === "chat" && to.conversation) readConversationAhead(to.conversation);
   if (to.page === "library" && to.document) readDocumentAhead(to.document);
 }
 
+/** Whether the browser's owner saves data. */
+function savesData(): boolean {
+  const { connection } = navigator as Navigator & { connection?: { saveData?: boolean } };
+  return connection?.saveData === true;
+}
+
 /** Runs `work` when the browser has nothing better to do, unless its owner saves data. */
 export function whenIdle(work: () => void): void {
-  const { connection } = navigator as Navigator & { connection?: { saveData?: boolean } };
-  if (connection?.saveData) return;
+  if (savesData()) return;
   // Safari has no such call.
   if ("requestIdleCallback" in globalThis) requestIdleCallback(work, { timeout: 5000 });
   else setTimeout(work, 1000);

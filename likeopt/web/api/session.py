@@ -180,11 +180,12 @@ def _state(who: Identity | None) -> SessionState:
         me = Me(user.id, user.name, user.email, user.role, user.has_password)
     # Once somebody is signed in, somebody could be.
     signed_in = who is not None and who.via != "guest"
+    oidc = bool(found.config.oidc_issuer)
     return SessionState(
         user=me,
         via=who.via if who else None,
         csrf=auth.of_app().csrf_token(who) if who else None,
         guest=found.config.guest,
-        needs_setup=not signed_in and found.db.read(people.needs_setup),
-        oidc=found.config.oidc_name if found.config.oidc_issuer else None,
+        needs_setup=not signed_in and found.db.read(lambda c: people.needs_setup(c, oidc=oidc)),
+        oidc=found.config.oidc_name if oidc else None,
     )
