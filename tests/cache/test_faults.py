@@ -88,6 +88,8 @@ def test_a_server_that_hangs(
         key = cache.key("answers", 1)
         cache.set(key, "a", ttl=600)
         process.send_signal(signal.SIGSTOP)
+        # Until the last of its threads stands: one could still answer.
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
         try:
             for _ in range(10):
                 assert cache.get(key) is MISSING
