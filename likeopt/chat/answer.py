@@ -15,14 +15,7 @@ import msgspec
 
 from likeopt.cache.layered import Cache
 from likeopt.chat.asking import Asking
-from likeopt.chat.broadcast import (
-    PING_SECONDS,
-    Broadcast,
-    Broadcasts,
-    Log,
-    Telling,
-    nobody_tells,
-)
+from likeopt.chat.broadcast import PING_SECONDS, Broadcast, Broadcasts, Log, Telling, nobody_tells
 from likeopt.chat.entrance import Entrance
 from likeopt.chat.events import End, Numbered, Record, Restart, Start
 from likeopt.chat.events import Queue as Position
@@ -45,15 +38,6 @@ from likeopt.storage.db import Database
 from likeopt.storage.ids import new_id
 from likeopt.storage.messages import Message
 from likeopt.storage.reader import Reader
-
-# Questions of a process that are looked up and stored at a time. The others wait here, once and in
-# turn, and not for a connection at each of their transactions, where those that came first were the
-# last to be answered: of 1,000 at once on a busy machine, 353 waited in vain for the database and
-# the first words came after 104 s (median); with eight, all were answered, after 32 s. Follow-ups
-# that a model rewrites are bounded by its queue.
-BEGIN_AT_ONCE = 8
-# Below the 60 s that nginx waits for an answer's first byte.
-PATIENCE_SECONDS = 50.0
 
 # What is asked again should not be answered with the same words.
 _AGAIN_TEMPERATURE = 0.7
@@ -89,7 +73,7 @@ class Chat:
         self._kept = KeptAnswers(cache, clock, hear)
         self._similar = SimilarAnswers(cache, self._kept, embed) if cache and embed else None
         self._max_tokens = max_tokens
-        self._entrance = Entrance(BEGIN_AT_ONCE, PATIENCE_SECONDS)
+        self._entrance = Entrance()
         self._broadcasts = Broadcasts(clock)
         self._rows = Rows(db.apart(2), clock)
         self._meeting = Meeting(
@@ -117,30 +101,20 @@ class Chat:
         """
         text = clean_question(question)
         with self._entrance.place():
-            return self._ask(reader, text, conversation_id, filters, language, whole=whole)
+            exchanges = []
+            if conversation_id is not None:
+                exchanges = self._db.read(
+                    lambda c: conversations.recent(c, reader, conversation_id)
+                )
+            task = self._task(reader, text, exchanges, filters, language)
+            asked_with = Asking(task.filters, language).stored()
 
-    def _ask(
-        self,
-        reader: Reader,
-        text: str,
-        conversation_id: str | None,
-        filters: Filters | None,
-        language: Language | None,
-        *,
-        whole: bool,
-    ) -> Broadcast:
-        exchanges = []
-        if conversation_id is not None:
-            exchanges = self._db.read(lambda c: conversations.recent(c, reader, conversation_id))
-        task = self._task(reader, text, exchanges, filters, language)
-        asked_with = Asking(task.filters, language).stored()
+            def store(c: Any) -> tuple[Conversation, Message]:
+                return conversations.add_question(
+                    c, reader, self._clock, conversation_id, text, asked_with=asked_with
+                )
 
-        def store(c: Any) -> tuple[Conversation, Message]:
-            return conversations.add_question(
-                c, reader, self._clock, conversation_id, text, asked_with=asked_with
-            )
-
-        return self._begin(task, store, whole=whole)
+            return self._begin(task, store, whole=whole)
 
     def regenerate(
         self,

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from likeopt.chat.answer import BEGIN_AT_ONCE, Chat
-from likeopt.chat.entrance import Entrance
+from likeopt.chat.answer import Chat
+from likeopt.chat.entrance import BEGIN_AT_ONCE, Entrance
 from likeopt.chat.writer import Writer
 from likeopt.clock import Clock
 from likeopt.errors import Busy
