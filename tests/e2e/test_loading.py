@@ -91,7 +91,7 @@ cp -a data backup-2026-01-31 # before the update
 > and the meaning of each passage, but not the file that it was taken from.
 It names ~~files~~ originals that would be missing; see [this](https://example.org/a_b).
 
-그래서 폴더 전체를 복사해야 합니다 [1, 2]. <b>HTML</b> &amp; {{title}} stay text [9]."""
+그래서 폴더 전체를 복사해야 합니다 [1, 2]. <b>HTML</b> & {{title}} stay text [9]."""
 
 
 def settle(page: Page) -> None:

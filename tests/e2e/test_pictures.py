@@ -77,11 +77,17 @@ def url() -> Iterator[str]:
 
 
 def add(visit: Visit, name: str, content: bytes) -> str:
-    """The id of a document that can be searched."""
+    """The id of a document that can be searched, by meaning too: its marks change no more."""
     file: FilePayload = {"name": name, "mimeType": "application/pdf", "buffer": content}
     added = visit.page.request.post(f"{visit.url}/api/v1/documents", multipart={"file": file})
     wait_until(lambda: is_read(visit.url), name, seconds=60)
     found: str = added.json()["items"][0]["document"]["id"]
+
+    def is_embedded() -> bool:
+        document = visit.page.request.get(f"{visit.url}/api/v1/documents/{found}").json()
+        return bool(document["embedded"] == document["chunks"] > 0)
+
+    wait_until(is_embedded, f"the vectors of {name}", seconds=120)
     return found
 
 
