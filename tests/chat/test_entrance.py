@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -35,10 +36,10 @@ def test_who_waits_comes_in_in_turn() -> None:
             came.append(number)
 
     with entrance.place():
-        threads = []
+        threads: list[threading.Thread] = []
         for number in range(5):
-            threads.append(started(lambda number=number: come(number)))  # type: ignore[misc]
-            wait_until(lambda number=number: len(waiting) == number + 1, "its place in the line")  # type: ignore[misc]
+            threads.append(started(partial(come, number)))
+            wait_until(lambda: len(waiting) == len(threads), "its place in the line")
     for thread in threads:
         thread.join(30)
     assert came == [0, 1, 2, 3, 4]
