@@ -22,6 +22,7 @@ import { followIntent, visit, whenIdle } from "./app/visit";
 import { followLanguage } from "./i18n";
 import { followWorker } from "./offline/register";
 import { followHint } from "./shell/hint";
+import { keepPress } from "./shell/press";
 import { followVitals } from "./vitals";
 import "./icon.svg";
 import "./icons";
@@ -43,6 +44,7 @@ setTimeout(start);
 async function start(): Promise<void> {
   // Until there is a page to show, what the server has drawn of it stays in sight.
   const root = document.getElementById("app");
+  const passOn = root && keepPress(root);
   const drawn = PAGES.find((page) => page === root?.dataset.page) ?? "chat";
   await Promise.all([loadSession(), prefetch(drawn)]);
   // Of what the server is, several parts of each page speak: all come at once, and nothing moves.
@@ -53,6 +55,7 @@ async function start(): Promise<void> {
   if (page !== "missing" && user.peek()) await Promise.race([ready(page), pause(PATIENCE_MS)]);
   followRoute();
   if (root) render(<App />, root);
+  if (page === drawn) passOn?.();
   // At once, or once it is known who is here: the page may have been opened without a network.
   effect(() => {
     if (entered.value) untracked(enterApp);

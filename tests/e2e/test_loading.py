@@ -3,7 +3,7 @@
 import json
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -283,3 +283,21 @@ def is_far(before: list[list[float]], after: list[list[float]]) -> bool:
         for place, now in zip(before, after, strict=True)
         for one, other in zip(place, now, strict=True)
     )
+
+
+def test_press_on_what_the_server_has_drawn_is_not_lost(
+    open_page: Open, conversation: tuple[str, str]
+) -> None:
+    url, path = conversation
+    visit = open_page(url, "en", "desktop")
+    page = visit.page
+    held: list[Callable[[], None]] = []
+    page.route("**/api/v1/session", lambda route: held.append(route.continue_))
+    visit.go(path)
+    # The last answer has such chips too.
+    page.locator("article.answer").first.locator(".markdown .chip").click()
+    assert page.locator("textarea:disabled").is_visible()
+    assert page.locator(".source-panel").count() == 0
+    (go_on,) = held
+    go_on()
+    expect(page.locator(".source-panel mark").first).to_be_in_viewport()
