@@ -103,6 +103,8 @@ class Stats:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._pid = -1
+        # By process: whoever forked may have been inside.
+        self._opening: dict[int, threading.Lock] = {}
         self._lock = threading.Lock()
         self._rows: dict[tuple[str, str], Row] = {}
         self._file: int | None = None
@@ -128,13 +130,15 @@ class Stats:
         self._pid, self._file, self._map = -1, None, None
 
     def _begin(self, use: str, layer: str) -> Row:
-        if self._pid != os.getpid():
-            # After a fork: the parent counts in its own file, and its lock may have been held.
-            if self._file is not None:
-                os.close(self._file)
-            self._lock, self._rows, self._file = threading.Lock(), {}, None
-            self._map = self._open()
-            self._pid = os.getpid()
+        pid = os.getpid()
+        with self._opening.setdefault(pid, threading.Lock()):
+            if self._pid != pid:
+                # After a fork: the parent counts in its own file, and its lock may have been held.
+                if self._file is not None:
+                    os.close(self._file)
+                self._lock, self._rows, self._file = threading.Lock(), {}, None
+                self._map = self._open()
+                self._pid = pid
         with self._lock:
             if (use, layer) not in self._rows:
                 self._rows[use, layer] = self._make(use, layer)

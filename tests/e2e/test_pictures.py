@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import FilePayload, Locator, Page, Route, expect
 
-from tests.e2e.conftest import Open, Visit, is_read, serving
+from tests.e2e.conftest import PATIENCE_MS, Open, Visit, is_read, serving
 from tests.e2e.test_accessibility import is_sound
 from tests.e2e.test_loading import WATCH
 from tests.retrieval.parse import make_files as make
@@ -106,10 +106,9 @@ def cite(visit: Visit) -> str:
 
 def is_drawn(image: Locator) -> None:
     """Wait until a picture has been loaded and is shown."""
-    expect(image).to_have_class("loaded")
-    # Another size may be on its way.
-    image.evaluate("one => one.decode()")
-    assert image.evaluate("one => one.naturalWidth") > 0
+    # In one look, for another size or page may be on its way.
+    drawn = "one => one.className === 'loaded' && one.complete && one.naturalWidth > 0"
+    wait_until(lambda: bool(image.evaluate(drawn)), "the picture", seconds=PATIENCE_MS / 1000)
 
 
 def pixels(image: Locator) -> int:
