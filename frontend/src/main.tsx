@@ -55,7 +55,7 @@ async function start(): Promise<void> {
   if (page !== "missing" && user.peek()) await Promise.race([ready(page), pause(PATIENCE_MS)]);
   followRoute();
   if (root) render(<App />, root);
-  if (page === drawn) passOn?.();
+  passOn?.();
   // At once, or once it is known who is here: the page may have been opened without a network.
   effect(() => {
     if (entered.value) untracked(enterApp);

@@ -13,6 +13,7 @@ import os
 import secrets
 import threading
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -97,88 +98,99 @@ class Row:
             self._numbers[_LATENCIES + min((taken // 1000).bit_length(), BUCKETS - 1)] += reads
 
 
+class _Own(NamedTuple):
+    """What one process counts with: its file, or none, and where its rows lie in it."""
+
+    rows: dict[tuple[str, str], Row]
+    lock: threading.Lock
+    map: memoryview
+    file: int | None = None
+    path: Path | None = None
+
+
 class Stats:
     """Counts in `folder`; without one, for this process alone."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._pid = -1
-        # By process: whoever forked may have been inside.
-        self._opening: dict[int, threading.Lock] = {}
-        self._lock = threading.Lock()
-        self._rows: dict[tuple[str, str], Row] = {}
-        self._file: int | None = None
-        self._map: memoryview | None = None
+        # By process: whoever forked counts in its own file, and its lock may have been held.
+        self._own: dict[int, _Own] = {}
 
     def row(self, use: str, layer: str) -> Row:
         """The numbers of a use in a layer; of the use itself, where `layer` is empty."""
-        row = self._rows.get((use, layer))
-        if row is None or self._pid != os.getpid():
-            row = self._begin(use, layer)
-        return row
+        own = self._own.get(os.getpid()) or self._begin()
+        return own.rows.get((use, layer)) or _add_row(own, use, layer)
 
     def totals(self) -> list[Totals]:
         """Everything counted by all processes."""
         if self._folder is None:
-            return _totals([] if self._map is None else [_parse(bytes(self._map))])
+            own = self._own.get(os.getpid())
+            return _totals([] if own is None else [_parse(bytes(own.map))])
         return read(self._folder)
 
     def close(self) -> None:
         """End this process's counts, which stay."""
-        if self._pid == os.getpid() and self._file is not None:
-            os.close(self._file)
-        self._pid, self._file, self._map = -1, None, None
+        own = self._own.pop(os.getpid(), None)
+        if own is not None and own.file is not None:
+            os.close(own.file)
 
-    def _begin(self, use: str, layer: str) -> Row:
+    def _begin(self) -> _Own:
         pid = os.getpid()
-        with self._opening.setdefault(pid, threading.Lock()):
-            if self._pid != pid:
-                # After a fork: the parent counts in its own file, and its lock may have been held.
-                if self._file is not None:
-                    os.close(self._file)
-                self._lock, self._rows, self._file = threading.Lock(), {}, None
-                self._map = self._open()
-                self._pid = pid
-        with self._lock:
-            if (use, layer) not in self._rows:
-                self._rows[use, layer] = self._make(use, layer)
-            return self._rows[use, layer]
+        mine = _open(self._folder)
+        # Two threads may be first at once: no lock, as one of gevent can hang between threads.
+        own = self._own.setdefault(pid, mine)
+        if own is not mine and mine.file is not None and mine.path is not None:
+            mine.path.unlink(missing_ok=True)
+            os.close(mine.file)
+        for other in list(self._own):
+            gone = self._own.pop(other, None) if other != pid else None
+            if gone is not None and gone.file is not None:
+                os.close(gone.file)
+        return own
 
-    def _make(self, use: str, layer: str) -> Row:
-        place = len(self._rows)
-        if self._map is None or place >= _ROWS:
-            return Row(memoryview(bytearray(8 * _NUMBERS)).cast("q"), self._lock)
-        row = self._map[place * _ROW_BYTES : (place + 1) * _ROW_BYTES]
-        name = f"{use} {layer}".encode()[:_NAME_BYTES]
-        row[: len(name)] = name
-        return Row(row[_NAME_BYTES:].cast("q"), self._lock)
 
-    def _open(self) -> memoryview | None:
-        if self._folder is None:
-            return memoryview(mmap.mmap(-1, _FILE_BYTES))
-        path = self._folder / f"{os.getpid()}-{secrets.token_hex(4)}"
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # So that those of processes that were killed do not pile up.
-            read(self._folder)
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            self._file = os.open(path, flags, 0o600)
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-            # Written, not only made so long: to count into a hole of a mapped file on a full disk
-            # would kill the process.
-            os.write(self._file, bytes(_FILE_BYTES))
-            mapped = mmap.mmap(self._file, _FILE_BYTES)
-            # Under this name others look at it: by now it is locked.
-            path.rename(path.with_suffix(f".{FORMAT}"))
-        except (OSError, ValueError):
-            # A full disk: this process counts for itself. `mmap` says ValueError of a short file.
-            if self._file is not None:
-                os.close(self._file)
-                self._file = None
-            with contextlib.suppress(OSError):
-                path.unlink()
-            return memoryview(mmap.mmap(-1, _FILE_BYTES))
-        return memoryview(mapped)
+def _add_row(own: _Own, use: str, layer: str) -> Row:
+    with own.lock:
+        if (use, layer) not in own.rows:
+            own.rows[use, layer] = _make_row(own, use, layer)
+        return own.rows[use, layer]
+
+
+def _make_row(own: _Own, use: str, layer: str) -> Row:
+    place = len(own.rows)
+    if place >= _ROWS:
+        return Row(memoryview(bytearray(8 * _NUMBERS)).cast("q"), own.lock)
+    row = own.map[place * _ROW_BYTES : (place + 1) * _ROW_BYTES]
+    name = f"{use} {layer}".encode()[:_NAME_BYTES]
+    row[: len(name)] = name
+    return Row(row[_NAME_BYTES:].cast("q"), own.lock)
+
+
+def _open(folder: Path | None) -> _Own:
+    if folder is None:
+        return _Own({}, threading.Lock(), memoryview(mmap.mmap(-1, _FILE_BYTES)))
+    path = folder / f"{os.getpid()}-{secrets.token_hex(4)}"
+    file: int | None = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # So that those of processes that were killed do not pile up.
+        read(folder)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        # Written, not only made so long: to count into a hole of a mapped file on a full disk
+        # would kill the process.
+        os.write(file, bytes(_FILE_BYTES))
+        mapped = mmap.mmap(file, _FILE_BYTES)
+        # Under this name others look at it: by now it is locked.
+        named = path.rename(path.with_suffix(f".{FORMAT}"))
+    except (OSError, ValueError):
+        # A full disk: this process counts for itself. `mmap` says ValueError of a short file.
+        if file is not None:
+            os.close(file)
+        with contextlib.suppress(OSError):
+            path.unlink()
+        return _open(None)
+    return _Own({}, threading.Lock(), memoryview(mapped), file, named)
 
 
 def read(folder: Path) -> list[Totals]:
@@ -206,7 +218,7 @@ def read(folder: Path) -> list[Totals]:
             temporary.write_bytes(msgspec.msgpack.encode(ended))
             temporary.replace(kept)
             for path in gone:
-                path.unlink()
+                path.unlink(missing_ok=True)
     return _totals([*live, ended])
 
 

@@ -38,3 +38,5 @@ def test_threads_that_begin_at_once_count_together(data_dir: Path) -> None:
         (total,) = stats.totals()
         stats.close()
         assert total.misses == THREADS
+        # Of those that opened a file of their own for nothing, none is left.
+        assert len([*(data_dir / str(number)).glob("*-*.*")]) == 1

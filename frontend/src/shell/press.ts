@@ -1,24 +1,27 @@
+const SOURCES = "button.chip, button.source";
+
+const asked = (turn: Element) => turn.querySelector(".question")?.textContent;
+
 /**
- * Buttons that the server has drawn can be pressed before the page's scripts answer for them: the
- * last press is kept, and given to the button that takes its place. Returns what does so, to be
- * called once the app is drawn.
+ * A source that the server has drawn can be pressed before the app answers for it: the last press is
+ * kept, for the same source of the same question in the app. Only of what is read: nothing is written
+ * because of a press that was long ago. Returns what passes it on, to be called once the app is drawn.
  */
 export function keepPress(root: HTMLElement): () => void {
-  let place: { look: string; fromEnd: number } | undefined;
-  // Counted from the end, where the page's last turns are the same as the app's.
-  const alike = (look: string) =>
-    [...root.querySelectorAll<HTMLElement>("main button")].filter(
-      ({ className }) => className === look,
-    );
+  let kept: { question: string | null | undefined; at: number } | undefined;
   const onClick = ({ target }: Event) => {
-    const button = target instanceof Element && target.closest("button");
-    if (!button) return;
-    const all = alike(button.className);
-    place = { look: button.className, fromEnd: all.length - all.indexOf(button) };
+    const source = target instanceof Element ? target.closest(SOURCES) : null;
+    const turn = source?.closest(".turn");
+    if (!source || !turn) return;
+    kept = { question: asked(turn), at: [...turn.querySelectorAll(SOURCES)].indexOf(source) };
   };
   root.addEventListener("click", onClick);
   return () => {
     root.removeEventListener("click", onClick);
-    if (place) alike(place.look).at(-place.fromEnd)?.click();
+    if (!kept) return;
+    const turn = [...root.querySelectorAll(".turn")].findLast(
+      (one) => asked(one) === kept?.question,
+    );
+    turn?.querySelectorAll<HTMLElement>(SOURCES)[kept.at]?.click();
   };
 }
