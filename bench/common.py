@@ -42,7 +42,8 @@ def data_set(name: str) -> evaluate.DataSet:
 
 def spread(values: Sequence[float]) -> dict[str, float]:
     """p50, p95, p99 and the largest, rounded to a hundredth."""
-    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    two = values if len(values) > 1 else [*values, *values]
+    cuts = statistics.quantiles(two, n=100, method="inclusive")
     return {
         "p50": round(cuts[49], 2),
         "p95": round(cuts[94], 2),
