@@ -137,7 +137,8 @@ class Stats:
     def _begin(self) -> _Own:
         pid = os.getpid()
         mine = _open(self._folder)
-        # Two threads may be first at once: no lock, as one of gevent can hang between threads.
+        # Two threads may be first at once: no lock while files are opened, as threads that wait for
+        # one of gevent's can hang.
         own = self._own.setdefault(pid, mine)
         if own is not mine and mine.file is not None and mine.path is not None:
             mine.path.unlink(missing_ok=True)
