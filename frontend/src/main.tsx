@@ -55,7 +55,8 @@ async function start(): Promise<void> {
   if (page !== "missing" && user.peek()) await Promise.race([ready(page), pause(PATIENCE_MS)]);
   followRoute();
   if (root) render(<App />, root);
-  passOn?.();
+  // As any other press: once the page is painted and keeps its end in sight.
+  if (passOn) requestAnimationFrame(() => setTimeout(passOn));
   // At once, or once it is known who is here: the page may have been opened without a network.
   effect(() => {
     if (entered.value) untracked(enterApp);

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests import servers
 from tests.e2e.conftest import Open, serving
+from tests.servers import wait_until
 from tests.stub_openai import StubOpenAI
 
 # Collected from the first moment on; the browser itself says what moved and what was largest.
@@ -300,5 +301,9 @@ def test_press_on_what_the_server_has_drawn_is_not_lost(
     (go_on,) = held
     go_on()
     expect(page.locator(".source-panel mark").first).to_be_in_viewport()
+    # Narrower now and so longer, the conversation stays at its end.
+    left = "({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight"
+    scroller = page.locator(".chat-scroll")
+    wait_until(lambda: scroller.evaluate(left) <= 1, "the end of the conversation", seconds=30)
     # What was fetched ahead had to wait.
     visit.allow("preload")
