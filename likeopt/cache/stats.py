@@ -107,6 +107,11 @@ class _Own(NamedTuple):
     file: int | None = None
     path: Path | None = None
 
+    def end(self) -> None:
+        """Whoever looks next adds the counts to those of processes that have ended."""
+        if self.file is not None:
+            os.close(self.file)
+
 
 class Stats:
     """Counts in `folder`; without one, for this process alone."""
@@ -130,9 +135,8 @@ class Stats:
 
     def close(self) -> None:
         """End this process's counts, which stay."""
-        own = self._own.pop(os.getpid(), None)
-        if own is not None and own.file is not None:
-            os.close(own.file)
+        if own := self._own.pop(os.getpid(), None):
+            own.end()
 
     def _begin(self) -> _Own:
         pid = os.getpid()
@@ -140,13 +144,13 @@ class Stats:
         # Two threads may be first at once: no lock while files are opened, as threads that wait for
         # one of gevent's can hang.
         own = self._own.setdefault(pid, mine)
-        if own is not mine and mine.file is not None and mine.path is not None:
-            mine.path.unlink(missing_ok=True)
-            os.close(mine.file)
-        for other in list(self._own):
-            gone = self._own.pop(other, None) if other != pid else None
-            if gone is not None and gone.file is not None:
-                os.close(gone.file)
+        if own is not mine:
+            if mine.path is not None:
+                mine.path.unlink(missing_ok=True)
+            mine.end()
+        for other in set(self._own) - {pid}:
+            if gone := self._own.pop(other, None):
+                gone.end()
         return own
 
 
