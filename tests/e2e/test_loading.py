@@ -273,8 +273,8 @@ def test_conversation_is_there_before_its_scripts_and_each_word_stays(
     assert moved == {}
     assert {"missing", "HTML", "title"} <= set(before)
     assert page.evaluate("window.shifts") == []
-    # What is largest was painted before any script.
-    assert page.evaluate(LARGEST) == largest
+    # What is largest was painted before any script; it may be cut off a row of pixels higher.
+    assert abs(page.evaluate(LARGEST) - largest) <= page.evaluate("innerWidth")
 
 
 def is_far(before: list[list[float]], after: list[list[float]]) -> bool:

@@ -11,8 +11,9 @@ const CACHE = PREFIX + BUILD.version;
 /** Addresses that are no pages of the app. */
 const PROGRAMS = /^\/(?:api|v1|assets|health|ready)(?:\/|$)/;
 
+// Without `skipWaiting()`: a worker takes over when the last page of the release before is closed.
+// Chromium may leave a page for ever that is opened or reloaded while one worker relieves another.
 self.addEventListener("install", (event) => {
-  self.skipWaiting();
   event.waitUntil(keep());
 });
 
@@ -31,8 +32,7 @@ self.addEventListener("activate", (event) => {
 
 async function tidy() {
   const ours = (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== CACHE);
-  // Pages of the release before may be open, and still want to load a part of theirs.
-  await Promise.all(ours.slice(0, -1).map((name) => caches.delete(name)));
+  await Promise.all(ours.map((name) => caches.delete(name)));
   await self.registration.navigationPreload?.enable();
   await self.clients.claim();
 }
