@@ -9,6 +9,7 @@ interactions take, so it says the same with less noise. 10 and 200 messages take
 
 import os
 import statistics
+import time
 from typing import Any
 
 from playwright.sync_api import Browser, Page
@@ -94,20 +95,16 @@ def _round(
         assert len(asked) == 1, f"the model was asked {len(asked)} times: {asked}"
         page.evaluate("events.length = 0; blocked.length = 0")
         start = browser.work(protocol)
-        began = page.evaluate(
-            "document.querySelector('.turn:last-child .markdown').textContent.length"
-        )
+        began = time.monotonic()
         _use(page)
         end = browser.work(protocol)
-        now = page.evaluate(
-            "document.querySelector('.turn:last-child .markdown').textContent.length"
-        )
+        # Not what is drawn: that waits while it is far out of sight.
+        tokens = (time.monotonic() - began) * PER_SECOND
         assert page.locator(".turn:last-child article").get_attribute("aria-busy") == "true"
         events = page.evaluate("events")
         blocked = sum(one - 50 for one in page.evaluate("blocked"))
         page.get_by_role("button", name="Stop", exact=True).click()
-    written = sum(map(len, content.tokens(TOKENS))) / TOKENS
-    return _summary(events, start, end, (now - began) / written, blocked)
+    return _summary(events, start, end, tokens, blocked)
 
 
 def _use(page: Page) -> None:

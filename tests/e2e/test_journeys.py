@@ -286,6 +286,36 @@ def test_a_slow_model_is_watched_and_stopped(
     reply.release()
 
 
+@each_once
+def test_what_is_written_far_below_is_there_when_one_comes(
+    open_page: Open, model: tuple[str, StubOpenAI], language: str, size: str
+) -> None:
+    url, stub = model
+    begin, *more = [f"Paragraph {number} is long enough.\n\n" * 30 for number in range(1, 100)]
+    reply = stub.say(begin, *more, hold=1, pause=0.1)
+    visit = open_page(url, language, size)
+    page = visit.page
+    visit.go("/")
+    page.locator("button.sample").nth(1).click()
+    text = page.locator("article.answer .markdown")
+    expect(text).to_contain_text("Paragraph 1 ")
+    page.locator(".chat-scroll").evaluate("box => box.scrollTo(0, 0)")
+    latest = visit.button(visit.say("맨 아래로", "To the latest"))
+    expect(latest).to_be_visible()
+    height = "box => box.scrollHeight"
+    before = page.locator(".chat-scroll").evaluate(height)
+    reply.release()
+    page.wait_for_timeout(1000)
+    assert page.locator(".chat-scroll").evaluate(height) == before
+    assert "Paragraph 3 " not in text.inner_text()
+    latest.click()
+    expect(text).to_contain_text("Paragraph 3 ")
+    expect(text.locator("p").last).to_be_in_viewport()
+    expect(latest).to_have_count(0)
+    visit.button(visit.say("중지", "Stop")).click()
+    visit.answer()
+
+
 @pytest.fixture(scope="module")
 def narrow() -> Iterator[tuple[str, StubOpenAI]]:
     """A server whose model writes one answer at a time."""

@@ -12,7 +12,7 @@ import { Menu } from "../../ui/menu";
 import { Panel } from "../../ui/panel";
 import { CitationCard } from "./card";
 import { Composer } from "./composer";
-import { chat, editing, opened } from "./current";
+import { chat, editing, opened, remote } from "./current";
 import { TURN_PX, useFirst } from "./earlier";
 import type { Turn } from "./store";
 import { TurnView } from "./turn";
@@ -71,6 +71,12 @@ export function Conversation(): JSX.Element {
   useEffect(() => {
     if (turns.length > 0) follow();
   }, [turns.length]);
+  const toLatest = () => {
+    if (!chat.writing.peek()) return toEnd(!stillness.peek());
+    // The end is that of all the text, which has to be drawn first; and it moves.
+    remote.value = false;
+    requestAnimationFrame(follow);
+  };
   const fresh = !chat.id.value && turns.length === 0;
   return (
     <div class="chat-scroll" ref={scroller}>
@@ -88,7 +94,7 @@ export function Conversation(): JSX.Element {
       <CitationCard />
       <div class="chat-bottom">
         {away.value && turns.length > 0 && (
-          <button class="to-end" type="button" onClick={() => toEnd(!stillness.peek())}>
+          <button class="to-end" type="button" onClick={toLatest}>
             <Icon name="down" /> {t.value.toLatest}
           </button>
         )}
@@ -127,9 +133,11 @@ function useEnd(scroller: Box, content: Box, onAway: (is: boolean) => void) {
     const box = scroller.current;
     if (!box || !content.current) return;
     const onScroll = () => {
-      const near = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR_PX;
-      following.current = near;
-      onAway(!near);
+      const below = box.scrollHeight - box.scrollTop - box.clientHeight;
+      following.current = below < NEAR_PX;
+      onAway(!following.current);
+      // Before it is so near that the end is followed: text that has grown would move the reader.
+      remote.value = below > box.clientHeight / 2;
     };
     const grown = new ResizeObserver(() => {
       // An empty conversation is read from its top, and what is edited stays in sight.
@@ -141,6 +149,7 @@ function useEnd(scroller: Box, content: Box, onAway: (is: boolean) => void) {
     return () => {
       grown.disconnect();
       box.removeEventListener("scroll", onScroll);
+      remote.value = false;
     };
   }, []);
   const follow = () => {

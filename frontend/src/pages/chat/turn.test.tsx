@@ -1,10 +1,11 @@
 import { render } from "preact";
 import { act } from "preact/test-utils";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, onTestFinished, test } from "vitest";
 import type { Message } from "../../api/types";
 import { chooseLanguage } from "../../i18n";
 import { Announcer } from "../../ui/toast";
 import { Answer } from "./answer";
+import { remote } from "./current";
 import { Turn } from "./store";
 import { TurnView } from "./turn";
 
@@ -52,6 +53,39 @@ test("each place in the line is said, and then the answer once it is complete", 
   await act(() => answer.take({ type: "done", message: { ...MESSAGE, content: "Two **days**." } }));
   expect(said()).toMatch(/Two days ?\.$/);
 });
+
+test("what grows far below what is in sight is drawn when one comes near, or when it is complete", async () => {
+  chooseLanguage("en");
+  const answer = new Answer();
+  await show(answer);
+  const drawn = () => root.querySelector("article")?.textContent;
+  onTestFinished(() => {
+    remote.value = false;
+  });
+  remote.value = true;
+  // The first words are waited for.
+  await act(() => answer.take({ type: "delta", text: "One" }));
+  expect(drawn()).toContain("One");
+  await act(() => grow(answer, " two"));
+  expect(drawn()).not.toContain("two");
+  await act(() => {
+    remote.value = false;
+  });
+  expect(drawn()).toContain("One two");
+  remote.value = true;
+  await act(() => grow(answer, " three"));
+  expect(drawn()).not.toContain("three");
+  const content = "One two three.";
+  await act(() => answer.take({ type: "done", message: { ...MESSAGE, content } }));
+  expect(drawn()).toContain(content);
+});
+
+/** A word more, and the frame that it comes with. */
+async function grow(answer: Answer, text: string): Promise<void> {
+  answer.take({ type: "delta", text });
+  await new Promise(requestAnimationFrame);
+  await new Promise(requestAnimationFrame);
+}
 
 test("the buttons between answers keep the keyboard, also where there is no further one", async () => {
   chooseLanguage("en");

@@ -7,7 +7,7 @@ import { Icon } from "../../ui/icon";
 import { Step } from "../../ui/step";
 import { announce, toastError } from "../../ui/toast";
 import { type Answer, isRevoked } from "./answer";
-import { chat, opened } from "./current";
+import { chat, opened, remote } from "./current";
 import { LazyMarkdown, loadMarkdown } from "./lazy-markdown";
 import { Question } from "./question";
 import { Chip, Sources } from "./sources";
@@ -64,8 +64,12 @@ function AnswerText({ answer }: { answer: Answer }): JSX.Element | null {
     },
     [cited],
   );
-  if (!answer.text.value) return null;
-  return <LazyMarkdown source={answer.text.value} citation={citation} />;
+  // What nobody sees grow would still hold up the frames that they see: it is drawn when they come
+  // near, or when it is complete.
+  const drawn = useRef("");
+  if (!(remote.value && drawn.current && answer.live.value)) drawn.current = answer.text.value;
+  if (!drawn.current) return null;
+  return <LazyMarkdown source={drawn.current} citation={citation} />;
 }
 
 /** What is happening until the answer is complete. */
