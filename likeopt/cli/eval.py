@@ -51,7 +51,7 @@ class Row(msgspec.Struct, frozen=True):
     default=5000,
     show_default=True,
     type=click.IntRange(0),
-    help="Passages of each set, judged ones first; 0 takes all. Embedding takes up to 0.4 s each.",
+    help="Passages of each set, judged ones first; 0 takes all. Embedding takes about 0.06 s each.",
 )
 @click.option(
     "--queries", default=300, show_default=True, type=click.IntRange(1), help="Questions a set."

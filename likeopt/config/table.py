@@ -305,7 +305,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 64
     llm_threads: Annotated[
-        int, _help("CPU threads of the local model; 0 takes the idle cores.", ge=0, le=256)
+        int, _help("CPU threads of the local model; 0 takes every core it may use.", ge=0, le=256)
     ] = 0
     llm_context_tokens: Annotated[
         int, _help("Tokens of passages given to the model; 0 fits them to the model's speed.", ge=0)

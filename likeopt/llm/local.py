@@ -8,7 +8,8 @@ Settings that were measured, with the 0.5B on two cores that others use too:
 
 - Threads sleep while they wait for each other (`poll` 0). By default they spin, and then one busy
   core beside them cut 36 tokens/s to 0.5; without spinning it stayed above 38.
-- So the model takes all cores that the process may use, at a lower priority than searching.
+- So the model takes all cores that the process may use, busy ones too (only threads that spin must
+  be no more than the idle cores), at a lower priority than searching.
 - Slots are left to the server. It keeps the prompts of earlier conversations in memory
   (`cache_ram_mib`) and gives a new one the slot and the copy that share most with it. Pinning
   conversations to slots computed as many tokens (1,286 against 1,281, four conversations taking

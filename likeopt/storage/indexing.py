@@ -274,7 +274,7 @@ def unembedded(
 def reusable(c: sa.Connection, model: str, passages: Sequence[Unembedded]) -> dict[int, bytes]:
     """Vectors, by chunk id, that the same words had in an older version of the same document.
 
-    A passage costs 0.4 s of CPU to embed, and most of a changed document is unchanged.
+    A passage costs 60 ms of CPU and more to embed, and most of a changed document is unchanged.
     """
     old = chunks.alias("old")
     new = chunks.alias("new")
