@@ -112,19 +112,30 @@ class Machine(RuleBasedStateMachine):
     @rule(number=TAGGED, value=VALUES, seconds=SECONDS, process=st.integers(0, 1))
     def get_or_compute(self, number: int, value: object, seconds: int, process: int) -> None:
         expected = self.expected(number)
+        # Data that has not changed gives the same value again.
+        now = value if expected is MISSING else expected
+        made = []
+
+        def compute() -> Any:
+            made.append(now)
+            return now
+
         found = self.caches[process].get_or_compute(
             self.key(number),
-            # Data that has not changed gives the same value again.
-            lambda: value if expected is MISSING else expected,
+            compute,
             ttl=seconds,
             tags=[tag_of(number)],
             negative=seconds,
         )
+        assert found == now
         if expected is MISSING:
-            assert found == value
-            self.model[number] = value, self.clock.monotonic() + seconds, process
-        else:
-            assert found == expected
+            assert made
+            self.model[number] = now, self.clock.monotonic() + seconds, process
+        elif made:
+            # What was lost is there once more, and may last longer than before; the other process
+            # may still have what it had.
+            end, before = self.clock.monotonic() + seconds, self.model[number][1]
+            self.model[number] = now, max(end, before), process if end >= before else None
 
     @rule(number=FREE)
     def delete(self, number: int) -> None:
