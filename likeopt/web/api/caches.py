@@ -89,13 +89,16 @@ class Caches(msgspec.Struct):
 
 
 class ClearQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """What to forget; with neither, everything."""
+    """What to forget; with none of them, everything."""
 
     use: Annotated[str | None, Meta(description="Only what is kept for this use.")] = None
     layer: Annotated[str | None, Meta(description="Only in this layer, or `engine`.")] = None
     tag: Annotated[
         str | None,
-        Meta(description="Only what depends on this counter, such as `library`; goes alone."),
+        Meta(
+            description="Use nothing any more that has this version in its key (`library`, `access`"
+            " or `embeddings`): results of searches and `responses`. Goes alone; counts nothing."
+        ),
     ] = None
 
 
@@ -123,7 +126,7 @@ class ClearedLayer(msgspec.Struct):
 
 
 class ClearedCaches(msgspec.Struct):
-    """What was forgotten, by layer."""
+    """What was forgotten, by layer; empty for a `tag`, which throws nothing out."""
 
     cleared: list[ClearedLayer]
 

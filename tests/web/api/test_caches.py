@@ -91,14 +91,27 @@ def test_other_workers_forget_too(
     other.close()
 
 
+def listed(client: Client) -> int:
+    """How often the list of collections was remembered, after asking for it once more."""
+    assert client.get("/api/v1/collections").status_code == 200
+    uses = client.get(PATH).json["uses"]
+    return sum(one["layers"][0]["hits"] for one in uses if one["use"] == "responses")
+
+
 def test_by_tag(client: Client, services: Services) -> None:
     key = services.cache.key("answers", "tagged")
     client.post("/api/v1/collections", json={"name": "New"})
     versions = services.cache.versions(["access"])
     services.cache.set(key, "said", ttl=600, tags=versions)
     assert services.cache.get(key) == "said"
+    of_content = services.cache.key("answers", "of content")
+    services.cache.set(of_content, "said", ttl=600)
+    wait_until(lambda: listed(client) > 0, "the list of collections to be remembered")
+    before = listed(client)
     assert client.delete(PATH, query_string={"tag": "access"}).json == {"cleared": []}
     assert not services.cache.get(key)
+    assert listed(client) == before, "what was remembered is not used"
+    assert services.cache.get(of_content) == "said"
 
 
 @pytest.mark.parametrize(
