@@ -9,7 +9,6 @@ interactions take, so it says the same with less noise. 10 and 200 messages take
 
 import os
 import statistics
-import time
 from typing import Any
 
 from playwright.sync_api import Browser, Page
@@ -95,16 +94,19 @@ def _round(
         assert len(asked) == 1, f"the model was asked {len(asked)} times: {asked}"
         page.evaluate("events.length = 0; blocked.length = 0")
         start = browser.work(protocol)
-        began = time.monotonic()
+        text = page.locator(".turn:last-child .markdown")
+        began = len(text.text_content() or "")
         _use(page)
         end = browser.work(protocol)
-        # Not what is drawn: that waits while it is far out of sight.
-        tokens = (time.monotonic() - began) * PER_SECOND
         assert page.locator(".turn:last-child article").get_attribute("aria-busy") == "true"
         events = page.evaluate("events")
         blocked = sum(one - 50 for one in page.evaluate("blocked"))
         page.get_by_role("button", name="Stop", exact=True).click()
-    return _summary(events, start, end, tokens, blocked)
+        # Until then, what is far out of sight is not drawn.
+        page.locator(".turn:last-child article[aria-busy=false]").wait_for()
+        came = len(text.text_content() or "") - began
+    written = sum(map(len, content.tokens(TOKENS))) / TOKENS
+    return _summary(events, start, end, came / written, blocked)
 
 
 def _use(page: Page) -> None:

@@ -184,7 +184,7 @@ def web_manifest() -> Response:
         ],
     }
     response = Response(msgspec.json.encode(told), content_type="application/manifest+json")
-    response.headers["Cache-Control"] = cache_control.REVALIDATED
+    response.headers["Cache-Control"] = cache_control.SHARED
     response.headers["Vary"] = language.VARY
     return response
 

@@ -134,7 +134,8 @@ def is_read(url: str) -> bool:
 
 @pytest.fixture
 def open_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Open]:
-    """Open the app at `url`; at the end, the console must not have complained."""
+    """Open the app at `url`, dark in English and light in Korean; at the end, the console must not
+    have complained."""
     expect.set_options(timeout=PATIENCE_MS)
     PICTURES.mkdir(exist_ok=True)
     visits: list[Visit] = []
@@ -147,6 +148,7 @@ def open_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Open
             viewport={"width": width, "height": height},
             has_touch=size == "phone",
             is_mobile=size == "phone",
+            color_scheme="dark" if language == "en" else "light",
             ignore_https_errors=url.startswith("https:"),
         )
         context.set_default_timeout(PATIENCE_MS)

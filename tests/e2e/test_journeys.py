@@ -33,6 +33,11 @@ TRAVEL = {
     ),
 }
 
+# How much of the page moved, each time (Layout Instability API).
+SHIFTS = """window.shifts = [];
+new PerformanceObserver((list) => shifts.push(...list.getEntries().map((one) => one.value))
+).observe({ type: "layout-shift", buffered: true });"""
+
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
@@ -262,7 +267,7 @@ def test_a_lost_network_is_said_and_comes_back(
     retry.click()
     expect(visit.answer(1)).to_contain_text("PDF")
     visit.picture("back")
-    visit.allow("ERR_INTERNET_DISCONNECTED")
+    visit.allow("ERR_INTERNET_DISCONNECTED|Failed to load resource|Failed to fetch")
 
 
 @each_once
@@ -287,12 +292,33 @@ def test_a_slow_model_is_watched_and_stopped(
 
 
 @each_once
+def test_nothing_jumps_while_an_answer_is_written(
+    open_page: Open, model: tuple[str, StubOpenAI], language: str, size: str
+) -> None:
+    url, stub = model
+    lines = [f"Line {number} is one of the answer [1].\n\n" for number in range(40)]
+    stub.say(*lines, pause=0.03)
+    visit = open_page(url, language, size)
+    page = visit.page
+    page.add_init_script(SHIFTS)
+    visit.go("/")
+    page.locator("button.sample").nth(2).click()
+    answer = visit.answer()
+    # What was read last is still there, above the sources.
+    expect(answer.locator(".markdown p").last).to_be_in_viewport()
+    expect(answer.locator(".sources")).to_contain_text(".md")
+    assert round(sum(page.evaluate("shifts")), 2) == 0
+
+
+@each_once
 def test_what_is_written_far_below_is_there_when_one_comes(
     open_page: Open, model: tuple[str, StubOpenAI], language: str, size: str
 ) -> None:
     url, stub = model
-    begin, *more = [f"Paragraph {number} is long enough.\n\n" * 30 for number in range(1, 100)]
-    reply = stub.say(begin, *more, hold=1, pause=0.1)
+    # Some screens at once, and then more of them until it is stopped.
+    begin, *more = [f"Paragraph {number} is long enough.\n\n" for number in range(1, 600)]
+    pieces = [begin * 60, *(text * 10 for text in more)]
+    reply = stub.say(*pieces, hold=1, pause=0.2)
     visit = open_page(url, language, size)
     page = visit.page
     visit.go("/")
@@ -302,18 +328,27 @@ def test_what_is_written_far_below_is_there_when_one_comes(
     page.locator(".chat-scroll").evaluate("box => box.scrollTo(0, 0)")
     latest = visit.button(visit.say("맨 아래로", "To the latest"))
     expect(latest).to_be_visible()
-    height = "box => box.scrollHeight"
-    before = page.locator(".chat-scroll").evaluate(height)
+    before = text.inner_text()
     reply.release()
-    page.wait_for_timeout(1000)
-    assert page.locator(".chat-scroll").evaluate(height) == before
-    assert "Paragraph 3 " not in text.inner_text()
-    latest.click()
+    # Who reads along elsewhere has it already.
+    other = open_page(url, language, size)
+    other.page.goto(page.url)
+    along = other.page.locator("article.answer .markdown")
+    expect(along).to_contain_text("Paragraph 3 ")
+    assert text.inner_text() == before
+    # Its end is not leapt over by who goes there in one step.
+    page.locator(".chat-scroll").evaluate("box => box.scrollTo(0, box.scrollHeight)")
     expect(text).to_contain_text("Paragraph 3 ")
+    expect(text.get_by_text("Paragraph 1 is").last).to_be_in_viewport()
+    latest.click()
     expect(text.locator("p").last).to_be_in_viewport()
     expect(latest).to_have_count(0)
+    page.locator(".chat-scroll").evaluate("box => box.scrollTo(0, 0)")
+    expect(latest).to_be_visible()
     visit.button(visit.say("중지", "Stop")).click()
     visit.answer()
+    other.answer()
+    assert text.inner_text() == along.inner_text()
 
 
 @pytest.fixture(scope="module")

@@ -234,6 +234,9 @@ def test_app_can_be_installed(page: Client) -> None:
     for language, words in (("ko", "출처가 달린 답"), ("en", "cite their sources")):
         response = page.get("/app.webmanifest", headers={"Accept-Language": language})
         assert response.content_type == "application/manifest+json"
+        # A proxy hands it out while it fetches the next one.
+        assert "stale-while-revalidate=" in response.headers["Cache-Control"]
+        assert "Accept-Language" in response.headers["Vary"]
         told = response.json or json.loads(response.data)
         assert words in told["description"]
         assert told["display"] == "standalone"

@@ -22,7 +22,7 @@ export const opened = signal<Citation | null>(null);
 /** The question that is being edited. */
 export const editing = signal<Turn | null>(null);
 
-/** Whether the end of the conversation is far below what is in sight. */
+/** Whether the end of the answer that is being written is far below what is in sight. */
 export const remote = signal(false);
 
 effect(() => {

@@ -1,4 +1,4 @@
-import { useComputed, useSignal } from "@preact/signals";
+import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { PageHeader } from "../../app/page-header";
@@ -121,6 +121,7 @@ type Box = { current: HTMLDivElement | null };
 /** Keeps the end in sight while text grows, unless the reader has scrolled away from it. */
 function useEnd(scroller: Box, content: Box, onAway: (is: boolean) => void) {
   const following = useRef(true);
+  const writing = useRef(false);
   const toEnd = (smooth: boolean) => {
     const box = scroller.current;
     box?.scrollTo({ top: box.scrollHeight, behavior: smooth ? "smooth" : "instant" });
@@ -134,10 +135,9 @@ function useEnd(scroller: Box, content: Box, onAway: (is: boolean) => void) {
     if (!box || !content.current) return;
     const onScroll = () => {
       const below = box.scrollHeight - box.scrollTop - box.clientHeight;
-      following.current = below < NEAR_PX;
+      // Who comes to the end of what is drawn goes on with what was held back, and does not leap it.
+      following.current = below < NEAR_PX && !remote.peek();
       onAway(!following.current);
-      // Before it is so near that the end is followed: text that has grown would move the reader.
-      remote.value = below > box.clientHeight / 2;
     };
     const grown = new ResizeObserver(() => {
       // An empty conversation is read from its top, and what is edited stays in sight.
@@ -149,9 +149,24 @@ function useEnd(scroller: Box, content: Box, onAway: (is: boolean) => void) {
     return () => {
       grown.disconnect();
       box.removeEventListener("scroll", onScroll);
-      remote.value = false;
     };
   }, []);
+  useSignalEffect(() => {
+    const over = writing.current && !chat.writing.value;
+    writing.current = !!chat.writing.value;
+    if (!over || !following.current) return;
+    // What is read stays in its place when the sources come below it.
+    following.current = false;
+    requestAnimationFrame(toText);
+  });
+  const toText = () => {
+    const box = scroller.current;
+    const text = box?.querySelector(".turn:last-child .markdown");
+    const below = box?.lastElementChild; // the question field
+    if (!box || !text || !below) return;
+    const covered = text.getBoundingClientRect().bottom - below.getBoundingClientRect().top;
+    box.scrollTop += Math.max(0, covered);
+  };
   const follow = () => {
     following.current = true;
     toEnd(false);

@@ -1,6 +1,6 @@
 import { render } from "preact";
 import { act } from "preact/test-utils";
-import { afterEach, expect, onTestFinished, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Message } from "../../api/types";
 import { chooseLanguage } from "../../i18n";
 import { Announcer } from "../../ui/toast";
@@ -11,7 +11,32 @@ import { TurnView } from "./turn";
 
 const root = document.createElement("div");
 document.body.append(root);
-afterEach(() => render(null, root));
+/** Tells the page how far down the end of what is written is; 1000 is half a screen below. */
+let seen: (top: number) => void;
+
+beforeEach(() => {
+  vi.stubGlobal(
+    "IntersectionObserver",
+    class {
+      constructor(callback: IntersectionObserverCallback) {
+        seen = (top) => {
+          const entry = {
+            isIntersecting: top >= 0 && top <= 1000,
+            boundingClientRect: { top },
+            rootBounds: { bottom: 1000 },
+          } as IntersectionObserverEntry;
+          callback([entry], this as unknown as IntersectionObserver);
+        };
+      }
+      observe(): void {}
+      disconnect(): void {}
+    },
+  );
+});
+afterEach(() => {
+  render(null, root);
+  vi.unstubAllGlobals();
+});
 
 const MESSAGE: Message = {
   ...{ id: "m", role: "assistant", content: "", state: "complete", kind: "generated" },
@@ -55,29 +80,29 @@ test("each place in the line is said, and then the answer once it is complete", 
 });
 
 test("what grows far below what is in sight is drawn when one comes near, or when it is complete", async () => {
-  chooseLanguage("en");
   const answer = new Answer();
   await show(answer);
   const drawn = () => root.querySelector("article")?.textContent;
-  onTestFinished(() => {
-    remote.value = false;
-  });
-  remote.value = true;
+  const end = (top: number) => act(() => seen(top));
+  await end(2000);
   // The first words are waited for.
   await act(() => answer.take({ type: "delta", text: "One" }));
   expect(drawn()).toContain("One");
   await act(() => grow(answer, " two"));
   expect(drawn()).not.toContain("two");
-  await act(() => {
-    remote.value = false;
-  });
+  await end(500);
   expect(drawn()).toContain("One two");
-  remote.value = true;
+  // Above what is in sight: its sources stand below it.
+  await end(-100);
   await act(() => grow(answer, " three"));
-  expect(drawn()).not.toContain("three");
-  const content = "One two three.";
+  expect(drawn()).toContain("One two three");
+  await end(2000);
+  await act(() => grow(answer, " four"));
+  expect(drawn()).not.toContain("four");
+  const content = "One two three four.";
   await act(() => answer.take({ type: "done", message: { ...MESSAGE, content } }));
   expect(drawn()).toContain(content);
+  expect(remote.value).toBe(false);
 });
 
 /** A word more, and the frame that it comes with. */
