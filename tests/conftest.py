@@ -186,16 +186,21 @@ def postgres_url(_postgres_server: str) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def database_config(request: pytest.FixtureRequest, config: Config) -> Iterator[Config]:
-    """`config` with a new, migrated database behind it: the test runs on SQLite and PostgreSQL."""
+def database_url(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[str]:
+    """`Config.database_url` of a new, migrated database: the test runs on SQLite (which is the
+    default, so empty) and PostgreSQL."""
     if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("_sqlite_template"), config.data_dir / "likeopt.db")
-        yield config
+        shutil.copy(request.getfixturevalue("_sqlite_template"), data_dir / "likeopt.db")
+        yield ""
         return
     server = request.getfixturevalue("_postgres_server")
-    template = request.getfixturevalue("_postgres_template")
-    for url in _postgres_database(server, template):
-        yield msgspec.structs.replace(config, database_url=url)
+    yield from _postgres_database(server, request.getfixturevalue("_postgres_template"))
+
+
+@pytest.fixture
+def database_config(config: Config, database_url: str) -> Config:
+    """`config` with a new, migrated database behind it: the test runs on SQLite and PostgreSQL."""
+    return msgspec.structs.replace(config, database_url=database_url)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The application over real SQLite, and the whole server as a user starts it."""
+"""The application over a real database, and the whole server as a user starts it."""
 
 import io
 import json
@@ -54,8 +54,13 @@ Client = Any
 
 @pytest.fixture
 def services(config: Config, _sqlite_template: Path) -> Iterator[Services]:
-    """Services over a new, prepared SQLite database; there is no engine and no worker."""
-    shutil.copy(_sqlite_template, config.data_dir / "likeopt.db")
+    """Services over a new, prepared database; there is no engine and no worker.
+
+    On SQLite, unless the module's `config` has the `database_url` of tests/conftest.py: then its
+    tests run on PostgreSQL too.
+    """
+    if not config.database_url:
+        shutil.copy(_sqlite_template, config.data_dir / "likeopt.db")
     built = Services(config)
     built.db.write(lambda c: bootstrap.prepare(c, built.clock))
     yield built

@@ -27,8 +27,8 @@ PING = 3600.0
 
 
 @pytest.fixture
-def config(config: Config) -> Config:
-    return msgspec.structs.replace(config, guest=False)
+def config(config: Config, database_url: str) -> Config:
+    return msgspec.structs.replace(config, database_url=database_url, guest=False)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from likeopt.config import Config
@@ -19,6 +20,11 @@ CONVERSATIONS = "/api/v1/conversations"
 DOCUMENTS = "/api/v1/documents"
 COLLECTIONS = "/api/v1/collections"
 INDEXING = "/api/v1/indexing"
+
+
+@pytest.fixture
+def config(config: Config, database_url: str) -> Config:
+    return msgspec.structs.replace(config, database_url=database_url)
 
 
 @pytest.fixture(autouse=True)
@@ -46,8 +52,7 @@ def reads(services: Services, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def test_a_number_of_any_size_is_refused_and_no_error(client: Client, services: Services) -> None:
-    assert services.watch.stamp("library") is not None
+def test_a_number_of_any_size_is_refused_and_no_error(client: Client) -> None:
     for limit in (10**30, -(10**30), 2**64, 0):
         assert client.get(f"{CONVERSATIONS}?limit={limit}").status_code == 400
 
