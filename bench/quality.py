@@ -24,9 +24,9 @@ def main() -> None:
     for name in SETS:
         data = common.data_set(name)
         whole = evaluate.sample(data, passages=len(data.corpus), queries=len(data.qrels))
-        rows += measure(Config(), whole, ["lexical"], common.WORK / "quality")
+        rows += measure(Config(), whole, ["lexical"], common.WORK / "quality")[0]
         part = evaluate.sample(data, passages=PASSAGES, queries=QUESTIONS)
-        rows += measure(Config(), part, ["lexical", "vector", "hybrid"], common.WORK / "quality")
+        rows += measure(Config(), part, ["lexical", "vector", "hybrid"], common.WORK / "quality")[0]
         print(name, "done", flush=True)
     common.report(
         "quality",

@@ -16,6 +16,7 @@ from likeopt.retrieval.types import Mode
 
 if TYPE_CHECKING:
     from likeopt.config import Config
+    from likeopt.retrieval.types import Hit
     from likeopt.services import Services
     from likeopt.storage.documents import NewDocument
     from likeopt.storage.indexing import Reading, Target
@@ -33,6 +34,17 @@ class Row(msgspec.Struct, frozen=True):
     scores: evaluate.Scores
     p50_ms: float
     p95_ms: float
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """What `LEAST_SCORE` of the extractive answerer decides: the shares (0 to 1) of questions that
+    it answers if it were `threshold`, with the judged passages found, and with those left out."""
+
+    data: str
+    questions: int
+    threshold: float
+    with_passage: float
+    without: float
 
 
 @click.command("eval")
@@ -57,18 +69,28 @@ class Row(msgspec.Struct, frozen=True):
     "--queries", default=300, show_default=True, type=click.IntRange(1), help="Questions a set."
 )
 @click.option(
+    "--threshold",
+    "thresholds",
+    multiple=True,
+    type=click.FloatRange(0, 1),
+    help="Tell also how many questions get an answer without a model if its best sentence must"
+    " score this (now 0.47), with the right passages and without them; may be repeated.",
+)
+@click.option(
     "--keep",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder to keep the libraries in, so that the next run need not embed again.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def evaluate_command(
+def evaluate_command(  # noqa: PLR0913  (the options of one command)
     environment: Environment,
     folders: tuple[Path, ...],
+    *,
     modes: tuple[Mode, ...],
     passages: int,
     queries: int,
+    thresholds: tuple[float, ...],
     keep: Path | None,
     as_json: bool,
 ) -> None:
@@ -78,21 +100,31 @@ def evaluate_command(
     among ten, with the time of a search.
     """
     rows: list[Row] = []
+    answers: list[Answered] = []
     for folder in folders:
         data = evaluate.load(folder)
         part = evaluate.sample(data, passages=passages or len(data.corpus), queries=queries)
-        found = measure(environment.config(), part, list(modes or get_args(Mode)), keep)
+        ways = list(modes or get_args(Mode))
+        found, answered = measure(environment.config(), part, ways, keep, thresholds)
         rows += found
+        answers += answered
         if not as_json:
             _print(found, header=folder == folders[0])
     if as_json:
-        print_json(rows)
+        print_json({"search": rows, "answers": answers} if thresholds else rows)
+    elif answers:
+        _print_answers(answers)
 
 
 def measure(
-    config: "Config", data: evaluate.DataSet, modes: list[Mode], keep: Path | None
-) -> list[Row]:
-    """Index a set in a library of its own and ask it everything, in each of the modes."""
+    config: "Config",
+    data: evaluate.DataSet,
+    modes: list[Mode],
+    keep: Path | None,
+    thresholds: tuple[float, ...] = (),
+) -> tuple[list[Row], list[Answered]]:
+    """Index a set in a library of its own and ask it everything, in each of the modes; and what
+    would be answered at each of the thresholds."""
     from likeopt.cli import parts
 
     with tempfile.TemporaryDirectory(prefix="likeopt-eval-") as temporary:
@@ -105,7 +137,8 @@ def measure(
             with parts.engine(services):
                 with parts.worker(own):
                     _wait(services, data.name, words_only=modes == ["lexical"])
-                return [_ask_all(services, library, data, mode) for mode in modes]
+                rows = [_ask_all(services, library, data, mode) for mode in modes]
+                return rows, _answer_all(services, library, data, modes, thresholds)
 
 
 def fill(services: "Services", data: evaluate.DataSet) -> dict[str, list[str]]:
@@ -219,6 +252,64 @@ def _ask_all(
         round(times[len(times) // 2], 2),
         round(times[int(len(times) * 0.95)], 2),
     )
+
+
+def _answer_all(
+    services: "Services",
+    library: dict[str, list[str]],
+    data: evaluate.DataSet,
+    modes: list[Mode],
+    thresholds: tuple[float, ...],
+) -> list[Answered]:
+    """As chat searches: by both, unless there are only words."""
+    from likeopt.chat.writer import HITS, SENTENCES
+    from likeopt.retrieval.search import MAX_HITS, search
+    from likeopt.storage import access
+
+    reader = services.db.read(access.local_reader)
+    mode: Mode = "lexical" if modes == ["lexical"] else "hybrid"
+    bests: list[tuple[float, float]] = []
+    for query, text in data.queries.items() if thresholds else ():
+        right = data.qrels[query]
+        hits = search(
+            services.engine,
+            services.reranker,
+            reader,
+            text[:2000],
+            mode=mode,
+            k=min(MAX_HITS, HITS + len(right)),
+            sentences=SENTENCES,
+            deadline_ms=60_000,
+        ).hits
+        others = [hit for hit in hits if library[hit.document_id][hit.ordinal] not in right]
+        bests.append((_best(hits[:HITS]), _best(others[:HITS])))
+    sides = list(zip(*bests, strict=True)) or [(0.0,), (0.0,)]
+    return [
+        Answered(
+            data.name,
+            len(bests),
+            least,
+            *(sum(b >= least for b in side) / len(side) for side in sides),
+        )
+        for least in thresholds
+    ]
+
+
+def _best(hits: "list[Hit]") -> float:
+    """The score of the best sentence that an answer may be made of."""
+    from likeopt.chat.sources import select
+
+    found = [one.score for source in select(hits) for one in source.candidates()]
+    return max(found, default=0.0)
+
+
+def _print_answers(answers: list[Answered]) -> None:
+    click.echo(f"\n{'set':<14}{'questions':>10}{'threshold':>11}{'answered':>10}{'without':>9}")
+    for one in answers:
+        click.echo(
+            f"{one.data:<14}{one.questions:>10,}{one.threshold:>11.2f}{one.with_passage:>10.3f}"
+            f"{one.without:>9.3f}"
+        )
 
 
 def _print(rows: list[Row], *, header: bool) -> None:
