@@ -12,10 +12,10 @@ import msgspec
 # All thresholds of the extractive answer, on the score of a sentence (0 to 1, see
 # `likeopt.retrieval.highlight`).
 #
-# Below this the best sentence is no answer: "not in these documents". Measured on 300 of
-# the 1,190 questions of xquad_en (seed 7) over its 240 passages, and again without the passage that
-# answers, though those of the same article stay: at 0.47 answers 93 % and 13 %; at 0.44 95 % and
-# 17 %, at 0.50 88 % and 11 %. By words only, before there are embeddings, at 0.47 89 % and 18 %.
+# Below this the best sentence is no answer: "not in these documents". Measured by `likeopt eval
+# --threshold` (bench/README.md, Quality), with the passages that answer and without them, though
+# those of the same article stay. xquad_en: at 0.47 answers 92 % and 14 %; at 0.44 93 % and 18 %, at
+# 0.50 87 % and 11 %. msdocs_ko, 77 questions: at 0.47 97 % and 25 %, at 0.50 95 % and 18 %.
 LEAST_SCORE = 0.47
 # Further sentences must reach this share of the best one's score.
 LEAST_SHARE = 0.85
