@@ -17,6 +17,7 @@ BENCHES = (
     "ingest",
     "peer",
     "footprint",
+    "answer",
     "shared",
     "zipf",
     "images",

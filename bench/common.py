@@ -90,7 +90,7 @@ class Server:
         try:
             with urllib.request.urlopen(f"{self.url}{path}", timeout=10) as answer:
                 return json.load(answer)
-        except (urllib.error.URLError, ConnectionError):
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
             return None
 
     def processes(self) -> dict[str, psutil.Process]:
@@ -103,6 +103,19 @@ class Server:
             name = f"web {words[1]}" if words[0] == "gunicorn:" else words[-1]
             found[name if name not in found else f"{name} {one.pid}"] = one
         return found
+
+    def wait_until_ready(self) -> None:
+        """Until nothing is missing, a local model neither."""
+        while (self.get("/ready") or {}).get("status") != "ready":
+            time.sleep(0.1)
+
+    def settle(self) -> None:
+        """Until everything is indexed and embedded."""
+        while True:
+            state: Any = self.get("/api/v1/indexing")
+            if state and not (state["queued"] or state["running"] or state["pending_embeddings"]):
+                return
+            time.sleep(0.5)
 
     def cpu_s(self) -> float:
         """CPU seconds of all processes so far, those that have ended included."""

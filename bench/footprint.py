@@ -8,7 +8,6 @@ the last work, when the indexing worker has let go of its model.
 import shutil
 import statistics
 import time
-from typing import Any
 
 from bench import common, ingest
 from likeopt.cli import parts
@@ -38,7 +37,7 @@ def main() -> None:
             reader = services.db.read(access.local_reader)
             for _ in services.ingest.folder(reader, DEFAULT_COLLECTION, files):
                 pass
-        _settle(server)
+        server.settle()
         time.sleep(IDLE_SECONDS)
         after = server.memory()
     common.report(
@@ -68,14 +67,5 @@ def _start(config: Config, *, settle: bool = False) -> dict[str, float]:
             "ready_s": round(time.perf_counter() - begin, 2),
         }
         if settle:
-            _settle(server)
+            server.settle()
         return figures
-
-
-def _settle(server: common.Server) -> None:
-    """Until everything is indexed and embedded."""
-    while True:
-        state: Any = server.get("/api/v1/indexing")
-        if state and not (state["queued"] or state["running"] or state["pending_embeddings"]):
-            return
-        time.sleep(0.5)

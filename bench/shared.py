@@ -131,20 +131,23 @@ class Reader:
         self._id = 0
         self._message = ""
         self.text = ""
+        # Seconds of time.perf_counter.
+        self.begun = 0.0
         self.first_ms: float | None = None
         self.done_ms = 0.0
+        self.answer: dict[str, Any] = {}
         self.starts = 0
         self.breaks = 0
         self.cached = False
 
     async def read(self) -> None:
         """From the question to the last event."""
-        self._begun = time.perf_counter()
+        self.begun = time.perf_counter()
         while not self.done_ms:
             with suppress(OSError, EOFError):
                 await self._stream()
             if not self.done_ms:
-                if time.perf_counter() - self._begun > PATIENCE_SECONDS:
+                if time.perf_counter() - self.begun > PATIENCE_SECONDS:
                     return
                 self.breaks += 1
                 self._at += 1
@@ -177,7 +180,7 @@ class Reader:
             writer.close()
 
     def _take(self, name: str, data: Any) -> None:
-        passed = (time.perf_counter() - self._begun) * 1000
+        passed = (time.perf_counter() - self.begun) * 1000
         if name == "start":
             self.starts += 1
             self.text, self._message = "", data["message_id"]
@@ -188,8 +191,9 @@ class Reader:
                 self._tenth.set()
         elif name == "done":
             self.done_ms = passed
-            self.cached = data["message"]["cached_at"] is not None
-            if data["message"]["content"] != self.text.strip():
+            self.answer = data["message"]
+            self.cached = self.answer["cached_at"] is not None
+            if self.answer["content"] != self.text.strip():
                 self.text = "another text than what was stored"
         elif name == "error":
             self.done_ms, self.text = passed, f"error {data['problem']['code']}"
