@@ -14,6 +14,7 @@ BENCHES = (
     "middleware",
     "cache",
     "session",
+    "revocation",
     "ingest",
     "peer",
     "footprint",

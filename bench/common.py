@@ -8,22 +8,25 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import psutil
+import psycopg
 
 from likeopt.cli import parts
 from likeopt.cli.serve import environment
 from likeopt.config import Config
 from likeopt.retrieval import evaluate
 from likeopt.services import Services
+from tests import servers
 
 BENCH = Path(__file__).parent
 # Scratch that may be deleted at any time: libraries with their embeddings.
@@ -81,9 +84,10 @@ def library(name: str, **settings: Any) -> Iterator[Services]:
 class Server:
     """A running `likeopt serve`, with all its processes."""
 
-    def __init__(self, url: str, process: psutil.Process) -> None:
+    def __init__(self, url: str, process: psutil.Process, config: Config) -> None:
         self.url = url
         self.process = process
+        self.config = config
 
     def get(self, path: str) -> Any:
         """What a GET answers as JSON, None if nothing answers yet."""
@@ -135,12 +139,14 @@ class Server:
 
 
 @contextmanager
-def serving(config: Config) -> Iterator[Server]:
-    """`likeopt serve` with these settings on a free port; it runs, and need not be ready."""
+def serving(config: Config, *, guest: bool = True) -> Iterator[Server]:
+    """`likeopt serve` with these settings on a free port, for a guest unless told otherwise; it
+    runs, and need not be ready."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environ = environment(msgspec.structs.replace(config, port=port, guest=True))
+    config = msgspec.structs.replace(config, port=port, guest=guest)
+    environ = environment(config)
     command = [str(Path(sys.executable).with_name("likeopt")), "serve"]
     log = config.data_dir.with_suffix(".log")
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -149,10 +155,41 @@ def serving(config: Config) -> Iterator[Server]:
         subprocess.Popen(command, env=environ, stdout=output, stderr=subprocess.STDOUT) as process,
     ):
         try:
-            yield Server(f"http://127.0.0.1:{port}", psutil.Process(process.pid))
+            yield Server(f"http://127.0.0.1:{port}", psutil.Process(process.pid), config)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
+
+
+@contextmanager
+def two_serving(*, guest: bool = True, **settings: Any) -> Iterator[list[Server]]:
+    """Two app servers that are ready, of two web workers and with a data folder each, over one
+    PostgreSQL, one Redis and one folder of originals; without limits on requests."""
+    with ExitStack() as running:
+        originals = running.enter_context(tempfile.TemporaryDirectory(prefix="lo-"))
+        database = running.enter_context(servers.postgres())
+        with psycopg.connect(f"{database}/postgres", autocommit=True) as admin:
+            admin.execute("CREATE DATABASE bench")
+        redis = running.enter_context(servers.redis_server())
+        apps = []
+        for _ in range(2):
+            folder = running.enter_context(tempfile.TemporaryDirectory(prefix="lo-"))
+            config = Config(
+                data_dir=Path(folder, "data"),
+                files_dir=originals,
+                database_url=f"{database}/bench",
+                redis_url=redis,
+                workers=2,
+                rate_limit=0,
+                rate_limit_chat=0,
+                sample_library=False,
+                **settings,
+            )
+            app = running.enter_context(serving(config, guest=guest))
+            ready = f"{app.url}/ready"
+            servers.wait_until(lambda url=ready: servers.answers(url), "the server")  # type: ignore[misc]
+            apps.append(app)
+        yield apps
 
 
 def child(title: str) -> psutil.Process:

@@ -3,7 +3,8 @@
 In this process, over SQLite and over a Redis of its own: GET /api/v1/info (a view that does
 nothing) without a session (`guest` being off, it is refused), with a session whose copy is valid,
 and with one that is looked up each time. GET /health is the floor. The last row is the time from
-`revoke_all` in one worker's services to the first refusal by another's.
+the end of `revoke_all` in one worker's services to the first refusal by another's, which has the
+same data folder; of two servers, see `revocation`.
 """
 
 import shutil
@@ -51,12 +52,10 @@ def _measure(name: str, config: Config) -> list[dict[str, Any]]:
     here, there = Services(config), Services(config)
     here.prepare()
     try:
-        user = here.db.write(
-            lambda c: people.create(c, here.clock, name="B", email="b@example.org", role="member")
-        )
-        made = _open(here, user.id)
+        user_id = person(here, "member")
+        made = signed_in(here, user_id)
         app = create_app(config, here, write=lambda _: None)
-        asking = _cookie(here, made)
+        asking = cookie(here, made)
         remembered: auth.Auth = app.extensions["likeopt-auth"]
         assert _status(app, asking) == 200
         while here.watch.stamp("access") is None:
@@ -73,18 +72,29 @@ def _measure(name: str, config: Config) -> list[dict[str, Any]]:
             "signed in, looked up": looked_up,
         }
         rows = [_row(f"{name}: {way}", call) for way, call in ways.items()]
-        times = [_revocation(here, there, app, user.id) for _ in range(REVOCATIONS)]
+        times = [_revocation(here, there, app, user_id) for _ in range(REVOCATIONS)]
         return [*rows, {"what": f"{name}: until refused (ms)", **common.spread(times)}]
     finally:
         for services in (here, there):
             services.close()
 
 
-def _open(services: Services, user_id: str) -> SignedIn:
+def person(services: Services, role: people.Role) -> str:
+    """A new account of this role; its id."""
+
+    def make(c: Any) -> people.User:
+        return people.create(c, services.clock, name=role, email=f"{role}@example.org", role=role)
+
+    return services.db.write(make).id
+
+
+def signed_in(services: Services, user_id: str) -> SignedIn:
+    """A new session of an account."""
     return services.accounts.open_session(user_id, Client("127.0.0.1", "bench"), how="password")
 
 
-def _cookie(services: Services, made: SignedIn) -> dict[str, str]:
+def cookie(services: Services, made: SignedIn) -> dict[str, str]:
+    """The header of a browser that keeps the session."""
     signature = cookies.sign(services.secret_key, "session", made.cookie_id)
     return {"Cookie": f"{cookies.NAME}={made.cookie_id}.{signature}"}
 
@@ -103,7 +113,7 @@ def _row(what: str, call: Callable[[], object]) -> dict[str, Any]:
 
 def _revocation(here: Services, there: Services, app: Flask, user_id: str) -> float:
     """Milliseconds from the end of a revocation to the refusal of what had a copy."""
-    asking = _cookie(here, _open(there, user_id))
+    asking = cookie(here, signed_in(there, user_id))
     for _ in range(20):
         assert _status(app, asking) == 200
         time.sleep(0.005)

@@ -11,18 +11,13 @@ import asyncio
 import json
 import os
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import ExitStack, suppress
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-import psycopg
-
 from bench import common
-from likeopt.config import Config
 from tests import servers
 from tests.stub_openai import StubOpenAI
 
@@ -38,43 +33,23 @@ PATIENCE_SECONDS = 120.0
 
 def main() -> None:
     """Measure and report."""
-    with ExitStack() as running:
-        originals = running.enter_context(tempfile.TemporaryDirectory(prefix="lo-"))
-        model = running.enter_context(StubOpenAI())
+    with StubOpenAI() as model:
         # More than the calls that there should be.
         for _ in range(20):
             model.say(*WORDS, pause=PAUSE_SECONDS)
-        database = running.enter_context(servers.postgres())
-        with psycopg.connect(f"{database}/postgres", autocommit=True) as admin:
-            admin.execute("CREATE DATABASE bench")
-        redis = running.enter_context(servers.redis_server())
-        apps = []
-        for _ in range(2):
-            folder = running.enter_context(tempfile.TemporaryDirectory(prefix="lo-"))
-            config = Config(
-                data_dir=Path(folder, "data"),
-                files_dir=originals,
-                database_url=f"{database}/bench",
-                redis_url=redis,
-                cache="memory,redis",
-                llm="openai",
-                llm_url=model.url,
-                llm_model="stub",
-                workers=2,
-                guest=True,
-                rate_limit=0,
-                rate_limit_chat=0,
-                sample_library=False,
-            )
-            app = running.enter_context(common.serving(config))
-            ready = f"{app.url}/ready"
-            servers.wait_until(lambda url=ready: servers.answers(url), "the server")  # type: ignore[misc]
-            apps.append(app)
-        _add(apps)
-        rows = [_row("all at once", _crowd(model, apps, QUESTIONS[0], kill=False))]
-        rows.append(_row("asked again, one by one", _cached(model, apps)))
-        rows.append(_row("its writer killed", _crowd(model, apps, QUESTIONS[1], kill=True)))
+        settings: dict[str, Any] = {"llm": "openai", "llm_url": model.url, "llm_model": "stub"}
+        with common.two_serving(cache="memory,redis", **settings) as apps:
+            rows = _rows(model, apps)
     common.report("shared", rows, unit="ms from the request's first byte; calls of the model")
+
+
+def _rows(model: StubOpenAI, apps: list[common.Server]) -> list[dict[str, Any]]:
+    _add(apps)
+    return [
+        _row("all at once", _crowd(model, apps, QUESTIONS[0], kill=False)),
+        _row("asked again, one by one", _cached(model, apps)),
+        _row("its writer killed", _crowd(model, apps, QUESTIONS[1], kill=True)),
+    ]
 
 
 def _add(apps: list[common.Server]) -> None:
