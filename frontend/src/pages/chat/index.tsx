@@ -21,6 +21,8 @@ import "./chat.css";
 
 // How near to its end a conversation must be scrolled to follow what is written.
 const NEAR_PX = 96;
+// What the button that leads to the end covers, above the question field.
+const BUTTON_PX = 56;
 
 export const ready = () => chat.loading.settled();
 
@@ -164,8 +166,8 @@ function useEnd(scroller: Box, content: Box, onAway: (is: boolean) => void) {
     const text = box?.querySelector(".turn:last-child .markdown");
     const below = box?.lastElementChild; // the question field
     if (!box || !text || !below) return;
-    const covered = text.getBoundingClientRect().bottom - below.getBoundingClientRect().top;
-    box.scrollTop += Math.max(0, covered);
+    const end = below.getBoundingClientRect().top - BUTTON_PX;
+    box.scrollTop += Math.max(0, text.getBoundingClientRect().bottom - end);
   };
   const follow = () => {
     following.current = true;
