@@ -1,4 +1,4 @@
-import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { effect, useComputed, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { PageHeader } from "../../app/page-header";
@@ -123,7 +123,6 @@ type Box = { current: HTMLDivElement | null };
 /** Keeps the end in sight while text grows, unless the reader has scrolled away from it. */
 function useEnd(scroller: Box, content: Box, onAway: (is: boolean) => void) {
   const following = useRef(true);
-  const writing = useRef(false);
   const toEnd = (smooth: boolean) => {
     const box = scroller.current;
     box?.scrollTo({ top: box.scrollHeight, behavior: smooth ? "smooth" : "instant" });
@@ -153,14 +152,6 @@ function useEnd(scroller: Box, content: Box, onAway: (is: boolean) => void) {
       box.removeEventListener("scroll", onScroll);
     };
   }, []);
-  useSignalEffect(() => {
-    const over = writing.current && !chat.writing.value;
-    writing.current = !!chat.writing.value;
-    if (!over || !following.current) return;
-    // What is read stays in its place when the sources come below it.
-    following.current = false;
-    requestAnimationFrame(toText);
-  });
   const toText = () => {
     const box = scroller.current;
     const text = box?.querySelector(".turn:last-child .markdown");
@@ -169,6 +160,19 @@ function useEnd(scroller: Box, content: Box, onAway: (is: boolean) => void) {
     const end = below.getBoundingClientRect().top - BUTTON_PX;
     box.scrollTop += Math.max(0, text.getBoundingClientRect().bottom - end);
   };
+  useEffect(() => {
+    let wrote = false;
+    // At once, before the sources are drawn: a hook of signals would come after them.
+    return effect(() => {
+      const writes = !!chat.writing.value;
+      if (wrote && !writes && following.current) {
+        // What is read stays in its place when they come below it.
+        following.current = false;
+        requestAnimationFrame(toText);
+      }
+      wrote = writes;
+    });
+  }, []);
   const follow = () => {
     following.current = true;
     toEnd(false);
