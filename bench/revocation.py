@@ -84,7 +84,7 @@ class _Both:
             self._change("DELETE", "/me/sessions", headers=keeper)
 
         def asking(headers: dict[str, str]) -> Ask:
-            return lambda one: self._ask(one, "GET", "/info", headers)[0] == 200
+            return lambda one: self._is_let_in(one, headers)
 
         requests: list[Times] = []
         streams: list[Times] = []
@@ -176,7 +176,8 @@ class _Both:
                 for each in worker.net_connections("tcp")
                 if each.raddr and each.raddr.port == port
             )
-            found.setdefault(pid, one)
+            if found.setdefault(pid, one) is not one:
+                one.close()
         return list(found.values())
 
     def _is_read(self, document: str) -> bool:
@@ -191,7 +192,13 @@ class _Both:
     def _finds(self, one: http.client.HTTPConnection, headers: dict[str, str]) -> bool:
         body = {"query": "quokka", "mode": "lexical"}
         status, found = self._ask(one, "POST", "/search", headers, body)
-        return status == 200 and bool(found["hits"])
+        assert status == 200, found
+        return bool(found["hits"])
+
+    def _is_let_in(self, one: http.client.HTTPConnection, headers: dict[str, str]) -> bool:
+        status, told = self._ask(one, "GET", "/info", headers)
+        assert status in (200, 401), told
+        return status == 200
 
     def _connection(self) -> http.client.HTTPConnection:
         parts = urlsplit(self._there.url)

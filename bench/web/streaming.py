@@ -97,13 +97,13 @@ def _round(
         text = page.locator(".turn:last-child .markdown")
         began = len(text.text_content() or "")
         _use(page)
-        end = browser.work(protocol)
         assert page.locator(".turn:last-child article").get_attribute("aria-busy") == "true"
-        events = page.evaluate("events")
-        blocked = sum(one - 50 for one in page.evaluate("blocked"))
         page.get_by_role("button", name="Stop", exact=True).click()
         # Until then, what is far out of sight is not drawn.
         page.locator(".turn:last-child article[aria-busy=false]").wait_for()
+        end = browser.work(protocol)
+        events = page.evaluate("events")
+        blocked = sum(one - 50 for one in page.evaluate("blocked"))
         came = len(text.text_content() or "") - began
     written = sum(map(len, content.tokens(TOKENS))) / TOKENS
     return _summary(events, start, end, came / written, blocked)

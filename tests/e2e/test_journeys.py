@@ -304,8 +304,14 @@ def test_nothing_jumps_while_an_answer_is_written(
     visit.go("/")
     page.locator("button.sample").nth(2).click()
     answer = visit.answer()
-    # What was read last is still there, above the sources.
-    expect(answer.locator(".markdown p").last).to_be_in_viewport()
+    # What was read last is still there, above the sources, and nothing covers it.
+    page.wait_for_function(
+        """() => {
+          const [text, below] = [".markdown p:last-child", ".chat-bottom"].map((one) =>
+            document.querySelector(one).getBoundingClientRect());
+          return text.top > 0 && text.bottom + 48 <= below.top;
+        }"""
+    )
     expect(answer.locator(".sources")).to_contain_text(".md")
     assert round(sum(page.evaluate("shifts")), 2) == 0
 

@@ -97,7 +97,10 @@ def test_an_open_page_goes_on_and_the_next_one_is_the_new_one(site: Site, open_p
     page.close()
     page = visit.page = visit.page.context.new_page()
     visit.go("/library")
-    page.wait_for_function("caches.keys().then((all) => all.length === 1)")
+    page.wait_for_function(
+        "navigator.serviceWorker.ready.then("
+        "(one) => !one.waiting && one.active.state === 'activated')"
+    )
     assert is_new_when_offline(page)
     visit.allow("ERR_INTERNET_DISCONNECTED|Failed to load resource|Failed to fetch")
 

@@ -77,28 +77,31 @@ class Crowd:
                 yield
             finally:
                 self._enough.set()
-        for reader in readers:
-            reader.result()
+                # What befell a reader comes before a wait that was in vain for that reason.
+                for reader in readers:
+                    reader.result()
 
     def each_was_answered(self, times: int = 2) -> None:
         """Wait until each of them has had so many more answers."""
         before = list(self.answered)
-        wait_until(
-            lambda: (
-                all(now >= then + times for now, then in zip(self.answered, before, strict=True))
-                or self._enough.is_set()
+        self.wait_until(
+            lambda: all(
+                now >= then + times for now, then in zip(self.answered, before, strict=True)
             ),
             "answers for everybody",
         )
+
+    def wait_until(self, done: Callable[[], bool], what: str) -> None:
+        """Wait as long as they are answered."""
+        wait_until(lambda: done() or self._enough.is_set(), what)
 
     def _ask_on(self, number: int) -> None:
         try:
             while not self._enough.is_set():
                 ask(self.server, QUESTIONS[(number + self.answered[number]) % len(QUESTIONS)])
                 self.answered[number] += 1
-        except BaseException:
+        finally:
             self._enough.set()
-            raise
 
 
 def ask(server: Server, question: str) -> Any:
@@ -165,15 +168,17 @@ def test_no_error_reaches_anybody_and_answers_come_from_the_layer_again(
         server.add("kowari.txt", b"The kowari hunts in the Channel Country.")
         crowd = Crowd(server)
         with crowd.asking():
-            wait_until(lambda: hits(server, layer.name) > 0, "an answer from the layer")
+            crowd.wait_until(lambda: hits(server, layer.name) > 0, "an answer from the layer")
             crowd.each_was_answered()
             before = len(model.requests)
             layer.go()
-            wait_until(lambda: len(model.requests) > before, "an answer to be written anew")
+            crowd.wait_until(lambda: len(model.requests) > before, "an answer to be written anew")
             crowd.each_was_answered()
             layer.come()
             found = hits(server, layer.name)
-            wait_until(lambda: hits(server, layer.name) > found, "an answer from the layer again")
+            crowd.wait_until(
+                lambda: hits(server, layer.name) > found, "an answer from the layer again"
+            )
             crowd.each_was_answered(len(QUESTIONS))
         # Nobody else asks now: each answer is there, and no model is needed for it.
         found, before = hits(server, layer.name), len(model.requests)

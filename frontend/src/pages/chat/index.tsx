@@ -10,6 +10,7 @@ import { Icon } from "../../ui/icon";
 import { compact, stillness } from "../../ui/media";
 import { Menu } from "../../ui/menu";
 import { Panel } from "../../ui/panel";
+import type { Answer } from "./answer";
 import { CitationCard } from "./card";
 import { Composer } from "./composer";
 import { chat, editing, opened, remote } from "./current";
@@ -21,6 +22,8 @@ import "./chat.css";
 
 // How near to its end a conversation must be scrolled to follow what is written.
 const NEAR_PX = 96;
+// How long an answer must have been written for somebody to be reading it.
+const READ_MS = 300;
 // What the button that leads to the end covers, above the question field.
 const BUTTON_PX = 56;
 
@@ -161,16 +164,22 @@ function useEnd(scroller: Box, content: Box, onAway: (is: boolean) => void) {
     box.scrollTop += Math.max(0, text.getBoundingClientRect().bottom - end);
   };
   useEffect(() => {
-    let wrote = false;
+    let written: Answer | undefined;
+    let since = 0;
     // At once, before the sources are drawn: a hook of signals would come after them.
     return effect(() => {
-      const writes = !!chat.writing.value;
-      if (wrote && !writes && following.current) {
-        // What is read stays in its place when they come below it.
-        following.current = false;
-        requestAnimationFrame(toText);
+      const now = chat.writing.value;
+      if (now) {
+        if (!now.text.value || now !== written) since = performance.now();
+      } else if (written && following.current) {
+        // What is read stays in its place when they come below it; what came at once is not yet.
+        const isRead = performance.now() - since > READ_MS;
+        if (isRead && written.phase.peek() !== "failed") {
+          following.current = false;
+          requestAnimationFrame(toText);
+        }
       }
-      wrote = writes;
+      written = now;
     });
   }, []);
   const follow = () => {
