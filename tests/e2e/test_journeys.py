@@ -316,47 +316,6 @@ def test_nothing_jumps_while_an_answer_is_written(
     assert round(sum(page.evaluate("shifts")), 2) == 0
 
 
-@each_once
-def test_what_is_written_far_below_is_there_when_one_comes(
-    open_page: Open, model: tuple[str, StubOpenAI], language: str, size: str
-) -> None:
-    url, stub = model
-    # Some screens at once, and then more of them until it is stopped.
-    begin, *more = [f"Paragraph {number} is long enough.\n\n" for number in range(1, 600)]
-    pieces = [begin * 60, *(text * 10 for text in more)]
-    reply = stub.say(*pieces, hold=1, pause=0.2)
-    visit = open_page(url, language, size)
-    page = visit.page
-    visit.go("/")
-    page.locator("button.sample").nth(1).click()
-    text = page.locator("article.answer .markdown")
-    expect(text).to_contain_text("Paragraph 1 ")
-    page.locator(".chat-scroll").evaluate("box => box.scrollTo(0, 0)")
-    latest = visit.button(visit.say("맨 아래로", "To the latest"))
-    expect(latest).to_be_visible()
-    before = text.inner_text()
-    reply.release()
-    # Who reads along elsewhere has it already.
-    other = open_page(url, language, size)
-    other.page.goto(page.url)
-    along = other.page.locator("article.answer .markdown")
-    expect(along).to_contain_text("Paragraph 3 ")
-    assert text.inner_text() == before
-    # Its end is not leapt over by who goes there in one step.
-    page.locator(".chat-scroll").evaluate("box => box.scrollTo(0, box.scrollHeight)")
-    expect(text).to_contain_text("Paragraph 3 ")
-    expect(text.get_by_text("Paragraph 1 is").last).to_be_in_viewport()
-    latest.click()
-    expect(text.locator("p").last).to_be_in_viewport()
-    expect(latest).to_have_count(0)
-    page.locator(".chat-scroll").evaluate("box => box.scrollTo(0, 0)")
-    expect(latest).to_be_visible()
-    visit.button(visit.say("중지", "Stop")).click()
-    visit.answer()
-    other.answer()
-    assert text.inner_text() == along.inner_text()
-
-
 @pytest.fixture(scope="module")
 def narrow() -> Iterator[tuple[str, StubOpenAI]]:
     """A server whose model writes one answer at a time."""

@@ -22,9 +22,6 @@ export const opened = signal<Citation | null>(null);
 /** The question that is being edited. */
 export const editing = signal<Turn | null>(null);
 
-/** Whether the end of the answer that is being written is far below what is in sight. */
-export const remote = signal(false);
-
 effect(() => {
   const now = renamed.value;
   if (now && now.id === chat.id.peek()) chat.title.value = now.title;

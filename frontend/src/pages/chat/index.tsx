@@ -13,7 +13,7 @@ import { Panel } from "../../ui/panel";
 import type { Answer } from "./answer";
 import { CitationCard } from "./card";
 import { Composer } from "./composer";
-import { chat, editing, opened, remote } from "./current";
+import { chat, editing, opened } from "./current";
 import { TURN_PX, useFirst } from "./earlier";
 import type { Turn } from "./store";
 import { TurnView } from "./turn";
@@ -78,9 +78,7 @@ export function Conversation(): JSX.Element {
   }, [turns.length]);
   const toLatest = () => {
     if (!chat.writing.peek()) return toEnd(!stillness.peek());
-    // The end is that of all the text, which has to be drawn first; and it moves.
-    remote.value = false;
-    requestAnimationFrame(follow);
+    follow(); // the end moves
   };
   const fresh = !chat.id.value && turns.length === 0;
   return (
@@ -139,8 +137,7 @@ function useEnd(scroller: Box, content: Box, onAway: (is: boolean) => void) {
     if (!box || !content.current) return;
     const onScroll = () => {
       const below = box.scrollHeight - box.scrollTop - box.clientHeight;
-      // Who comes to the end of what is drawn goes on with what was held back, and does not leap it.
-      following.current = below < NEAR_PX && !remote.peek();
+      following.current = below < NEAR_PX;
       onAway(!following.current);
     };
     const grown = new ResizeObserver(() => {

@@ -5,7 +5,7 @@ import type { Citation, Message } from "../../api/types";
 import { chooseLanguage } from "../../i18n";
 import { Conversation } from ".";
 import { Answer } from "./answer";
-import { chat, remote } from "./current";
+import { chat } from "./current";
 import { loadMarkdown } from "./lazy-markdown";
 import { ended, spoken } from "./turn";
 
@@ -133,14 +133,6 @@ test("in a conversation of 200 messages a word draws one message, and of that it
   for (const name of ["Conversation", "TurnView", "Question", "AnswerView", "Meta", "Chip"]) {
     expect([name, drawn.get(name) ?? 0]).toEqual([name, 0]);
   }
-
-  drawn.clear();
-  remote.value = true;
-  await frame();
-  remote.value = false;
-  await frame();
-  expect(drawn.get("AnswerText")).toBe(2);
-  expect(drawn.get("Block") ?? 0).toBe(0);
   await chat.show(null);
   render(null, root);
   await frame();

@@ -1,42 +1,16 @@
 import { render } from "preact";
 import { act } from "preact/test-utils";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import type { Message } from "../../api/types";
 import { chooseLanguage } from "../../i18n";
 import { Announcer } from "../../ui/toast";
 import { Answer } from "./answer";
-import { remote } from "./current";
 import { Turn } from "./store";
 import { TurnView } from "./turn";
 
 const root = document.createElement("div");
 document.body.append(root);
-/** Tells the page how far down the end of what is written is; 1000 is half a screen below. */
-let seen: (top: number) => void;
-
-beforeEach(() => {
-  vi.stubGlobal(
-    "IntersectionObserver",
-    class {
-      constructor(callback: IntersectionObserverCallback) {
-        seen = (top) => {
-          const entry = {
-            isIntersecting: top >= 0 && top <= 1000,
-            boundingClientRect: { top },
-            rootBounds: { bottom: 1000 },
-          } as IntersectionObserverEntry;
-          callback([entry], this as unknown as IntersectionObserver);
-        };
-      }
-      observe(): void {}
-      disconnect(): void {}
-    },
-  );
-});
-afterEach(() => {
-  render(null, root);
-  vi.unstubAllGlobals();
-});
+afterEach(() => render(null, root));
 
 const MESSAGE: Message = {
   ...{ id: "m", role: "assistant", content: "", state: "complete", kind: "generated" },
@@ -78,39 +52,6 @@ test("each place in the line is said, and then the answer once it is complete", 
   await act(() => answer.take({ type: "done", message: { ...MESSAGE, content: "Two **days**." } }));
   expect(said()).toMatch(/Two days ?\.$/);
 });
-
-test("what grows far below what is in sight is drawn when one comes near, or when it is complete", async () => {
-  const answer = new Answer();
-  await show(answer);
-  const drawn = () => root.querySelector("article")?.textContent;
-  const end = (top: number) => act(() => seen(top));
-  await end(2000);
-  // The first words are waited for.
-  await act(() => answer.take({ type: "delta", text: "One" }));
-  expect(drawn()).toContain("One");
-  await act(() => grow(answer, " two"));
-  expect(drawn()).not.toContain("two");
-  await end(500);
-  expect(drawn()).toContain("One two");
-  // Above what is in sight: its sources stand below it.
-  await end(-100);
-  await act(() => grow(answer, " three"));
-  expect(drawn()).toContain("One two three");
-  await end(2000);
-  await act(() => grow(answer, " four"));
-  expect(drawn()).not.toContain("four");
-  const content = "One two three four.";
-  await act(() => answer.take({ type: "done", message: { ...MESSAGE, content } }));
-  expect(drawn()).toContain(content);
-  expect(remote.value).toBe(false);
-});
-
-/** A word more, and the frame that it comes with. */
-async function grow(answer: Answer, text: string): Promise<void> {
-  answer.take({ type: "delta", text });
-  await new Promise(requestAnimationFrame);
-  await new Promise(requestAnimationFrame);
-}
 
 test("the buttons between answers keep the keyboard, also where there is no further one", async () => {
   chooseLanguage("en");

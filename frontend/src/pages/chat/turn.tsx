@@ -7,7 +7,7 @@ import { Icon } from "../../ui/icon";
 import { Step } from "../../ui/step";
 import { announce, toastError } from "../../ui/toast";
 import { type Answer, isRevoked } from "./answer";
-import { chat, opened, remote } from "./current";
+import { chat, opened } from "./current";
 import { LazyMarkdown, loadMarkdown } from "./lazy-markdown";
 import { Question } from "./question";
 import { Chip, Sources } from "./sources";
@@ -67,44 +67,20 @@ function AnswerText({ answer }: { answer: Answer }): JSX.Element | null {
     },
     [cited],
   );
-  // Text that grows where nobody sees it holds up the frames that they see (a key 200 ms, now 88:
-  // bench/README.md): it is drawn when they come near, or when it is complete.
-  const drawn = useRef("");
-  if (!(answer.live.value && drawn.current && remote.value)) drawn.current = answer.text.value;
-  if (!drawn.current) return null;
-  return <LazyMarkdown source={drawn.current} citation={citation} />;
+  if (!answer.text.value) return null;
+  return <LazyMarkdown source={answer.text.value} citation={citation} />;
 }
 
-/** What is happening until the answer is complete; its place is the end of the text. */
+/** What is happening until the answer is complete. */
 function Progress({ answer }: { answer: Answer }): JSX.Element | null {
-  const mark = useRef<HTMLParagraphElement>(null);
-  const live = answer.live.value;
-  useEffect(() => {
-    if (!live || !mark.current) return;
-    const seen = new IntersectionObserver(
-      (entries) => {
-        const last = entries.at(-1);
-        if (!last) return;
-        const { isIntersecting, boundingClientRect, rootBounds } = last;
-        remote.value = !isIntersecting && boundingClientRect.top > (rootBounds?.bottom ?? 0);
-      },
-      // Half a screen before it comes in sight.
-      { root: mark.current.closest(".chat-scroll"), rootMargin: "0px 0px 50%" },
-    );
-    seen.observe(mark.current);
-    return () => {
-      seen.disconnect();
-      remote.value = false;
-    };
-  }, [live]);
-  if (!live) return null;
+  if (!answer.live.value) return null;
   let text = t.value.writing;
   if (answer.lost.value) text = t.value.reconnecting;
   else if (answer.phase.value === "searching") text = t.value.searching;
   else if (answer.phase.value === "queued") text = t.value.queued(answer.position.value);
   else if (answer.text.value) text = "";
   return (
-    <p class={text ? "progress" : "progress quiet"} ref={mark}>
+    <p class={text ? "progress" : "progress quiet"}>
       <span class="pulse" /> {text}
     </p>
   );
