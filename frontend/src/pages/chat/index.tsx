@@ -136,9 +136,9 @@ function useEnd(scroller: Box, content: Box, onAway: (is: boolean) => void) {
     const box = scroller.current;
     if (!box || !content.current) return;
     const onScroll = () => {
-      const below = box.scrollHeight - box.scrollTop - box.clientHeight;
-      following.current = below < NEAR_PX;
-      onAway(!following.current);
+      const near = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR_PX;
+      following.current = near;
+      onAway(!near);
     };
     const grown = new ResizeObserver(() => {
       // An empty conversation is read from its top, and what is edited stays in sight.

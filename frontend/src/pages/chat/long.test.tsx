@@ -21,16 +21,11 @@ beforeEach(() => {
     if (typeof vnode.type !== "function") return;
     drawn.set(vnode.type.name, (drawn.get(vnode.type.name) ?? 0) + 1);
   };
-  for (const name of ["ResizeObserver", "IntersectionObserver"]) {
-    vi.stubGlobal(
-      name,
-      class {
-        observe(): void {}
-        unobserve(): void {}
-        disconnect(): void {}
-      },
-    );
-  }
+  globalThis.ResizeObserver ??= class {
+    observe(): void {}
+    unobserve(): void {}
+    disconnect(): void {}
+  };
 });
 afterEach(() => {
   hooks.__r = before;
