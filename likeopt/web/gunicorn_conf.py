@@ -68,6 +68,11 @@ accesslog = None
 control_socket_disable = True
 
 
+def post_fork(server: Any, worker: Any) -> None:
+    """In the new worker, which cannot yet be told to stop."""
+    worker.signals = server.SIG_QUEUE
+
+
 def post_worker_init(worker: Any) -> None:
     """This worker is about to serve."""
     if _config.cache_warm:

@@ -2,7 +2,9 @@
 its errors."""
 
 import logging
+import queue
 import secrets
+import signal
 import socket
 import time
 from typing import Any
@@ -23,6 +25,9 @@ PROBLEM_TYPE = "application/problem+json"
 # How much of a body that nobody wanted is read before the connection is closed.
 DISCARD_BYTES = 256 << 20
 DISCARD_SECONDS = 30.0
+# Between looks at the connections of a worker that stops. It accepts for up to 1 s more, and who
+# has just connected gets that long to send a request.
+CLOSE_SECONDS = 2.0
 
 # What is refused before there is a request: status, reason, code, sentence.
 _LINE = (414, "URI Too Long", "address_too_long", "The address is too long; use POST instead.")
@@ -50,6 +55,19 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type hints
         # The connection that each greenlet serves, and those that wait for their next request.
         self._served: dict[gevent.Greenlet, Connection] = {}
         self._idle: set[Connection] = set()
+        # The arbiter's, as it was copied by the fork.
+        self.signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def init_signals(self) -> None:
+        """From here on signals reach this worker.
+
+        Those since the fork went to its copy of the arbiter's queue, which nobody reads: a worker
+        told to stop then would serve until it is killed, `graceful_timeout` later.
+        """
+        super().init_signals()
+        while not self.signals.empty():
+            if self.signals.get_nowait() == signal.SIGTERM:
+                self.handle_exit(signal.SIGTERM, None)
 
     def handle(self, listener: socket.socket, client: socket.socket, addr: Any) -> None:
         """Serve one connection to its end."""
@@ -86,12 +104,15 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type hints
         gevent.spawn(self._close_idle)
 
     def _close_idle(self) -> None:
-        for client in list(self._idle):
-            try:
-                # What has already arrived is still read and answered.
-                client.shutdown(socket.SHUT_RD)
-            except OSError:
-                continue
+        # Again and again: a request that was being answered leaves a connection that waits.
+        while True:
+            for client in list(self._idle):
+                try:
+                    # What has already arrived is still read and answered.
+                    client.shutdown(socket.SHUT_RD)
+                except OSError:
+                    continue
+            gevent.sleep(CLOSE_SECONDS)
 
     def handle_error(self, _req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer what is not HTTP, or over a limit, with a problem like every other error."""
