@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from likeopt.cache.layered import Cache
-from likeopt.chat.asking import Asking
+from likeopt.chat.asking import Asking, asking_of
 from likeopt.chat.broadcast import PING_SECONDS, Broadcast, Broadcasts, Log, Telling, nobody_tells
 from likeopt.chat.entrance import Entrance
 from likeopt.chat.events import End, Numbered, Record, Restart, Start
@@ -125,20 +125,22 @@ class Chat:
         language: Language | None = None,
         whole: bool = False,
     ) -> Broadcast:
-        """Answer a question again, given it or any answer to it, with an answer of its own;
-        `whole` and errors as `ask`."""
+        """Answer a question again, given it or any answer to it, with an answer of its own; from
+        what it was limited to and in the language asked for, unless others are given. `whole` and
+        errors as `ask`."""
 
         def find(c: Any) -> tuple[Conversation, Message]:
             return conversations.question_of(c, reader, message_id)
 
-        def look(c: Any) -> tuple[Message, list[messages.Exchange]]:
+        def look(c: Any) -> tuple[Message, list[messages.Exchange], Asking]:
             _, question = find(c)
-            return question, messages.recent(
-                c, reader, question.conversation_id, before=question.created_at
-            )
+            before = question.created_at
+            exchanges = messages.recent(c, reader, question.conversation_id, before=before)
+            return question, exchanges, asking_of(messages.asked_with(c, question.id))
 
         with self._entrance.place():
-            question, exchanges = self._db.read(look)
+            question, exchanges, asked = self._db.read(look)
+            filters, language = filters or asked.filters, language or asked.language
             task = self._task(reader, question.content, exchanges, filters, language)
             task = msgspec.structs.replace(task, temperature=_AGAIN_TEMPERATURE)
             return self._begin(task, find, whole=whole, fresh=True)

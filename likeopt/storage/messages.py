@@ -120,6 +120,15 @@ def get(c: sa.Connection, reader: Reader, message_id: str) -> Message:
     return _shown(message_of(row, cited.get(message_id, [])), withheld)
 
 
+def asked_with(c: sa.Connection, question_id: str) -> str | None:
+    """How a question was asked beside its words, as it was stored; the caller has checked that it
+    is the reader's."""
+    stored: str | None = c.execute(
+        sa.select(messages.c.asked_with).where(messages.c.id == question_id)
+    ).scalar_one()
+    return stored
+
+
 def of_conversation(
     c: sa.Connection, reader: Reader, conversation_id: str, *, last: int | None = None
 ) -> list[Message]:

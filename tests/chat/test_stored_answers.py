@@ -12,11 +12,13 @@ from likeopt.chat.exchange_files import FileExchange
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.errors import Busy, NotFound, StorageFull, StorageUnavailable
+from likeopt.retrieval.types import Filters
 from likeopt.storage import answers, conversations, messages
 from likeopt.storage.db import Database
 from likeopt.storage.messages import Message
 from likeopt.storage.reader import Reader
 from tests.chat.conftest import failure, last, text_of
+from tests.chat.shelf import Shelf
 from tests.servers import wait_until
 from tests.storage import library
 from tests.stub_openai import StubOpenAI
@@ -149,6 +151,25 @@ def test_asking_again_gives_another_answer_to_the_same_question(
     said = [turn["content"] for turn in stub.requests[2].body["messages"]]
     assert "Better." in said
     assert not any("Wrong" in text for text in said)
+
+
+def test_asking_again_keeps_what_the_question_was_limited_to(
+    chat: Chat, stub: StubOpenAI, shelf: Shelf, reader: Reader
+) -> None:
+    policy = shelf.add("policy.txt", "Annual leave of interns is 7 days.")
+    stub.say("Seven [1].")
+    only = Filters(documents=[policy])
+    first = last(chat.ask(reader, "How much annual leave?", filters=only, language="ko"))
+    stub.say("7 [1].")
+    second = last(chat.regenerate(reader, first.id))
+    assert [one.document_id for one in second.citations] == [policy]
+    before, now = (request.body["messages"] for request in stub.requests)
+    assert now == before  # the same passages, and told to answer in Korean
+    # What is said with the wish counts more.
+    stub.say("Fifteen [1].")
+    last(chat.regenerate(reader, second.id, filters=Filters(), language="en"))
+    assert "15 days" in stub.requests[2].prompt
+    assert "15 days" not in stub.requests[1].prompt
 
 
 def test_many_questions_at_once(plain: Chat, database: Database, reader: Reader) -> None:

@@ -51,12 +51,13 @@ class Question(msgspec.Struct, forbid_unknown_fields=True):
     """A question, or with `regenerate` the wish for another answer.
 
     Without `conversation_id` a new conversation begins. `language` is the answer's; it is the
-    question's own if left out.
+    question's own if left out. With `regenerate`, `filters` and `language` are those that the
+    question was asked with, each unless it is given.
     """
 
     question: Annotated[str | None, Meta(description="At most 8,000 characters.")] = None
     conversation_id: str | None = None
-    filters: ChatFilters = ChatFilters()
+    filters: ChatFilters | None = None
     stream: Annotated[
         bool | None, Meta(description="Events or one object; if left out, as Accept says.")
     ] = None
@@ -130,9 +131,10 @@ def stop(message_id: str) -> Response:
 
 def _begin(body: Question, *, whole: bool) -> Broadcast:
     found = services()
-    reader = asking(body.filters.documents, body.filters.collections)
+    given = body.filters or ChatFilters()
+    reader = asking(given.documents, given.collections)
     how: dict[str, Any] = {
-        "filters": msgspec.convert(body.filters, Filters, from_attributes=True),
+        "filters": body.filters and msgspec.convert(given, Filters, from_attributes=True),
         "language": body.language,
         "whole": whole,
     }

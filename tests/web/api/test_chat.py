@@ -173,6 +173,12 @@ def test_answer_that_is_not_in_the_library(answering: Server) -> None:
 def test_filters_narrow_what_is_answered_from(answering: Server) -> None:
     message = ask(answering, filters={"tags": ["none has this"]})["message"]
     assert message["kind"] == "not_found"
+    # Also when it is asked again, unless that says otherwise.
+    again = {"regenerate": message["id"]}
+    message = answering.json("POST", PATH, json=again)["message"]
+    assert message["kind"] == "not_found"
+    message = answering.json("POST", PATH, json=again | {"filters": {}})["message"]
+    assert message["kind"] == "extractive"
 
 
 def test_stop_a_finished_answer_does_nothing(answering: Server) -> None:
