@@ -12,14 +12,20 @@ export const search = signal("");
 // Ours lives as long as the page: a rename goes on when its row is gone.
 const never = new AbortController().signal;
 
+/** The words that the list was found by; others may be in the field already. */
+let found = "";
+
 export function load(): Promise<void> {
   const wanted = search.peek().trim();
-  return list.load((stop) => listConversations(wanted, undefined, stop));
+  return list.load(async (stop) => {
+    const page = await listConversations(wanted, undefined, stop);
+    found = wanted;
+    return page;
+  });
 }
 
 export function loadMore(): Promise<void> {
-  const wanted = search.peek().trim();
-  return list.loadMore((cursor, stop) => listConversations(wanted, cursor, stop));
+  return list.loadMore((cursor, stop) => listConversations(found, cursor, stop));
 }
 
 /** Puts a conversation on top: it has just been used. */
@@ -52,6 +58,11 @@ export async function rename(id: string, title: string, before: string): Promise
   return done;
 }
 
-export function remove(id: string): Promise<boolean> {
-  return list.remove(id, () => deleteConversation(id, never));
+/** The last one that was deleted. */
+export const removed = signal("");
+
+export async function remove(id: string): Promise<boolean> {
+  const done = await list.remove(id, () => deleteConversation(id, never));
+  if (done) removed.value = id;
+  return done;
 }

@@ -1,13 +1,15 @@
 import { signal, useSignalEffect } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { menuOpen } from "../../app/menu";
 import { maxQuestion } from "../../app/server";
 import { t } from "../../i18n";
 import { countCharacters } from "../../lib/text";
 import { Icon } from "../../ui/icon";
 import { narrow } from "../../ui/media";
 import { toastError } from "../../ui/toast";
-import { chat, editing } from "./current";
+import { pointed } from "./card";
+import { chat, editing, opened } from "./current";
 import { loadMarkdown } from "./lazy-markdown";
 
 /** What is being typed survives a look at another page. */
@@ -18,6 +20,9 @@ const draft = signal("");
 export function sends(event: Pick<KeyboardEvent, "key" | "shiftKey" | "isComposing" | "keyCode">) {
   return event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229;
 }
+
+/** Windows, menus and cards. */
+const OVER = "dialog[open], :popover-open";
 
 export function Composer(): JSX.Element {
   const field = useRef<HTMLTextAreaElement>(null);
@@ -33,6 +38,19 @@ export function Composer(): JSX.Element {
   useEffect(() => {
     if (!narrow.peek()) field.current?.focus({ preventScroll: true });
   }, [chat.id.value]);
+
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      const now = chat.writing.peek();
+      if (!now || event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
+      if (event.target !== field.current && isTaken(event.target)) return;
+      event.preventDefault(); // what is open beside it stays open
+      now.stop().catch(toastError);
+    };
+    // Before the window is told of it, and with it what is open beside the conversation.
+    document.addEventListener("keydown", onKey);
+    return () => document.removeEventListener("keydown", onKey);
+  }, []);
 
   const submit = () => {
     if (!text || over > 0 || writing) return;
@@ -51,7 +69,7 @@ export function Composer(): JSX.Element {
         {scope && (
           <p class="scope">
             <Icon name="scope" />
-            <span>{t.value.onlyIn(scope.name)}</span>
+            <span>{t.value.onlyIn(scope.name || "…")}</span>
             <button
               type="button"
               aria-label={t.value.removeScope}
@@ -78,10 +96,6 @@ export function Composer(): JSX.Element {
             loadMarkdown();
           }}
           onKeyDown={(event) => {
-            if (event.key === "Escape" && writing && !event.isComposing) {
-              event.preventDefault(); // what is open beside it stays open
-              writing.stop().catch(toastError);
-            }
             if (event.key === "ArrowUp" && !draft.peek()) {
               event.preventDefault();
               const last = chat.turns.peek().at(-1);
@@ -122,6 +136,12 @@ export function Composer(): JSX.Element {
       </p>
     </form>
   );
+}
+
+/** Whether Escape does something else: closes what is open, or empties the field it is pressed in. */
+function isTaken(target: EventTarget | null): boolean {
+  const open = opened.peek() || pointed.peek() || menuOpen.peek();
+  return !!open || target instanceof HTMLInputElement || !!document.querySelector(OVER);
 }
 
 /** As tall as what is in it; the style sheet sets the most. */

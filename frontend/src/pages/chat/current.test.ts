@@ -1,6 +1,7 @@
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { json, serve } from "../../api/fake-server";
-import { list, rename } from "../../app/sidebar/history";
+import { navigate } from "../../app/router";
+import { list, remove, rename } from "../../app/sidebar/history";
 import { chat } from "./current";
 
 afterEach(() => {
@@ -23,4 +24,42 @@ test("a conversation that is not in the list is renamed above it, and back if re
   serve(() => new Response(null, { status: 204 }));
   await rename("c2", "Else", "");
   expect(chat.title.value).toBe("New");
+});
+
+const X = "a".repeat(32);
+const Y = "b".repeat(32);
+
+test("a question is limited before the document's name is known, and only in its conversation", async () => {
+  let name = (_: Response) => {};
+  const named = () => new Promise<Response>((resolve) => (name = resolve));
+  serve(named, json({ id: Y, title: "Y", messages: [] }));
+  navigate(`/?document=${X}`);
+  expect(chat.scope.value?.id).toBe(X);
+  navigate(`/c/${Y}`);
+  name(Response.json({ id: X, name: "a.pdf" }));
+  await vi.waitFor(() => expect(chat.title.value).toBe("Y"));
+  expect(chat.scope.value).toBeNull();
+  serve(named);
+  navigate(`/?document=${X}`);
+  name(Response.json({ id: X, name: "a.pdf" }));
+  await vi.waitFor(() => expect(chat.scope.value).toEqual({ id: X, name: "a.pdf" }));
+  navigate("/");
+  expect(chat.scope.value).toBeNull();
+});
+
+test("a conversation that was deleted from another page is not shown from memory", async () => {
+  const messages = [{ id: X, role: "user", content: "?", parent_id: null }];
+  serve(
+    json({ id: Y, title: "Y", messages }),
+    () => new Response(null, { status: 204 }),
+    json({ code: "not_found" }, 404),
+  );
+  navigate(`/c/${Y}`);
+  await vi.waitFor(() => expect(chat.turns.value).toHaveLength(1));
+  navigate("/library");
+  await remove(Y);
+  expect(chat.turns.value).toEqual([]);
+  navigate(`/c/${Y}`);
+  await vi.waitFor(() => expect(chat.loading.state.value.error?.status).toBe(404));
+  navigate("/");
 });

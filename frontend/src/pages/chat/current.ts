@@ -1,8 +1,9 @@
 import { effect, signal, untracked } from "@preact/signals";
+import { ApiError } from "../../api/client";
 import { getDocument } from "../../api/documents";
 import type { Citation } from "../../api/types";
 import { navigate, query, route } from "../../app/router";
-import { renamed } from "../../app/sidebar/history";
+import { removed, renamed } from "../../app/sidebar/history";
 import { toastError } from "../../ui/toast";
 import { Chat, type Turn } from "./store";
 
@@ -27,21 +28,34 @@ effect(() => {
   if (now && now.id === chat.id.peek()) chat.title.value = now.title;
 });
 
+effect(() => {
+  if (removed.value && removed.value === chat.id.peek()) untracked(() => show(null));
+});
+
 let looking: AbortController | undefined;
+let away = false;
 
 effect(() => {
   const now = route.value;
-  if (now.page !== "chat") return;
+  if (now.page !== "chat") {
+    away = true;
+    return;
+  }
   const document = query.value.get("document");
   untracked(() => {
-    if (now.conversation !== chat.id.peek()) {
-      opened.value = null;
-      editing.value = null;
-    }
-    chat.show(now.conversation);
+    show(now.conversation, away);
+    away = false;
     if (!now.conversation) limitTo(document);
   });
 });
+
+function show(id: string | null, back = false): void {
+  if (id !== chat.id.peek()) {
+    opened.value = null;
+    editing.value = null;
+  }
+  chat.show(id, back);
+}
 
 /** Limits a new conversation to the document that the address names. */
 async function limitTo(id: string | null): Promise<void> {
@@ -51,10 +65,17 @@ async function limitTo(id: string | null): Promise<void> {
     chat.scope.value = null;
     return;
   }
+  // At once: a question does not wait for a name.
+  const mine = { id, name: "" };
+  chat.scope.value = mine;
+  // By the time it is known, another conversation may be on the page.
+  const still = () => chat.scope.peek() === mine;
   try {
     const { name } = await getDocument(id, looking.signal);
-    chat.scope.value = { id, name };
+    if (still()) chat.scope.value = { id, name };
   } catch (error) {
+    if (!still()) return;
     toastError(error);
+    if (ApiError.from(error).status === 404) chat.scope.value = null;
   }
 }

@@ -3,9 +3,10 @@ import { act } from "preact/test-utils";
 import { afterEach, expect, test, vi } from "vitest";
 import { ApiError } from "../../api/client";
 import { serve } from "../../api/fake-server";
+import type { Citation } from "../../api/types";
 import { Answer } from "./answer";
 import { Composer } from "./composer";
-import { chat, editing } from "./current";
+import { chat, editing, opened } from "./current";
 import { Question } from "./question";
 import { Turn } from "./store";
 
@@ -56,6 +57,38 @@ test("Escape in the field stops the answer being written, once no syllable is be
   expect(beside).toHaveLastReturnedWith(false);
   expect(calls).toHaveLength(1);
   removeEventListener("keydown", beside);
+});
+
+test("Escape stops the answer from anywhere on the page, unless something else takes it", async () => {
+  const answer = new Answer();
+  answer.id.value = "m";
+  chat.turns.value = [new Turn("질문", [answer], "q")];
+  const calls = serve(() => Promise.resolve(new Response(null, { status: 204 })));
+  await act(() =>
+    render(
+      <>
+        <Composer />
+        <input />
+        <dialog />
+      </>,
+      root,
+    ),
+  );
+  const press = (on: Element | null = document.body) =>
+    on?.dispatchEvent(
+      new KeyboardEvent("keydown", { key: "Escape", bubbles: true, cancelable: true }),
+    );
+  press(root.querySelector("input"));
+  const dialog = root.querySelector("dialog");
+  dialog?.setAttribute("open", "");
+  press();
+  dialog?.removeAttribute("open");
+  opened.value = {} as Citation;
+  press();
+  opened.value = null;
+  expect(calls).toEqual([]);
+  press();
+  expect(calls.map(({ path }) => path)).toEqual(["/api/v1/chat/m/stop"]);
 });
 
 test("ArrowUp edits the last question once the server has it", async () => {

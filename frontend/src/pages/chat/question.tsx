@@ -53,6 +53,7 @@ function Edit({ turn }: { turn: Turn }): JSX.Element {
   const draft = useSignal(turn.question);
   const text = draft.value.trim();
   const over = countCharacters(text) - maxQuestion.value;
+  const wrong = !text || over > 0 || chat.sending.value;
   const turns = chat.turns.value;
   const drops = t.value.editDrops(turns.length - 1 - turns.indexOf(turn));
   useEffect(() => {
@@ -64,7 +65,7 @@ function Edit({ turn }: { turn: Turn }): JSX.Element {
     editing.value = null;
   };
   const submit = () => {
-    if (!text || over > 0) return;
+    if (wrong) return;
     close();
     chat.edit(turn, text).catch(toastError);
   };
@@ -102,7 +103,7 @@ function Edit({ turn }: { turn: Turn }): JSX.Element {
         <button class="button" type="button" onClick={close}>
           {t.value.cancel}
         </button>
-        <button class="button primary" type="submit" disabled={!text || over > 0}>
+        <button class="button primary" type="submit" disabled={wrong}>
           {t.value.askEdited}
         </button>
       </div>

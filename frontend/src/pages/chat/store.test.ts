@@ -136,6 +136,8 @@ test("a conversation is read with all answers to a question, the newest shown", 
   const [turn] = chat.turns.value;
   expect(turn?.question).toBe("질문");
   expect(turn?.answer.value?.text.value).toBe("둘");
+  // The limit of the next question is not that of an earlier one.
+  chat.scope.value = { id: id(9), name: "a.pdf" };
   if (turn) await chat.again(turn);
   expect(calls[1]?.body).toEqual({ regenerate: id(4), stream: true });
   expect(turn?.answers.value.map((answer) => answer.text.value)).toEqual(["하나", "둘", "셋"]);
@@ -459,4 +461,111 @@ test("a question on its way is not asked again by an edit, a failed one is", asy
   await chat.edit(turn, "바꿈");
   expect(calls.map(({ method }) => method)).toEqual(["POST", "POST"]);
   expect(chat.turns.value.map(({ question }) => question)).toEqual(["바꿈"]);
+});
+
+const question = (number: number, content: string) =>
+  message(number, { role: "user", content, parent_id: null, kind: null });
+const conversation = (title: string, ...messages: Message[]) =>
+  json({ id: CONVERSATION, title, messages });
+const asked = (chat: Chat) => chat.turns.value.map((turn) => turn.question);
+
+test("an answer that is lost while another conversation is opened stays out of that one", async () => {
+  const chat = new Chat();
+  let identify = (_: Response) => {};
+  serve(
+    conversation("A", question(2, "하나"), message(3, { content: "1" })),
+    stream([
+      ["start", { ...START, question_id: id(4), message_id: id(5) }],
+      ["error", { problem: { code: "access_revoked", status: 403 } }],
+    ]),
+    () => new Promise<Response>((resolve) => (identify = resolve)),
+    json({ id: id(7), title: "B", messages: [question(8, "다른 것")] }),
+    json({ id: id(7), title: "B", messages: [question(8, "다른 것")] }),
+  );
+  await chat.show(CONVERSATION);
+  const lost = chat.ask("둘");
+  await vi.waitFor(() => expect(asked(chat)).toEqual(["둘"]));
+  await chat.show(id(7));
+  identify(Response.json({ user: null, via: null, csrf: null, guest: false, needs_setup: false }));
+  await lost;
+  expect(asked(chat)).toEqual(["다른 것"]);
+});
+
+test("nothing is edited while a later question is on its way, and that one ends", async () => {
+  const chat = new Chat();
+  let answer = (_: Response) => {};
+  const calls = serve(
+    conversation("A", question(2, "하나"), message(3, { content: "1" })),
+    () => new Promise<Response>((resolve) => (answer = resolve)),
+    json({ code: "storage_unavailable", retryable: true }, 503),
+  );
+  await chat.show(CONVERSATION);
+  const [first] = chat.turns.value;
+  const later = chat.ask("둘");
+  if (first) await chat.edit(first, "바꿈");
+  expect(calls).toHaveLength(2);
+  answer(
+    await stream([
+      ["start", { ...START, question_id: id(4), message_id: id(5) }],
+      ["done", { message: message(5, { content: "2", parent_id: id(4) }) }],
+    ])(),
+  );
+  await later;
+  expect(asked(chat)).toEqual(["하나", "둘"]);
+  expect(chat.writing.value).toBeUndefined();
+  // Once it is known to the server, an edit that fails leaves everything as it was.
+  if (first) await expect(chat.edit(first, "바꿈")).rejects.toThrow();
+  expect(asked(chat)).toEqual(["하나", "둘"]);
+});
+
+test("who comes back sees what was shown, and then what has been changed elsewhere", async () => {
+  const chat = new Chat();
+  const first = [question(2, "하나"), message(3, { content: "1", citations: [CITATION] })];
+  const calls = serve(
+    conversation("A", ...first),
+    conversation("A", ...first),
+    json({ code: "storage_unavailable", retryable: true }, 503),
+    conversation("B", ...first, question(4, "둘"), message(5, { content: "2", parent_id: id(4) })),
+  );
+  await chat.show(CONVERSATION);
+  const [turn] = chat.turns.value;
+  await chat.show(CONVERSATION);
+  expect(calls).toHaveLength(1);
+  const back = chat.show(CONVERSATION, true);
+  expect(asked(chat)).toEqual(["하나"]);
+  await back;
+  // Nothing of what is the same is drawn again; what cannot be read now stays.
+  expect(chat.turns.value).toEqual([turn]);
+  await chat.show(CONVERSATION, true);
+  expect(chat.turns.value).toEqual([turn]);
+  expect(chat.loading.state.value.error).toBeUndefined();
+  await chat.show(CONVERSATION, true);
+  expect([chat.title.value, ...asked(chat)]).toEqual(["B", "하나", "둘"]);
+  expect(chat.turns.value[0]).toBe(turn);
+});
+
+test("who comes back to a conversation that is gone is told so", async () => {
+  const chat = new Chat();
+  serve(conversation("A", question(2, "하나")), json({ code: "not_found" }, 404));
+  await chat.show(CONVERSATION);
+  await chat.show(CONVERSATION, true);
+  expect(chat.loading.state.value.error?.status).toBe(404);
+  expect(asked(chat)).toEqual([]);
+});
+
+test("coming back leaves alone what is being written and what never arrived", async () => {
+  const chat = new Chat();
+  let answer = (_: Response) => {};
+  const calls = serve(
+    conversation("A", question(2, "하나"), message(3, { content: "1" })),
+    () => new Promise<Response>((resolve) => (answer = resolve)),
+  );
+  await chat.show(CONVERSATION);
+  const written = chat.ask("둘");
+  await chat.show(CONVERSATION, true);
+  answer(Response.json({ code: "offline" }, { status: 400 }));
+  await written;
+  await chat.show(CONVERSATION, true);
+  expect(asked(chat)).toEqual(["하나", "둘"]);
+  expect(calls).toHaveLength(2);
 });

@@ -55,6 +55,9 @@ export class Chat {
     return last?.live.value ? last : undefined;
   });
 
+  /** Whether a question is on its way to the server. */
+  readonly sending = computed(() => this.turns.value.some((turn) => !turn.known.value));
+
   // Ends the streams of the conversation that is left; the server goes on writing.
   #leave = new AbortController();
 
@@ -63,9 +66,12 @@ export class Chat {
     private readonly onLoss: () => void = () => undefined,
   ) {}
 
-  /** Shows the conversation `id`, or an empty one. */
-  async show(id: string | null): Promise<void> {
-    if (id !== null && id === this.id.peek() && !this.loading.state.peek().error) return;
+  /** Shows the conversation `id`, or an empty one; `back`: after something else was looked at. */
+  async show(id: string | null, back = false): Promise<void> {
+    if (id !== null && id === this.id.peek() && !this.loading.state.peek().error) {
+      if (back) await this.#refresh(id);
+      return;
+    }
     this.#leave.abort();
     this.#leave = new AbortController();
     const here = this.#leave;
@@ -95,8 +101,35 @@ export class Chat {
     if (here === this.#leave) this.#followAll();
   }
 
+  /** Reads anew, behind what is shown, what may have been changed or deleted elsewhere. */
+  async #refresh(id: string): Promise<void> {
+    const before = this.turns.peek();
+    const { signal } = this.#leave;
+    // What is written comes by itself, and what the server never took is only here.
+    const busy = () => before.some((turn) => !turn.id || turn.answer.peek()?.live.peek());
+    if (!this.loading.state.peek().data || busy()) return;
+    try {
+      const { title, messages } = await getConversation(id, signal);
+      if (signal.aborted || this.turns.peek() !== before || busy()) return;
+      batch(() => {
+        this.title.value = title;
+        this.turns.value = turnsOf(messages).map((turn, at) => {
+          const old = before[at];
+          return old && shown(old) === shown(turn) ? old : turn;
+        });
+      });
+      this.#followAll();
+    } catch (error) {
+      // What cannot be read now stays in sight; what is gone does not.
+      if (signal.aborted || ApiError.from(error).status !== 404) return;
+      this.onLoss();
+      this.turns.value = [];
+      await this.loading.load(() => Promise.reject(error));
+    }
+  }
+
   ask(text: string): Promise<void> {
-    const turn = new Turn(text);
+    const turn = new Turn(text, [new Answer()]);
     this.turns.value = [...this.turns.peek(), turn];
     return this.#begin(turn);
   }
@@ -106,6 +139,7 @@ export class Chat {
     const before = turn.answer.peek();
     const id = before?.id.peek();
     if (!id) turn.answers.value = turn.answers.peek().filter((answer) => answer !== before);
+    turn.add(new Answer());
     return this.#begin(turn, id);
   }
 
@@ -113,13 +147,12 @@ export class Chat {
   async edit(turn: Turn, text: string): Promise<void> {
     const before = this.turns.peek();
     const at = before.indexOf(turn);
-    // What is on its way to the server would be asked twice.
-    const lost = turn.answer.peek()?.phase.peek() === "failed";
-    if (at < 0 || !(turn.id || lost)) return;
+    // What is on its way to the server would be asked twice, or be lost.
+    if (at < 0 || this.sending.peek()) return;
     // An answer that is being written is one of those that go.
     this.#leave.abort();
     this.#leave = new AbortController();
-    const next = new Turn(text);
+    const next = new Turn(text, [new Answer()]);
     this.turns.value = [...before.slice(0, at), next];
     const here = this.#leave;
     try {
@@ -133,18 +166,20 @@ export class Chat {
     if (!here.signal.aborted) await this.#begin(next);
   }
 
-  #begin(turn: Turn, regenerate?: string): Promise<void> {
-    const answer = new Answer();
-    turn.add(answer);
+  async #begin(turn: Turn, regenerate?: string): Promise<void> {
+    const answer = turn.answers.peek().at(-1);
+    if (!answer) return;
     const id = this.id.peek();
     const scope = this.scope.peek();
-    const question: Question = {
-      ...(regenerate
-        ? { regenerate }
-        : { question: turn.question, ...(id && { conversation_id: id }) }),
-      ...(scope && { filters: { documents: [scope.id] } }),
-    };
-    return this.#follow(answer, askServer(question, this.#leave.signal), turn);
+    // The server knows what a question that is asked again was limited to.
+    const question: Question = regenerate
+      ? { regenerate }
+      : {
+          question: turn.question,
+          ...(id && { conversation_id: id }),
+          ...(scope && { filters: { documents: [scope.id] } }),
+        };
+    await this.#follow(answer, askServer(question, this.#leave.signal), turn);
   }
 
   /** Takes up what is being written. */
@@ -186,9 +221,10 @@ export class Chat {
     const kept = this.turns.peek().filter((turn) => turn.answer.peek() === answer);
     const before = this.turns.peek();
     this.turns.value = kept;
-    await loseAccess();
+    // Another conversation may be on the page when that is known.
     const id = this.id.peek();
     const { signal } = this.#leave;
+    await loseAccess();
     if (!id || signal.aborted) return;
     try {
       const { messages } = await getConversation(id, signal);
@@ -218,4 +254,14 @@ function turnsOf(messages: Message[]): Turn[] {
   return messages
     .filter(({ role }) => role === "user")
     .map(({ id, content }) => new Turn(content, answersTo(id).map(Answer.of), id));
+}
+
+/** All that a turn shows, to see whether two show the same. */
+function shown({ id, question, answers }: Turn): string {
+  const all = answers.peek();
+  return JSON.stringify([
+    id,
+    question,
+    all.map((one) => [one.id, one.phase, one.text, one.citations, one.feedback]),
+  ]);
 }
