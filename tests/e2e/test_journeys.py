@@ -283,8 +283,20 @@ def test_a_slow_model_is_watched_and_stopped(
     answer = page.locator("article.answer")
     expect(answer).to_contain_text("PDF and DOCX can be read")
     visit.picture("writing")
-    visit.button(visit.say("중지", "Stop")).click()
+    stops: list[str] = []
+    page.on("request", lambda one: stops.append(one.url) if one.url.endswith("/stop") else None)
+    if size == "phone":
+        visit.button(visit.say("중지", "Stop")).click()
+    else:
+        # A menu that is open is what Escape closes first.
+        page.locator("header").get_by_role("button", name="관련 작업").click()
+        expect(page.get_by_role("menuitem").first).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("menu")).to_have_count(0)
+        assert stops == []
+        page.keyboard.press("Escape")
     visit.answer()
+    assert len(stops) == 1
     expect(answer.locator(".meta")).to_contain_text(visit.say("중지됨", "Stopped"))
     expect(answer).not_to_contain_text("Never said")
     visit.picture("stopped")
