@@ -60,7 +60,7 @@ class Part:
         self.answer = b""
         self.started = 0.0
         self.failed_starts = 0
-        # When to start it next; None while it runs, or after it was given up.
+        # When to start it next; None while it runs, or if it will not be.
         self.start_at: float | None = 0.0
         self.kill_at: float | None = None
 
@@ -292,15 +292,19 @@ class Supervisor:
         if now - part.started >= GOOD_START_SECONDS:
             part.failed_starts = 0
         part.failed_starts += 1
-        if part.failed_starts >= FAILED_STARTS or code == os.EX_CONFIG:
+        why = part.last_words or "the log says why"
+        # Without the others the server is of use, and what keeps them from starting may pass.
+        if code == os.EX_CONFIG or (part.essential and part.failed_starts >= FAILED_STARTS):
             self._log("error", "process given up", part, exit=code, deaths=part.failed_starts)
-            why = part.last_words or "the log says why"
             self._say(f"The {part.name} process does not run and was given up: {why}")
             if part.essential:
                 self._exit_code = 1
                 self._stop()
             return
-        delay = min(FIRST_DELAY_SECONDS * 4 ** (part.failed_starts - 1), LONGEST_DELAY_SECONDS)
+        if part.failed_starts == FAILED_STARTS:
+            self._say(f"The {part.name} process does not run and is tried again and again: {why}")
+        failed = min(part.failed_starts, FAILED_STARTS)
+        delay = min(FIRST_DELAY_SECONDS * 4 ** (failed - 1), LONGEST_DELAY_SECONDS)
         part.start_at = now + delay
         self._log("error", "process died", part, exit=code, restart_in_seconds=delay)
 

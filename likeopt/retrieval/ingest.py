@@ -104,6 +104,8 @@ class Ingest:
         self._store = store
         self._clock = clock
         self._bell = wake_socket(config.data_dir)
+        # On the disk that the originals are on, and not in a /tmp that may be memory.
+        self._spool = config.data_dir / "tmp"
         self._limit = config.max_upload_mb << 20
         self._roots = [Path(root).resolve() for root in config.folder_roots.split(":") if root]
         self._config = config
@@ -147,21 +149,23 @@ class Ingest:
         """Fetch a web page or file and add it; the same URL again replaces it.
 
         Raises BadInput for a URL that may not be fetched, UnreadableFile if its server does not
-        give it, and as `file` does.
+        give it, StorageFull, and as `file` does.
         """
         # Its HTTP client takes 60 ms to import, at every start of every process.
         from likeopt.retrieval.fetch import Fetcher, check_url, suffix_for  # noqa: PLC0415
 
         url = check_url(url)._replace(fragment="").geturl()
         fetcher = Fetcher(allow_private=self._allow_private, limit=self._limit)
-        with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
-            stream: Any = spool
-            fetched = fetcher.fetch(url, stream)
-            name = fetched.name
-            if PurePath(name).suffix.lower() not in MEDIA_TYPES:
-                name += suffix_for(fetched.media_type, MEDIA_TYPES)
-            task = _Task(reader, collection_id, "url", tags)
-            return self._add_stream(task, clean_name(name), url, stream)
+        with files.naming_a_full_disk():
+            self._spool.mkdir(parents=True, exist_ok=True)
+            with tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=self._spool) as spool:
+                stream: Any = spool
+                fetched = fetcher.fetch(url, stream)
+                name = fetched.name
+                if PurePath(name).suffix.lower() not in MEDIA_TYPES:
+                    name += suffix_for(fetched.media_type, MEDIA_TYPES)
+                task = _Task(reader, collection_id, "url", tags)
+                return self._add_stream(task, clean_name(name), url, stream)
 
     def _add_stream(self, task: _Task, name: str, uri: str, stream: BinaryIO) -> Added:
         stream.seek(0)

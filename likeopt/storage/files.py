@@ -108,7 +108,7 @@ class FileStore:
     def _locked(self, mode: int) -> Iterator[None]:
         # The lock belongs to the open file, so it may be let go by another thread, and goes away
         # with a killed process.
-        with _naming_a_full_disk():
+        with naming_a_full_disk():
             (self.root / "tmp").mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -132,7 +132,7 @@ class Batch:
         digest = hashlib.sha256()
         temporary = self._root / "tmp" / secrets.token_hex(16)
         try:
-            with _naming_a_full_disk(), temporary.open("xb", buffering=0) as out:
+            with naming_a_full_disk(), temporary.open("xb", buffering=0) as out:
                 size = _copy(source, out.fileno(), self._limit, digest.update)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -154,7 +154,7 @@ class Batch:
         """Put on disk what was written, under its final name."""
         targets = [self._root / file.sha256[:2] / file.sha256 for file, _ in self._files]
         folders = {target.parent for target in targets}
-        with _naming_a_full_disk():
+        with naming_a_full_disk():
             _sync_all([temporary for _, temporary in self._files])
             if not all(folder.is_dir() for folder in folders):
                 for folder in folders:
@@ -172,7 +172,8 @@ class Batch:
 
 
 @contextmanager
-def _naming_a_full_disk() -> Iterator[None]:
+def naming_a_full_disk() -> Iterator[None]:
+    """Raise StorageFull for the OSError with which the block meets a full disk."""
     try:
         yield
     except OSError as error:

@@ -262,19 +262,21 @@ def put_back(
     clock: Clock,
     owner: str,
     *,
+    ids: Collection[int] | None = None,
     delay_ms: int = 0,
     error: tuple[str, str] | tuple[None, None] = (None, None),
 ) -> None:
-    """Return what `owner` holds to the queue, as if it had not been tried.
+    """Return what `owner` holds, or those of it with `ids`, to the queue, as if not tried.
 
     For a worker that stops, or that cannot work for a reason (`error`: code and message) that has
     nothing to do with the jobs.
     """
     now = clock.now_ms()
+    returned = sa.true() if ids is None else jobs.c.id.in_(ids)
     _counted(
         c,
         sa.update(jobs)
-        .where(jobs.c.state == "running", jobs.c.lease_owner == owner)
+        .where(jobs.c.state == "running", jobs.c.lease_owner == owner, returned)
         .values(
             state="queued",
             attempts=jobs.c.attempts - 1,

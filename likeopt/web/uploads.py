@@ -15,8 +15,8 @@ from typing import Any, BinaryIO
 from flask import request
 from werkzeug.exceptions import ClientDisconnected
 
-from likeopt.errors import BadInput, LikeOptError, StorageFull, TooLarge, UnsupportedType
-from likeopt.storage.files import FULL
+from likeopt.errors import BadInput, LikeOptError, TooLarge, UnsupportedType
+from likeopt.storage.files import naming_a_full_disk
 from likeopt.web import inputs, multipart
 
 READ_BYTES = 1 << 20
@@ -168,11 +168,5 @@ class _Reader:
 
 
 def _on_disk(run: Run, work: Callable[[], Any]) -> Any:
-    try:
+    with naming_a_full_disk():
         return run(work)
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise StorageFull(
-            "The disk is full. Nothing was changed; free some space and try again."
-        ) from error

@@ -44,15 +44,17 @@ class Cleanup:
         claimed = self._db.write(
             lambda c: jobs.claim(c, self._clock, self._owner, self._lease_ms, "cleanup")
         )
+        ids = [job.id for job in claimed]
         done = self._passages(stop) and self._old_rows(stop) and self._originals(stop)
         if not done:
             # Something more urgent is waiting, or somebody is adding files just now.
             self._db.write(
-                lambda c: jobs.put_back(c, self._clock, self._owner, delay_ms=BUSY_RETRY_MS)
+                lambda c: jobs.put_back(
+                    c, self._clock, self._owner, ids=ids, delay_ms=BUSY_RETRY_MS
+                )
             )
             return True
         again = self._db.read(purge.waiting)
-        ids = [job.id for job in claimed]
         self._db.write(lambda c: jobs.finish(c, self._clock, ids))
         if again:
             self._db.write(lambda c: jobs.enqueue_cleanup(c, self._clock))

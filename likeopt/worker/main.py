@@ -169,12 +169,15 @@ class Worker:
 
     def run(self, stop: Callable[[], bool], wait: Callable[[float], None]) -> None:
         """Work until `stop` says so; `wait` is called with seconds when there is nothing to do."""
-        self.recover()
         self.follower.start()
+        recovered = False
         while not stop():
             if self.follower.crash is not None:
                 raise self.follower.crash
             try:
+                if not recovered:
+                    self.recover()
+                    recovered = True
                 if self.step(stop):
                     self._rested = False
                 else:

@@ -246,6 +246,7 @@ SUPERVISE = """
 import json, os, socket, sys
 from likeopt.cli import supervisor
 supervisor.FIRST_DELAY_SECONDS = 0.001
+supervisor.LONGEST_DELAY_SECONDS = 0.01
 supervisor.STOP_SECONDS = 2.0
 def part(name, code, **kind):
     return supervisor.Part(name, [sys.executable, "-c", code], **kind)
@@ -297,17 +298,23 @@ def supervise(*parts: tuple[str, str, dict[str, bool]], signed: Path = Path("/no
     return Run(done.returncode, done.stderr, lines)
 
 
-def test_part_that_keeps_failing_is_given_up_and_others_go_on(tmp_path: Path) -> None:
+def test_part_that_keeps_failing_is_tried_until_it_runs_and_others_go_on(tmp_path: Path) -> None:
     tried = tmp_path / "tried"
-    counts = f"open({str(tried)!r}, 'a').write('x')"
-    last = f"len(open({str(tried)!r}).read()) < {FAILED_STARTS} or exec({SIGNS!r})"
-    broken = f"{counts}\n{last}\n{FAILS}"
-    run = supervise(READY, ("web", ENDS, WEB), ("worker", broken, {}), signed=tmp_path / "signed")
+    failures = FAILED_STARTS + 2
+    broken = (
+        f"import os, signal, time\nopen({str(tried)!r}, 'a').write('x')\n"
+        f"if len(open({str(tried)!r}).read()) > {failures}:\n"
+        # What was in its way has gone.
+        "    os.kill(os.getppid(), signal.SIGTERM); time.sleep(600)\n"
+        f"{FAILS}"
+    )
+    run = supervise(READY, ("web", SLEEPS, WEB), ("worker", broken, {}))
     assert run.code == 0
-    assert len(tried.read_text()) == FAILED_STARTS
-    assert run.messages("worker").count("process died") == FAILED_STARTS - 1
-    assert run.messages("worker")[-1] == "process given up"
-    assert "worker process does not run and was given up: Traceback: it broke" in run.said
+    assert run.messages("worker").count("process died") == failures
+    assert run.messages("worker")[-1] == "process stopped"
+    # The person at the terminal is told once.
+    assert run.said.count("The worker process does not run and is tried again and again") == 1
+    assert run.said.count("again: Traceback: it broke") == 1
     # The other one lived to its end.
     assert run.messages("web") == ["process started", "process stopped"]
     # What the part wrote came out as JSON under its name.

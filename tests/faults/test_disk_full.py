@@ -20,8 +20,9 @@ from likeopt.storage import access, bootstrap, documents, facts
 from likeopt.storage.db import Database
 from likeopt.storage.documents import Wanted
 from likeopt.storage.files import FileStore
+from likeopt.worker.main import PAUSE_SECONDS, Worker
 from tests.fakes import FakeClock, FakeEmbedder
-from tests.worker.stage import Stage, indexed_chunks
+from tests.worker.stage import MACHINE, Stage, indexed_chunks
 
 
 @contextmanager
@@ -110,4 +111,25 @@ def test_indexing_waits_for_space(
     stage.worker = stage.new_worker()
     stage.settle()
     assert len(indexed_chunks(stage.lexical())) == document.chunks
+    stage.worker.close()
+
+
+def test_a_worker_that_starts_on_a_full_disk_waits_for_space(
+    sqlite_database: Database, config: Config, clock: FakeClock, embedder: FakeEmbedder
+) -> None:
+    stage = Stage(sqlite_database, config, clock, embedder)
+    stage.settle()
+    stage.upload("a.txt", "words")
+    stage.worker.close()
+    stage.worker = Worker(config, clock, MACHINE, open_model=lambda: embedder)
+    pauses: list[float] = []
+
+    def wait(seconds: float) -> None:
+        pauses.append(seconds)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, hard))
+
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    with full_disk(0):
+        stage.worker.run(lambda: stage.document("a.txt").state == "ready", wait)
+    assert pauses[0] == PAUSE_SECONDS
     stage.worker.close()

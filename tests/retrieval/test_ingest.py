@@ -4,6 +4,7 @@ import http.server
 import io
 import os
 import socketserver
+import tempfile
 import threading
 import zlib
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from likeopt.errors import (
     Forbidden,
     LikeOptError,
     NotFound,
+    StorageFull,
     TooLarge,
     UnreadableFile,
     UnsupportedType,
@@ -32,7 +34,7 @@ from likeopt.storage.db import Database
 from likeopt.storage.documents import Document, Wanted
 from likeopt.storage.files import FileStore
 from likeopt.storage.reader import Reader
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, no_file_beyond
 from tests.retrieval.parse.make_files import make_encrypted_pdf
 
 
@@ -432,6 +434,19 @@ def test_a_page_is_added(
     assert document.source_uri == url + path.partition("#")[0]
     assert Site.seen[-1][1] == url.removeprefix("http://")
     assert intranet.fetch(url + path).outcome == "unchanged"
+
+
+def test_a_page_that_the_disk_has_no_room_for(
+    intranet: Library, clock: FakeClock, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = msgspec.structs.replace(intranet.config, max_upload_mb=4)
+    intranet.ingest = Ingest(intranet.db, intranet.store, clock, config)
+    # Only the data folder is written to.
+    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
+    with no_file_beyond(1 << 19), pytest.raises(StorageFull, match="Nothing was changed"):
+        intranet.fetch(url + "/large")
+    assert intranet.all() == []
+    assert intranet.fetch(url + "/large").outcome == "added"
 
 
 @pytest.mark.parametrize(

@@ -257,6 +257,16 @@ def test_deleted_documents_do_not_wait_for_a_book_to_be_embedded(stage: Stage) -
         stage.store.open(added.sha256)
 
 
+def test_a_clean_up_that_gives_way_leaves_embedding_its_documents(stage: Stage) -> None:
+    stage.upload("book.txt", "\n\n".join(f"{i} {PARAGRAPH * 9}" for i in range(60)))
+    while not stage.document("book.txt").embedded:
+        stage.worker.step()
+    stage.db.write(lambda c: jobs.enqueue_cleanup(c, stage.clock, delay_ms=0))
+    assert stage.worker.step(lambda: True)
+    running = stage.db.read(lambda c: jobs.summary(c, stage.reader)).running
+    assert [(one.kind, one.document_name) for one in running] == [("embed", "book.txt")]
+
+
 def test_rubbish_of_killed_uploads_is_swept_at_the_next_start(stage: Stage) -> None:
     kept = stage.upload("a.txt", "words").document
     with stage.store.put(b"never acknowledged", limit=100):
