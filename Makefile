@@ -18,7 +18,7 @@ SAY = @printf '\033[1m==>\033[0m %s\n'
 
 .PHONY: help
 help: ## List the targets
-	@echo 'Like-Opt. Needs Linux or macOS, Python 3.11+, Node.js 20+.'
+	@echo 'Like-Opt. Needs Linux (macOS is not tested), Python 3.11+, Node.js 20+.'
 	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  make \1\t\2/p' Makefile | expand -t 18
 
 .PHONY: run

@@ -6,6 +6,7 @@ what to do. The web layer turns them into RFC 9457 problem details, the command 
 line on stderr and an exit code.
 """
 
+import sys
 from typing import ClassVar
 
 
@@ -168,3 +169,8 @@ class IndexDamaged(LikeOptError):
     """A derived index cannot be opened and has to be rebuilt from the database."""
 
     code = "index_damaged"
+
+
+def how_to_install(extra: str) -> str:
+    """A sentence with the command for what is missing, to those who have it from its source."""
+    return f"In the folder with the source code: {sys.executable} -m pip install -e '.[{extra}]'"

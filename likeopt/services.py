@@ -4,7 +4,6 @@ So that a web process can be forked before anything is open, and `likeopt search
 what only answers need.
 """
 
-import fcntl
 import threading
 from collections.abc import Mapping
 from functools import cached_property, partial
@@ -20,6 +19,7 @@ from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.config.shown import Source
 from likeopt.errors import ConfigError
+from likeopt.monitoring.alive import is_held
 from likeopt.passwords import Passwords
 from likeopt.retrieval.images import Images
 from likeopt.retrieval.ingest import Ingest
@@ -161,15 +161,8 @@ class Services:
         return self.accounts.setup_link()
 
     def worker_runs(self) -> bool:
-        """Whether an indexing worker lives: it holds a lock, which the kernel ends with it."""
-        try:
-            with (self.config.data_dir / "indexes" / "worker.lock").open("rb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False
+        """Whether an indexing worker lives."""
+        return is_held(self.config.data_dir / "indexes" / "worker.lock")
 
     def prepare(self) -> None:
         """Make the data folder and the database, or bring it up to date."""

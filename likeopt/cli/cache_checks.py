@@ -9,6 +9,7 @@ from likeopt.cache.stats import Stats
 from likeopt.cli.checks import TIMEOUT_SECONDS, Check
 from likeopt.clock import Clock
 from likeopt.config import Config
+from likeopt.errors import how_to_install
 from likeopt.storage.db import run_here
 
 # Evicts what expires soonest, so sessions last.
@@ -32,7 +33,7 @@ def redis(config: Config) -> Check:
     try:
         import redis as client
     except ImportError:
-        advice = "pip install 'like-opt[redis]'"
+        advice = how_to_install("redis")
         return Check(name, "fail", "LIKEOPT_REDIS_URL needs the extra `redis`", advice)
     try:
         with client.Redis.from_url(
@@ -67,7 +68,7 @@ def memcached(server: str) -> Check:
     try:
         from likeopt.cache.backends.memcached import MemcachedLayer
     except ImportError:
-        advice = "pip install 'like-opt[memcached]'"
+        advice = how_to_install("memcached")
         return Check(name, "fail", "LIKEOPT_CACHE=memcached needs the extra `memcached`", advice)
     layer = MemcachedLayer(server, "doctor", Clock())
     return _held(name, server, layer, "check LIKEOPT_MEMCACHED_SERVERS")

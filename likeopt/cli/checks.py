@@ -15,7 +15,7 @@ import msgspec
 
 from likeopt.clock import Clock
 from likeopt.config import PREFIX, Config, is_secret, settings
-from likeopt.errors import ConfigError, LikeOptError
+from likeopt.errors import ConfigError, LikeOptError, how_to_install
 from likeopt.storage import secret_key
 
 GIB = 1 << 30
@@ -200,7 +200,7 @@ def language_model(config: Config) -> Check:
         advice = "check LIKEOPT_LLM_URL and LIKEOPT_LLM_KEY"
         return server("answers", f"{config.llm_url.rstrip('/')}/models", config.llm_key, advice)
     if importlib.util.find_spec("xllamacpp") is None:
-        advice = "pip install 'like-opt[local]', or `make local`"
+        advice = how_to_install("local")
         return Check("answers", "fail", f"{config.llm}: llama.cpp is not installed", advice)
     try:
         path = local.model_file(config)
@@ -242,7 +242,7 @@ def sign_in(config: Config) -> Check:
     try:
         from likeopt.web import oidc
     except ImportError:
-        advice = "pip install 'like-opt[oidc]'"
+        advice = how_to_install("oidc")
         return Check(name, "fail", "LIKEOPT_OIDC_ISSUER needs the extra `oidc`", advice)
     address = oidc.discovery_address(issuer)
     try:

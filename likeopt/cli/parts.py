@@ -105,8 +105,6 @@ def model(config: Config) -> Iterator[None]:
     if not local.is_local(config) or server_runs(config):
         yield
         return
-    # Left by a process that was killed, it would look like a model that is ready.
-    (config.data_dir / "run" / "model.json").unlink(missing_ok=True)
     with _own_part(config, "model") as process:
         if not _comes_up(process, lambda: local.is_ready(config)):
             note(f"The model did not start; {config.data_dir}/run/model.log says why.")

@@ -2,9 +2,11 @@
 
 `main` is that process, `LocalChat` asks it. It listens on a free port of the loopback address
 behind a key made at each start, and writes both to `run/model.json` in the data folder once the
-model is loaded; so no other user of the machine, and no page in a browser, can use it.
+model is loaded, which it holds locked; so no other user of the machine, and no page in a browser,
+can use it.
 
-Settings that were measured, with the 0.5B on two cores that others use too:
+Settings that were measured (docs/decisions/0005-local-model-threads-and-slots.md), with the 0.5B
+on two cores that others use too:
 
 - Threads sleep while they wait for each other (`poll` 0). By default they spin, and then one busy
   core beside them cut 36 tokens/s to 0.5; without spinning it stayed above 38.
@@ -16,6 +18,7 @@ Settings that were measured, with the 0.5B on two cores that others use too:
   turns on two slots), and made two of them wait for one slot while another was idle.
 """
 
+import fcntl
 import importlib
 import os
 import secrets
@@ -23,17 +26,18 @@ import signal
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
 from likeopt.clock import Clock
 from likeopt.config import Config
-from likeopt.errors import ConfigError, ModelUnavailable
+from likeopt.errors import ConfigError, ModelUnavailable, how_to_install
 from likeopt.llm import models
 from likeopt.llm.openai import PROMPT_TOKENS, body
 from likeopt.llm.stream import Endpoint, TextStream
 from likeopt.llm.types import Completion, Turn
+from likeopt.monitoring.alive import is_held
 
 # Seconds from the question to the model's first word that a prompt is fitted to. Reading the
 # prompt is what takes them; the rest (search, the first token itself) needs about 0.3.
@@ -109,8 +113,8 @@ class LocalChat:
 
 
 def is_ready(config: Config) -> bool:
-    """Whether the model is loaded (its process may have died since)."""
-    return _state_path(config).exists()
+    """Whether the model is loaded, and its process lives."""
+    return is_held(_state_path(config))
 
 
 def _read_state(config: Config) -> _State:
@@ -142,12 +146,13 @@ def main(config: Config, warm: Iterable[list[Turn]] = ()) -> None:
     key = secrets.token_urlsafe(24)
     server = xllamacpp.Server(_parameters(xllamacpp, config, path, key))
     speed = max(_prompt_speed(server, turns) for turns in [*warm, [Turn("system", _SAMPLE)]])
-    _write_state(state_path, _State(f"{server.listening_address}/v1", key, path.stem, speed))
-    stopping = threading.Event()
-    for stop in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(stop, lambda *_: stopping.set())
-    stopping.wait()
-    state_path.unlink(missing_ok=True)
+    state = _State(f"{server.listening_address}/v1", key, path.stem, speed)
+    with _write_state(state_path, state):
+        stopping = threading.Event()
+        for stop in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(stop, lambda *_: stopping.set())
+        stopping.wait()
+        state_path.unlink(missing_ok=True)
     # The server's threads do not end by themselves, and there is nothing of theirs to save.
     os._exit(0)
 
@@ -179,7 +184,7 @@ def _import_llama() -> Any:
         return importlib.import_module("xllamacpp")
     except ImportError:
         raise ConfigError(
-            "A model on this machine needs the extra `local`: pip install 'like-opt[local]'"
+            f"A model on this machine needs the extra `local`. {how_to_install('local')}"
         ) from None
 
 
@@ -221,18 +226,24 @@ def _prompt_speed(server: Any, turns: list[Turn]) -> float:
     return float(reply["timings"]["prompt_per_second"])
 
 
-def _write_state(path: Path, state: _State) -> None:
+def _write_state(path: Path, state: _State) -> IO[bytes]:
+    """Tell where the model is, for as long as the returned file is open."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(msgspec.json.encode(state))
+    file = os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    file.write(msgspec.json.encode(state))
+    file.flush()
     new.rename(path)
+    return file
 
 
 def _cores() -> int:
     """Cores that this process may use: its affinity, and a container's quota."""
-    cores = len(os.sched_getaffinity(0))
+    # macOS has no affinity.
+    affine = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if affine else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
     except (OSError, ValueError):

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import Stemmer
 
-from likeopt.errors import ConfigError
+from likeopt.errors import ConfigError, how_to_install
 
 Span = tuple[str, int, int]
 
@@ -308,7 +308,7 @@ def _open_kiwi() -> Callable[[str], Iterator[Span]]:
         module: Any = importlib.import_module("kiwipiepy")
     except ImportError:
         raise ConfigError(
-            "LIKEOPT_ANALYSER=kiwi needs the extra `kiwi`: pip install 'like-opt[kiwi]'"
+            f"LIKEOPT_ANALYSER=kiwi needs the extra `kiwi`. {how_to_install('kiwi')}"
         ) from None
     kiwi = module.Kiwi(num_workers=1)
 

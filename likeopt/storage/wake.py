@@ -14,6 +14,7 @@ def ring(bell: Path) -> None:
     """Have the worker look for jobs at once; without one, or without hearing it, it looks later."""
     with (
         contextlib.suppress(OSError),
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as line,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line,
     ):
+        line.setblocking(False)
         line.sendto(b"!", str(bell))

@@ -71,7 +71,8 @@ def latest(found: Services) -> Readiness:
     with memory.lock:
         now = found.clock.monotonic()
         if memory.state is None or now - memory.at > FRESH_SECONDS:
-            if memory.model is None or now - memory.model_at > MODEL_FRESH_SECONDS:
+            late = found.config.llm != "openai" or now - memory.model_at > MODEL_FRESH_SECONDS
+            if memory.model is None or late:
                 memory.model = model(found.config)
                 memory.model_at = now
             memory.state = check(found, memory.model)

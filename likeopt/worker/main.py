@@ -99,7 +99,8 @@ def bell(path: Path) -> Iterator[Callable[[float], None]]:
     """A function that waits so many seconds, or until somebody rings."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as line:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+        line.setblocking(False)
         try:
             line.bind(str(path))
             path.chmod(0o600)

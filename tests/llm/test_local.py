@@ -158,6 +158,20 @@ def test_a_signal_ends_it_and_it_is_no_longer_ready(
     assert caught.value.instance_code == "model_loading"
 
 
+def test_what_a_killed_process_has_written_makes_nothing_ready(config: Config) -> None:
+    written = config.data_dir / "run" / "model.json"
+    held = "model = local._write_state(Path(sys.argv[1]), local._State('http://x', 'k', 'm', 1.0))"
+    script = f"import sys; from pathlib import Path; from likeopt.llm import local; {held}; input()"
+    command = [sys.executable, "-c", script, str(written)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE) as process:
+        try:
+            wait_until(lambda: local.is_ready(config), "the file")
+        finally:
+            process.kill()
+    assert written.exists()
+    assert not local.is_ready(config)
+
+
 def test_a_model_that_is_not_there_says_how_to_get_it(config: Config) -> None:
     with pytest.raises(ConfigError, match="likeopt model get local-small"):
         local.main(msgspec.structs.replace(config, llm="local-small"))
@@ -165,7 +179,13 @@ def test_a_model_that_is_not_there_says_how_to_get_it(config: Config) -> None:
         local.main(msgspec.structs.replace(config, llm="gguf:/nowhere/model.gguf"))
 
 
-def test_few_cores_write_one_answer_at_a_time(config: Config) -> None:
+def test_few_cores_write_one_answer_at_a_time(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cores = len(os.sched_getaffinity(0))
     assert local.concurrency(config) == (1 if cores <= 4 else 2)
     assert local.concurrency(msgspec.structs.replace(config, llm_concurrency=3)) == 3
+    # As on macOS.
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert local.concurrency(config) == 1

@@ -145,5 +145,5 @@ def test_its_version_names_its_kind() -> None:
 
 def test_kiwi_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kiwipiepy", None)
-    with pytest.raises(ConfigError, match=r"like-opt\[kiwi\]"):
+    with pytest.raises(ConfigError, match=r"pip install -e '\.\[kiwi\]'"):
         Analyser("kiwi")

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from pathlib import Path
 
@@ -47,6 +48,16 @@ def test_a_ring_ends_the_wait(data_dir: Path) -> None:
         wait(250)
         wait(0)
     assert not path.exists()
+
+
+def test_ringing_needs_nothing_that_only_linux_has(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(socket, "SOCK_NONBLOCK")
+    path = wake_socket(data_dir)
+    with worker.bell(path) as wait:
+        ring(path)
+        wait(250)
 
 
 def test_ringing_without_a_worker_is_no_error(data_dir: Path) -> None:
