@@ -158,7 +158,7 @@ class Ingest:
         fetcher = Fetcher(allow_private=self._allow_private, limit=self._limit)
         with files.naming_a_full_disk():
             self._spool.mkdir(parents=True, exist_ok=True)
-            with tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=self._spool) as spool:
+            with tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=str(self._spool)) as spool:
                 stream: Any = spool
                 fetched = fetcher.fetch(url, stream)
                 name = fetched.name
