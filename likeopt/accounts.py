@@ -8,7 +8,7 @@ import msgspec
 from likeopt.clock import Clock
 from likeopt.errors import BadInput, Conflict, Forbidden, NotFound, TooManyRequests, Unauthorized
 from likeopt.passwords import Passwords, normal
-from likeopt.storage import audit, links, people, revisions, throttle
+from likeopt.storage import api_keys, audit, links, people, revisions, throttle
 from likeopt.storage.audit import Entry, Via
 from likeopt.storage.db import Database
 from likeopt.storage.links import Link
@@ -222,6 +222,7 @@ class Accounts:
     ) -> SignedIn:
         """Use a link: set the password, sign in, and end every other session of the person.
 
+        A reset revokes their API keys too: whoever had the account may have made some.
         A set-up needs `name` and `email`; an invitation `name`, and `email` unless it was sent to
         one; a reset neither. Raises NotFound for a link that is used, expired or unknown, BadInput
         for a weak password, Conflict if the address has an account.
@@ -252,8 +253,17 @@ class Accounts:
                 purpose=used.purpose,
             )
             self._write(c, entry, client)
+            if used.purpose == "reset":
+                for key in api_keys.revoke_all(c, self._clock, user.id):
+                    entry = _by(user, "key.revoke", object_kind="key", object_id=key.id)
+                    entry = msgspec.structs.replace(entry, object_name=key.name)
+                    self._write(c, entry, client)
             return user
 
+        # Before, so that a store that does not answer changes nothing and no session of before
+        # outlives the password; after, for who signed in with it meanwhile.
+        if link.user_id is not None:
+            self._sessions.revoke_all(link.user_id)
         user = self._db.write(accept)
         self._sessions.revoke_all(user.id)
         return self.open_session(user.id, client, how=link.purpose, encoded=encoded)
@@ -284,6 +294,8 @@ class Accounts:
             entry = _by(user, "password.change", object_kind="user", object_id=user.id)
             self._write(c, entry, client)
 
+        # Twice, as in `accept_link`.
+        self._sessions.revoke_all(user.id, keep=keep)
         self._db.write(change)
         self._sessions.revoke_all(user.id, keep=keep)
 

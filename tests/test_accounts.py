@@ -16,12 +16,13 @@ from likeopt.errors import (
     Conflict,
     Forbidden,
     NotFound,
+    StorageUnavailable,
     TooManyRequests,
     Unauthorized,
 )
 from likeopt.passwords import Passwords
 from likeopt.services import Services
-from likeopt.storage import audit, links, people
+from likeopt.storage import api_keys, audit, links, people
 from likeopt.storage.audit import Filters
 from likeopt.storage.db import Database, run_here
 from likeopt.storage.links import Purpose
@@ -215,6 +216,59 @@ def test_a_reset_ends_what_was_signed_in(world: World) -> None:
     assert [session.id for session in world.sessions.list_of(before.user.id)] == [made.session.id]
     assert "wrong_credentials" in world.refused("ann@example.org", GOOD)
     assert world.sign_in(password=OTHER).user.name == "Ann"
+
+
+def test_a_reset_ends_keys_and_a_changed_password_does_not(world: World) -> None:
+    user = world.member().user
+    _, token = world.db.write(
+        lambda c: api_keys.create(c, world.clock, user.id, name="kept", scopes=["read"])
+    )
+    world.accounts.change_password(user.id, GOOD, OTHER, keep=None, client=HERE)
+    assert world.db.read(lambda c: api_keys.find(c, world.clock, token)) is not None
+    reset = world.link("reset", user_id=user.id)
+    world.accounts.accept_link(reset, password=GOOD, client=HERE)
+    assert world.db.read(lambda c: api_keys.find(c, world.clock, token)) is None
+    assert ("key.revoke", "Ann", "kept") in world.log("actor_name", "object_name")
+
+
+def test_a_session_store_that_fails_changes_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the link would be used up and who has taken a session would keep it."""
+
+    def away(user_id: str, keep: str | None = None) -> int:
+        raise StorageUnavailable("Redis is away")
+
+    here, taken = world.member(), world.sign_in()
+    reset = world.link("reset", user_id=here.user.id)
+    with monkeypatch.context() as patched:
+        patched.setattr(world.sessions, "revoke_all", away)
+        with pytest.raises(StorageUnavailable):
+            world.accounts.accept_link(reset, password=OTHER, client=HERE)
+        with pytest.raises(StorageUnavailable):
+            world.accounts.change_password(here.user.id, GOOD, OTHER, keep=None, client=HERE)
+    assert "wrong_credentials" in world.refused("ann@example.org", OTHER)
+    world.accounts.accept_link(reset, password=OTHER, client=HERE)
+    assert world.sessions.find(taken.cookie_id) is None
+
+
+def test_who_signs_in_while_the_password_changes_is_signed_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revoke_all = world.sessions.revoke_all
+    late: list[SignedIn] = []
+
+    def overtaken(user_id: str, keep: str | None = None) -> int:
+        ended = revoke_all(user_id, keep)
+        if not late:
+            late.append(world.sign_in())
+        return ended
+
+    here = world.member()
+    monkeypatch.setattr(world.sessions, "revoke_all", overtaken)
+    world.accounts.change_password(here.user.id, GOOD, OTHER, keep=here.session.id, client=HERE)
+    assert world.sessions.find(late[0].cookie_id) is None
+    assert world.sessions.find(here.cookie_id) is not None
 
 
 def test_the_disabled_stay_outside(world: World) -> None:

@@ -88,24 +88,28 @@ def list_(c: sa.Connection, user_id: str) -> list[ApiKey]:
 
 def revoke(c: sa.Connection, clock: Clock, user_id: str, key_id: str) -> ApiKey:
     """End one of the person's keys, and return it; NotFound if they have no such key."""
-    revisions.raise_(c, "access")
-    row = (
-        c.execute(
-            sa.update(api_keys)
-            .where(
-                api_keys.c.id == key_id,
-                api_keys.c.user_id == user_id,
-                api_keys.c.revoked_at.is_(None),
-            )
-            .values(revoked_at=clock.now_ms())
-            .returning(*_COLUMNS)
-        )
-        .mappings()
-        .one_or_none()
-    )
-    if row is None:
+    ended = _revoke(c, clock, user_id, api_keys.c.id == key_id)
+    if not ended:
         raise NotFound("No such key.")
-    return _key(row)
+    return ended[0]
+
+
+def revoke_all(c: sa.Connection, clock: Clock, user_id: str) -> list[ApiKey]:
+    """End all of the person's keys, and return them."""
+    return _revoke(c, clock, user_id, sa.true())
+
+
+def _revoke(
+    c: sa.Connection, clock: Clock, user_id: str, which: sa.ColumnElement[bool]
+) -> list[ApiKey]:
+    revisions.raise_(c, "access")
+    rows = c.execute(
+        sa.update(api_keys)
+        .where(which, api_keys.c.user_id == user_id, api_keys.c.revoked_at.is_(None))
+        .values(revoked_at=clock.now_ms())
+        .returning(*_COLUMNS)
+    ).mappings()
+    return [_key(row) for row in rows]
 
 
 def find(c: sa.Connection, clock: Clock, token: str) -> tuple[ApiKey, User] | None:

@@ -313,6 +313,34 @@ def test_who_has_a_password_types_it_once_more(
     visit.allow("40[13]|Failed to load resource")
 
 
+def test_a_key_needs_the_password_once_more(open_page: Open, server: Server) -> None:
+    """The question stands above the form, which then goes on with what was typed."""
+    email = "keymaker@example.org"
+    accepted = {"token": invite(server, email), "password": PASSWORD, "name": "Keymaker"}
+    server.json("POST", "/api/v1/link/accept", json=accepted)
+    visit = opened(open_page, server.url, "en", "desktop")
+    page = visit.page
+    signed_in_long_ago(visit, server, email)
+    visit.go("/account")
+    visit.button("Create key").click()
+    dialogs = page.get_by_role("dialog")
+    dialogs.get_by_role("textbox").fill("nightly import")
+    dialogs.get_by_role("button", name="Create key").click()
+    password = dialogs.locator("input[type=password]")
+    expect(password).to_be_focused()
+    # Whoever thinks better of it still has what they typed.
+    page.keyboard.press("Escape")
+    expect(password).to_have_count(0)
+    expect(dialogs.get_by_role("alert")).to_contain_text("Sign in once more")
+    dialogs.get_by_role("button", name="Create key").click()
+    password.fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(dialogs.get_by_role("heading", name="Your new key")).to_be_visible()
+    keys = page.request.get(f"{server.url}/api/v1/me/keys").json()["items"]
+    assert [key["name"] for key in keys] == ["nightly import"]
+    visit.allow("403|Failed to load resource")
+
+
 def test_passwords_are_hidden_and_may_be_pasted(open_page: Open, server: Server) -> None:
     visit = opened(open_page, server.url, "en", "desktop")
     page = visit.page

@@ -20,7 +20,7 @@ from likeopt.web import cookies
 from likeopt.web.app import create_app
 from tests.fakes import FakeClock
 from tests.servers import wait_until
-from tests.web.conftest import PASSWORD, QUICK, Client, file_part, let_in, worker
+from tests.web.conftest import CLIENT, PASSWORD, QUICK, Client, file_part, let_in, worker
 
 STATE = "/api/v1/session"
 WHO = "owner@example.org"
@@ -164,7 +164,7 @@ def test_sessions_are_listed_and_ended(client: Client, services: Services) -> No
     path = f"/api/v1/me/sessions/{former['id']}"
     assert client.delete(path, headers=headers).status_code == 204
     assert client.delete(path, headers=headers).status_code == 404
-    services.accounts.open_session(other.user.id, client_of(), how="password")
+    services.accounts.open_session(other.user.id, CLIENT, how="password")
     assert client.delete("/api/v1/me/sessions", headers=headers).json == {"ended": 1}
     assert len(client.get("/api/v1/me/sessions").json["items"]) == 1
 
@@ -205,7 +205,7 @@ def test_what_was_seen_counts_for_a_tenth_of_a_second(services: Services) -> Non
 def test_signing_out_everywhere_reaches_other_processes(config: Config, services: Services) -> None:
     """How quickly is measured by bench/session.py."""
     here = let_in(services, WHO)
-    elsewhere = services.accounts.open_session(here.user.id, client_of(), how="password")
+    elsewhere = services.accounts.open_session(here.user.id, CLIENT, how="password")
     key = services.secret_key
     with (
         worker(config) as (first, _),
@@ -305,6 +305,29 @@ def test_key_is_shown_once_used_and_revoked(client: Client, services: Services) 
     let_in(services, WHO)
     headers = {"X-CSRF-Token": sign_in(client).json["csrf"]}
     body = {"name": "import", "scopes": ["read"]}
+def test_who_is_enabled_again_has_to_sign_in(
+    client: Client, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_in(services, WHO, role="admin")
+    member = let_in(services, "lee@example.org")
+    headers = {"X-CSRF-Token": sign_in(client).json["csrf"]}
+    path = f"/api/v1/users/{member.user.id}"
+
+    def away(_: str) -> int:
+        raise StorageUnavailable("Redis is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(services.sessions, "revoke_all", away)
+        refused = client.patch(path, json={"disabled": True}, headers=headers)
+        assert refused.status_code == 503
+        # It has no way to end them now, so they stay disabled.
+        refused = client.patch(path, json={"disabled": False}, headers=headers)
+        assert refused.status_code == 503
+    assert services.sessions.find(member.cookie_id) is not None
+    assert client.patch(path, json={"disabled": False}, headers=headers).json["disabled"] is False
+    assert services.sessions.find(member.cookie_id) is None
+
+
     made = client.post("/api/v1/me/keys", json=body, headers=headers).json
     assert made["token"].startswith(f"lo_{made['key']['hint']}")
     assert made["token"] not in client.get("/api/v1/me/keys").text

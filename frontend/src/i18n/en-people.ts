@@ -24,7 +24,7 @@ export const enPeople = {
   linkBodies: {
     setup: "You become the first administrator of this server.",
     invite: "You are invited. Choose a name and a password.",
-    reset: "You are signed out everywhere else after this.",
+    reset: "After this you are signed out everywhere else, and your API keys no longer work.",
   },
   linkGone: "This link does not work",
   linkGoneBody:
@@ -116,7 +116,7 @@ export const enPeople = {
     `${name} typed the address ${email} without proof. Once you confirm it, whoever the sign-in service knows by this address can sign in to this account.`,
   resetLink: "Link for a new password",
   resetLinkBody: (name: string) =>
-    `Give this link to ${name}. It works once, for 24 hours, and is not shown again.`,
+    `Give this link to ${name}. It works once, for 24 hours, and is not shown again. Once it is used, their API keys no longer work.`,
   signOutPerson: "Sign out everywhere",
   joined: (when: string) => `joined ${when}`,
   invitations: "Invitations",

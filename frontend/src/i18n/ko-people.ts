@@ -21,7 +21,7 @@ export const koPeople: typeof enPeople = {
   linkBodies: {
     setup: "이 서버의 첫 관리자가 됩니다.",
     invite: "초대를 받으셨습니다. 이름과 비밀번호를 정해 주세요.",
-    reset: "설정하고 나면 다른 곳에서는 모두 로그아웃됩니다.",
+    reset: "설정하고 나면 다른 곳에서는 모두 로그아웃되고 API 키는 모두 폐기됩니다.",
   },
   linkGone: "사용할 수 없는 링크입니다",
   linkGoneBody:
@@ -111,7 +111,7 @@ export const koPeople: typeof enPeople = {
     `${name} 님이 직접 입력한 주소(${email})입니다. 확인하면, 로그인 서비스에 이 주소로 등록된 사람이 이 계정으로 로그인할 수 있습니다.`,
   resetLink: "비밀번호 재설정 링크",
   resetLinkBody: (name) =>
-    `${name} 님에게 이 링크를 전하세요. 24시간 안에 한 번만 쓸 수 있으며 다시 표시되지 않습니다.`,
+    `${name} 님에게 이 링크를 전하세요. 24시간 안에 한 번만 쓸 수 있으며 다시 표시되지 않습니다. 링크를 쓰면 이 사용자의 API 키는 모두 폐기됩니다.`,
   signOutPerson: "모든 곳에서 로그아웃",
   joined: (when) => `가입: ${when}`,
   invitations: "초대",

@@ -180,7 +180,8 @@ def list_keys() -> KeyList:
     "POST",
     "/keys",
     summary="Make an API key",
-    detail="Its token is shown this once. Send it as `Authorization: Bearer lo_...`.",
+    detail="Its token is shown this once. Send it as `Authorization: Bearer lo_...`. Only within"
+    " ten minutes of signing in; later the code is `sign_in_again`.",
     body=KeyToMake,
     returns=MadeKey,
     status=201,
@@ -189,6 +190,8 @@ def list_keys() -> KeyList:
     example='--json \'{"name": "Nightly import", "scopes": ["read", "write"]}\'',
 )
 def create_key(body: KeyToMake) -> MadeKey:
+    # A key is a way in that outlasts the session it was made in.
+    auth.require_fresh()
     found, who = services(), identity()
     if "admin" in body.scopes and who.user.role != "admin":
         raise Forbidden("Only administrators have keys with the scope `admin`.")

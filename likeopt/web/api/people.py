@@ -163,7 +163,8 @@ def list_users() -> PersonList:
     "PATCH",
     "/users/<id:user_id>",
     summary="Change an account",
-    detail="An address only within ten minutes of signing in; later the code is `sign_in_again`.",
+    detail="An address or a role only within ten minutes of signing in; later the code is"
+    " `sign_in_again`.",
     body=PersonChange,
     returns=Person,
     errors=(NotFound, Conflict),
@@ -171,8 +172,12 @@ def list_users() -> PersonList:
     example='--json \'{"role": "admin"}\'',
 )
 def change_user(user_id: str, body: PersonChange) -> Person:
-    if body.email is not None:
+    if body.email is not None or body.role is not None:
         auth.require_fresh()
+    found = services()
+    if body.disabled is False and found.db.read(lambda c: stored.get(c, user_id)).disabled:
+        # Those of before are still there if the session store failed when they were disabled.
+        found.sessions.revoke_all(user_id)
     changes = {k: v for k, v in msgspec.structs.asdict(body).items() if v is not None}
 
     def change(c: Any) -> User:
@@ -180,9 +185,9 @@ def change_user(user_id: str, body: PersonChange) -> Person:
         context.note(c, "user.update", kind="user", id_=user_id, name=changed.name, to=changes)
         return changed
 
-    changed = services().db.write(change)
+    changed = found.db.write(change)
     if changed.disabled:
-        services().sessions.revoke_all(user_id)
+        found.sessions.revoke_all(user_id)
     return Person.of(changed)
 
 
@@ -190,8 +195,9 @@ def change_user(user_id: str, body: PersonChange) -> Person:
     "POST",
     "/users/<id:user_id>/reset",
     summary="Make a link that sets a new password",
-    detail="For 24 hours; the password until now works until the link is used. Only within ten"
-    " minutes of signing in; later the code is `sign_in_again`.",
+    detail="For 24 hours; the password until now works until the link is used, which also ends"
+    " the person's sessions and API keys. Only within ten minutes of signing in; later the code is"
+    " `sign_in_again`.",
     returns=NewLink,
     status=201,
     errors=(NotFound, Conflict),
@@ -285,7 +291,8 @@ def list_invitations() -> InvitationList:
     "POST",
     "/invitations",
     summary="Invite someone",
-    detail="Nothing is sent: give the link to them. It works for 7 days, once.",
+    detail="Nothing is sent: give the link to them. It works for 7 days, once. Only within ten"
+    " minutes of signing in; later the code is `sign_in_again`.",
     body=InvitationToMake,
     returns=MadeInvitation,
     status=201,
@@ -294,6 +301,7 @@ def list_invitations() -> InvitationList:
     example='--json \'{"email": "minji@example.org", "role": "member"}\'',
 )
 def invite(body: InvitationToMake) -> MadeInvitation:
+    auth.require_fresh()
     clock, by = services().clock, identity().user.id
 
     def make(c: Any) -> tuple[links.Link, str]:
