@@ -129,13 +129,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     rate_limit: Annotated[
         int,
         _help(
-            "Requests a minute of one person, key or (not signed in) address; 0 is no limit.",
+            "Requests a minute of one person with all keys, or of one address without a sign-in;"
+            " 0 is no limit.",
             ge=0,
             le=1_000_000,
         ),
     ] = 1200
     rate_limit_chat: Annotated[
-        int, _help("Questions a minute of one person or key; 0 is no limit.", ge=0, le=1_000_000)
+        int,
+        _help("Questions a minute of one person with all keys; 0 is no limit.", ge=0, le=1_000_000),
     ] = 60
 
     # -- web workers ---------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from flask import Flask, Response, current_app, g, request
 
 from likeopt.accounts import SignedIn
 from likeopt.config import is_loopback
-from likeopt.errors import Forbidden, StorageUnavailable, Unauthorized
+from likeopt.errors import Forbidden, StorageFull, StorageUnavailable, Unauthorized
 from likeopt.services import Services
 from likeopt.storage import access, api_keys, people
 from likeopt.storage.reader import LOCAL_USER, Reader
@@ -152,26 +152,28 @@ class Auth:
 
     def _used(self, credential: str, who: Identity) -> Identity:
         """Note that a key or session was used, where that was not done lately."""
-        clock = self._services.clock
-        used = who
-        if who.session is not None:
-            try:
-                session = self._services.sessions.touch(who.session)
-            except StorageUnavailable:
-                # Only when it was last used is not noted; the next request tries again.
-                session = who.session
-            if session is not who.session:
-                used = msgspec.structs.replace(who, session=session)
-        key = who.key
-        if key is not None and not api_keys.use_is_noted(clock, key):
-            self._services.db.write(lambda c: self._note_use(c, who, key))
-            noted = msgspec.structs.replace(key, last_used_at=clock.now_ms())
-            used = msgspec.structs.replace(who, key=noted)
+        try:
+            used = self._noted(who)
+        except (StorageFull, StorageUnavailable):
+            # Who only reads does so on a full disk too; the next request tries again to note it.
+            return who
         copy = self._copies.get(credential)
         # Another request may have found out more meanwhile.
         if used is not who and copy is not None and copy.identity is who:
             self._remember(credential, msgspec.structs.replace(copy, identity=used))
         return used
+
+    def _noted(self, who: Identity) -> Identity:
+        clock, key = self._services.clock, who.key
+        if who.session is not None:
+            session = self._services.sessions.touch(who.session)
+            if session is not who.session:
+                return msgspec.structs.replace(who, session=session)
+        if key is not None and not api_keys.use_is_noted(clock, key):
+            self._services.db.write(lambda c: self._note_use(c, who, key))
+            noted = msgspec.structs.replace(key, last_used_at=clock.now_ms())
+            return msgspec.structs.replace(who, key=noted)
+        return who
 
     def _note_use(self, c: Any, who: Identity, key: api_keys.ApiKey) -> None:
         api_keys.note_use(c, self._services.clock, key.id)

@@ -1,4 +1,4 @@
-"""How many requests a minute a person, a key or an address may send.
+"""How many requests a minute a person, by whatever keys and sessions, or an address may send.
 
 GCRA (https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm): of each sender, only the moment
 is kept at which its allowance is whole again. The moments stand in memory that all workers of a
@@ -116,10 +116,11 @@ class Limits:
 
 
 def sender_of(who: Identity | None) -> str:
-    """Whose allowance a request takes from: that of a key, a person or an address."""
+    """Whose allowance a request takes from: that of a person, whose keys share it (anybody may
+    make any number of them), or of an address."""
     if who is None:
         return f"address {network_of(request.remote_addr or '')}"
-    return f"key {who.key.id}" if who.key else f"user {who.user.id}"
+    return f"user {who.user.id}"
 
 
 def take(limit: Limit) -> None:

@@ -23,7 +23,7 @@ from likeopt.web.context import Identity
 
 log = logging.getLogger(__name__)
 
-# Entries a minute: of one person, key or address, and of all that are known or unknown. At 300
+# Entries a minute: of one person or address, and of all that are known or unknown. At 300
 # bytes an entry, whoever keeps trying for a day from any number of addresses writes 9 MB.
 BY_SENDER = 6
 IN_ALL = 20

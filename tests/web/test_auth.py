@@ -9,7 +9,7 @@ import sqlalchemy as sa
 import urllib3
 
 from likeopt.config import Config
-from likeopt.errors import StorageUnavailable
+from likeopt.errors import LikeOptError, StorageFull, StorageUnavailable
 from likeopt.retrieval.ingest import Ingest
 from likeopt.services import Services
 from likeopt.storage import access, api_keys, audit, collections, people
@@ -169,23 +169,30 @@ def test_sessions_are_listed_and_ended(client: Client, services: Services) -> No
     assert len(client.get("/api/v1/me/sessions").json["items"]) == 1
 
 
-def test_a_session_goes_on_when_its_use_cannot_be_noted(
-    client: Client, services: Services, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [StorageUnavailable("Away"), StorageFull("Full")])
+def test_reading_goes_on_when_its_use_cannot_be_noted(
+    client: Client, services: Services, monkeypatch: pytest.MonkeyPatch, error: LikeOptError
 ) -> None:
-    let_in(services, WHO)
+    made = let_in(services, WHO)
     sign_in(client)
+    _, token = services.db.write(
+        lambda c: api_keys.create(c, services.clock, made.user.id, name="import", scopes=["read"])
+    )
 
-    def away(_: object) -> None:
-        raise StorageUnavailable("Redis is away")
+    def failing(_: object) -> None:
+        raise error
 
-    monkeypatch.setattr(services.sessions, "touch", away)
+    monkeypatch.setattr(services.sessions, "touch", failing)
     assert client.get("/api/v1/me/sessions").status_code == 200
-
-
-def client_of() -> Any:
-    from tests.web.conftest import CLIENT
-
-    return CLIENT
+    program = client.application.test_client()
+    bearer = {"Authorization": f"Bearer {token}"}
+    with monkeypatch.context() as patched:
+        patched.setattr(services.db, "write", failing)
+        assert program.get("/api/v1/documents", headers=bearer).status_code == 200
+    assert noted(services, "key.use") == []
+    # Noted as soon as it can be.
+    assert program.get("/api/v1/documents", headers=bearer).status_code == 200
+    assert len(noted(services, "key.use")) == 1
 
 
 def test_what_was_seen_counts_for_a_tenth_of_a_second(services: Services) -> None:
@@ -298,13 +305,6 @@ def test_disabled_person_is_out(client: Client, services: Services) -> None:
     assert (entry.object_id, entry.detail) == (member.user.id, {"to": {"disabled": True}})
 
 
-# -- keys ------------------------------------------------------------------------------------------
-
-
-def test_key_is_shown_once_used_and_revoked(client: Client, services: Services) -> None:
-    let_in(services, WHO)
-    headers = {"X-CSRF-Token": sign_in(client).json["csrf"]}
-    body = {"name": "import", "scopes": ["read"]}
 def test_who_is_enabled_again_has_to_sign_in(
     client: Client, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,6 +328,13 @@ def test_who_is_enabled_again_has_to_sign_in(
     assert services.sessions.find(member.cookie_id) is None
 
 
+# -- keys ------------------------------------------------------------------------------------------
+
+
+def test_key_is_shown_once_used_and_revoked(client: Client, services: Services) -> None:
+    let_in(services, WHO)
+    headers = {"X-CSRF-Token": sign_in(client).json["csrf"]}
+    body = {"name": "import", "scopes": ["read"]}
     made = client.post("/api/v1/me/keys", json=body, headers=headers).json
     assert made["token"].startswith(f"lo_{made['key']['hint']}")
     assert made["token"] not in client.get("/api/v1/me/keys").text
@@ -483,7 +490,7 @@ def test_requests_over_the_limit_wait(services: Services) -> None:
     first = client.get(STATE)
     assert first.headers["RateLimit-Policy"] == '"default";q=3;w=60'
     assert first.headers["RateLimit"] == '"default";r=2;t=20'
-    let_in(services, WHO)
+    made = let_in(services, WHO)
     sign_in(client)
     # Counted for the address before, for the person now.
     for _ in range(3):
@@ -492,6 +499,13 @@ def test_requests_over_the_limit_wait(services: Services) -> None:
     assert (refused.status_code, refused.json["code"]) == (429, "too_many_requests")
     assert 1 <= int(refused.headers["Retry-After"]) <= 20
     assert refused.headers["RateLimit"].startswith('"default";r=0;t=')
+    # A key of theirs brings no more.
+    _, token = services.db.write(
+        lambda c: api_keys.create(c, services.clock, made.user.id, name="import", scopes=["read"])
+    )
+    bearer = {"Authorization": f"Bearer {token}"}
+    program = client.application.test_client()
+    assert program.get("/api/v1/documents", headers=bearer).status_code == 429
     # Another person still has theirs, and a load balancer needs none.
     let_in(services, "lee@example.org")
     other = client.application.test_client()
