@@ -12,8 +12,12 @@ from likeopt.config import Config
 from likeopt.errors import how_to_install
 from likeopt.storage.db import run_here
 
-# Evicts what expires soonest, so sessions last.
+# Evicts what expires soonest, so sessions last; whose they are does not expire.
 POLICY = "volatile-ttl"
+_LOST = (
+    "set its maxmemory-policy {}: another one may throw out sessions, or the lists of whose they"
+    " are, without which nobody can be signed out everywhere"
+)
 
 
 def layers(config: Config) -> Iterator[Check]:
@@ -51,14 +55,16 @@ def redis(config: Config) -> Check:
     most, policy = int(memory["maxmemory"]), memory["maxmemory_policy"]
     detail = f"{version}, {int(memory['used_memory']) // MIB} MiB used"
     if "redis" not in config.cache_layers:
-        return Check(name, "ok", f"{detail}, for sessions")
+        detail += ", for sessions"
+        if most and policy not in ("noeviction", POLICY):
+            return Check(name, "warn", f"{detail}, {policy}", _LOST.format("noeviction"))
+        return Check(name, "ok", detail)
     if not most:
         advice = f"set its maxmemory, and maxmemory-policy {POLICY}"
         return Check(name, "warn", f"{detail}, without a bound", advice)
     detail += f" of {most // MIB}, {policy}"
     if policy != POLICY:
-        advice = f"set its maxmemory-policy {POLICY}: under another one sessions may be thrown out"
-        return Check(name, "warn", detail, advice)
+        return Check(name, "warn", detail, _LOST.format(POLICY))
     return Check(name, "ok", detail)
 
 

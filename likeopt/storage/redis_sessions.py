@@ -1,7 +1,8 @@
 """Sessions in Redis: looked up without the database, by several servers.
 
 `likeopt:session:<id>` holds one as JSON and expires with it; `likeopt:sessions:<user id>` is the
-set of a person's session ids, of which some may have expired.
+set of a person's session ids, of which some may have expired. The set does not expire, so a Redis
+that evicts by `volatile-ttl` never forgets whose sessions there are: it could not end them.
 """
 
 import logging
@@ -16,7 +17,7 @@ from likeopt.clock import Clock
 from likeopt.errors import StorageUnavailable
 from likeopt.storage import revisions
 from likeopt.storage.db import Database
-from likeopt.storage.sessions import LIFETIME_MS, Session, new_session, seen
+from likeopt.storage.sessions import Session, new_session, seen
 from likeopt.storage.tokens import token_hash
 
 TIMEOUT_SECONDS = 5.0
@@ -39,7 +40,7 @@ class RedisSessions:
         with _available(), self._redis.pipeline() as together:
             together.set(_one(made.id), msgspec.json.encode(made), px=self._left_ms(made))
             together.sadd(_of(user_id), made.id)
-            together.pexpire(_of(user_id), LIFETIME_MS)
+            together.persist(_of(user_id))
             together.execute()
         return made, cookie_id
 
@@ -72,7 +73,11 @@ class RedisSessions:
 
     def revoke(self, user_id: str, session_id: str) -> bool:
         """See `SessionStore`."""
-        return self._revoke(user_id, [session_id]) == 1
+        # By what the session says itself, should the set be lost: signing out always works.
+        with _available():
+            found = self._alive(self._redis.get(_one(session_id)))
+        own = found is not None and found.user_id == user_id
+        return self._revoke(user_id, [session_id] if own else []) == 1
 
     def revoke_all(self, user_id: str, keep: str | None = None) -> int:
         """See `SessionStore`."""
@@ -85,15 +90,13 @@ class RedisSessions:
         self._redis.close()
 
     def _revoke(self, user_id: str, ids: list[str]) -> int:
+        """End sessions that are known to be the person's."""
         ended = 0
-        with _available():
-            # Only the person's own: an id that is not in their set is somebody else's.
-            own = [id_ for id_ in ids if self._redis.sismember(_of(user_id), id_)]
-            if own:
-                with self._redis.pipeline() as together:
-                    together.delete(*map(_one, own))
-                    together.srem(_of(user_id), *own)
-                    ended = together.execute()[0]
+        if ids:
+            with _available(), self._redis.pipeline() as together:
+                together.delete(*map(_one, ids))
+                together.srem(_of(user_id), *ids)
+                ended = together.execute()[0]
         # Raised also when nothing was found: this may be the second try, after the first one
         # failed right here.
         self._db.write(lambda c: revisions.raise_(c, "access"))

@@ -54,6 +54,12 @@ def test_layers_that_answer(
             assert (found["status"], "volatile-ttl" in found["advice"]) == ("warn", True)
             client.config_set("maxmemory-policy", "volatile-ttl")
             assert doctor(capsys, monkeypatch)["redis"]["status"] == "ok"
+            # One for sessions alone may not forget whose they are either.
+            for policy, status in (("noeviction", "ok"), ("allkeys-lru", "warn")):
+                client.config_set("maxmemory-policy", policy)
+                found = doctor(capsys, monkeypatch, cache="memory")["redis"]
+                assert found["status"] == status
+            assert "noeviction" in found["advice"]
         finally:
             client.config_set("maxmemory", 0)
             client.config_set("maxmemory-policy", "noeviction")
