@@ -3,11 +3,12 @@
 import functools
 import re
 import unicodedata
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 from flask import request
+from msgspec import Meta
 from werkzeug.exceptions import ClientDisconnected
 
 from likeopt.clock import milliseconds
@@ -17,6 +18,9 @@ T = TypeVar("T")
 
 # A question has at most 8,000 characters; an OpenAI client sends its whole conversation.
 JSON_LIMIT = 256 * 1024
+# Ids, tags or media types to search within. Each is a parameter of a query, of which some builds of
+# SQLite take 32,766 (https://www.sqlite.org/limits.html#max_variable_number).
+Names = Annotated[list[str], Meta(max_length=1000)]
 TIME = "RFC 3339, such as 2026-01-31T09:00:00Z, or a date alone (midnight UTC)."
 
 _MISSING = re.compile(r"Object missing required field `(.+)`")

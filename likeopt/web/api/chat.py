@@ -20,7 +20,7 @@ from likeopt.errors import (
 )
 from likeopt.retrieval.types import Filters
 from likeopt.shapes import Message
-from likeopt.web import errors, middleware, sse
+from likeopt.web import errors, inputs, middleware, sse
 from likeopt.web.auth import asking
 from likeopt.web.context import services
 from likeopt.web.endpoint import Endpoints
@@ -41,10 +41,10 @@ _STREAM = {sse.MEDIA_TYPE: {"type": "string", "description": _EVENTS}}
 class ChatFilters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which documents to answer from; what is empty does not narrow."""
 
-    documents: list[str] = []
-    collections: list[str] = []
-    tags: list[str] = []
-    media_types: list[str] = []
+    documents: inputs.Names = []
+    collections: inputs.Names = []
+    tags: inputs.Names = []
+    media_types: inputs.Names = []
 
 
 class Question(msgspec.Struct, forbid_unknown_fields=True):

@@ -27,10 +27,10 @@ _DETAIL = (
 class SearchFilters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Narrows a search; what is empty does not."""
 
-    documents: list[str] = []
-    collections: list[str] = []
-    tags: list[str] = []
-    media_types: list[str] = []
+    documents: inputs.Names = []
+    collections: inputs.Names = []
+    tags: inputs.Names = []
+    media_types: inputs.Names = []
     updated_after: Annotated[str | None, Meta(description=inputs.TIME)] = None
     updated_before: Annotated[str | None, Meta(description=inputs.TIME)] = None
 
@@ -61,10 +61,10 @@ class SearchQuery(msgspec.Struct, forbid_unknown_fields=True):
     q: Annotated[str, Meta(description="At most 2,000 characters.")]
     k: Annotated[int, Meta(description="Passages wanted, 1 to 100.")] = 10
     mode: Annotated[Mode, Meta(description="By words, by meaning, or both.")] = "hybrid"
-    document: Annotated[list[str], Meta(description="Only in these documents.")] = []
-    collection: Annotated[list[str], Meta(description="Only in these collections.")] = []
-    tag: Annotated[list[str], Meta(description="Only in documents with one of these tags.")] = []
-    type: Annotated[list[str], Meta(description="Only in documents of these media types.")] = []
+    document: Annotated[inputs.Names, Meta(description="Only in these documents.")] = []
+    collection: Annotated[inputs.Names, Meta(description="Only in these collections.")] = []
+    tag: Annotated[inputs.Names, Meta(description="Only in documents with one of these tags.")] = []
+    type: Annotated[inputs.Names, Meta(description="Only in documents of these media types.")] = []
     after: Annotated[str | None, Meta(description=inputs.TIME)] = None
     before: Annotated[str | None, Meta(description=inputs.TIME)] = None
 

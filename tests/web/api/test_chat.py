@@ -215,6 +215,7 @@ def test_stop_a_finished_answer_does_nothing(answering: Server) -> None:
             "`stream` must be true or false or null, not a text.",
         ),
         ({"question": "x", "filters": {"what": 1}}, 400, "bad_input", "in `filters`"),
+        ({"question": "x", "filters": {"tags": ["x"] * 1001}}, 400, "bad_input", "<= 1000"),
     ],
 )
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])

@@ -77,6 +77,10 @@ def test_filters(served: Server, library: dict[str, Any]) -> None:
             400,
             "`updated_after` is not a time",
         ),
+        *(
+            ({"query": "x", "filters": {name: ["x"] * 1001}}, 400, f"<= 1000, in `filters.{name}`")
+            for name in ("documents", "collections", "tags", "media_types")
+        ),
         ({"query": "x" * (1 << 20)}, 413, "256 KiB"),
     ],
 )
@@ -94,6 +98,10 @@ def test_bad_search(client: Client, body: dict[str, Any], status: int, says: str
         ("q=x&after=soon", 400, "`after` is not a time"),
         ("q=x&before=late", 400, "`before` is not a time"),
         (f"q={'x' * 2001}", 413, "2,000"),
+        *(
+            (f"q=x{f'&{name}=x' * 1001}", 400, f"<= 1000, in `{name}`")
+            for name in ("document", "collection", "tag", "type")
+        ),
     ],
 )
 def test_bad_search_by_address(client: Client, query: str, status: int, says: str) -> None:
