@@ -190,9 +190,20 @@ export class Paged<T extends { id: string | number }> extends Resource<Page<T>> 
 }
 
 /** `first`, then what of `then` is not in it. */
-export function merge<T extends { id: unknown }>(first: T[], then: T[]): T[] {
+function merge<T extends { id: unknown }>(first: T[], then: T[]): T[] {
   const known = new Set(first.map(({ id }) => id));
   return [...first, ...then.filter(({ id }) => !known.has(id))];
+}
+
+/** `before` with its first `limit` rows as they are `now`. */
+export function renew<T extends { id: unknown }, P extends Page<T>>(
+  before: Page<T> | undefined,
+  now: P,
+  limit: number,
+): P {
+  const rest = before?.items.slice(limit) ?? [];
+  if (!before || rest.length === 0) return now;
+  return { ...now, items: merge(now.items, rest), next_cursor: before.next_cursor };
 }
 
 async function persistently<T>(fetcher: Fetcher<T>, signal: AbortSignal): Promise<T> {

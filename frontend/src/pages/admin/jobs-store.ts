@@ -1,7 +1,7 @@
 import { computed, signal } from "@preact/signals";
 import * as api from "../../api/jobs";
 import { follow } from "../../lib/follow";
-import { Paged } from "../../lib/resource";
+import { Paged, renew } from "../../lib/resource";
 
 /** Everybody's indexing: what runs, failed and waits. */
 
@@ -39,9 +39,12 @@ async function read(
 /** Reads again what is shown. What was loaded beyond one page's limit stays as it was. */
 async function refresh(state: api.JobState): Promise<void> {
   const list = lists[state];
-  const limit = Math.max(FIRST, list.items.peek().length);
-  if (list.state.peek().loading || limit > MOST) return;
-  await list.load((signal) => read(state, { limit }, signal));
+  const limit = Math.min(MOST, Math.max(FIRST, list.items.peek().length));
+  if (list.state.peek().loading) return;
+  await list.load(async (signal) => {
+    const now = await read(state, { limit }, signal);
+    return renew(list.data, now, limit);
+  });
 }
 
 const refreshAll = () => Promise.all(api.JOB_STATES.map(refresh));

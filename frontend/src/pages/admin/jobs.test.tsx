@@ -20,12 +20,13 @@ let calls: Call[] = [];
 let refuse = false;
 let root: HTMLElement;
 
-/** A server with `jobs`, two to a page. */
+/** A server with `jobs`, two to a page at first, or as many as were shown. */
 function answer(path: string): Response | Promise<Response> {
   const { searchParams } = new URL(path, "http://here");
   const state = searchParams.get("state") as JobState;
   const from = Number(searchParams.get("cursor") ?? 0);
-  const limit = from > 0 ? 50 : 2;
+  const asked = Number(searchParams.get("limit"));
+  const limit = asked > 20 ? asked : 2;
   const all = jobs.filter((one) => one.state === state);
   const count = (wanted: JobState) => jobs.filter((one) => one.state === wanted).length;
   const page: JobPage = {
@@ -141,4 +142,20 @@ test("the rest of a long queue comes when it is asked for", async () => {
   root.querySelector<HTMLElement>(".more")?.click();
   await vi.waitFor(() => expect(root.querySelectorAll("li.job")).toHaveLength(3));
   expect(root.querySelector(".more")).toBeNull();
+});
+
+test("of more than one page's limit the first are read again, and the rest stays", async () => {
+  const queued = (document: string) =>
+    Array.from({ length: 203 }, (_, number) => ({
+      ...{ ...JOB, state: "queued" as const, document },
+      ...{ id: `${number}`, document_id: id(number) },
+    }));
+  store.lists.queued.set({ items: queued("before.md"), next_cursor: "203" });
+  jobs = queued("now.md");
+  await open();
+  const names = () => store.lists.queued.items.value.map(({ document }) => document);
+  await vi.waitFor(() => expect(names()[0]).toBe("now.md"));
+  expect(names().filter((name) => name === "now.md")).toHaveLength(200);
+  expect(names()).toHaveLength(203);
+  expect(store.lists.queued.data?.next_cursor).toBe("203");
 });

@@ -25,6 +25,8 @@ export const awaited = computed(() => !list.state.value.data && !list.state.valu
 /** Id of the one whose documents are listed, or "". */
 export const filter = signal("");
 export const shown = computed(() => all.value.find(({ id }) => id === filter.value));
+/** Whether that one was deleted, or may no longer be read. */
+export const gone = computed(() => !!filter.value && !!list.state.value.data && !shown.value);
 
 const chosen = signal(recall("collection") ?? "");
 

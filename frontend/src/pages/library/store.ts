@@ -8,7 +8,7 @@ import {
 import type { Document, DocumentState } from "../../api/types";
 import { indexing, watchIndexing } from "../../app/server";
 import { losses } from "../../app/session";
-import { merge, Paged } from "../../lib/resource";
+import { Paged, renew } from "../../lib/resource";
 import { toastError } from "../../ui/toast";
 import * as collections from "./collections";
 
@@ -39,8 +39,28 @@ effect(() => {
   if (losses.value > 0) list.set(undefined);
 });
 
+// The documents of a collection that was taken away are "not found": all are listed instead, since
+// with one collection left there is nothing to choose another by.
+const missing = computed(() => list.state.value.error?.status === 404);
+effect(() => {
+  if (missing.value) collections.load();
+});
+effect(() => {
+  if (!collections.gone.value) return;
+  collections.filter.value = "";
+  load();
+});
+
+/** What the rows shown were asked for with; who is typing has not asked yet. */
+let asked = query();
+
 export function load(): Promise<void> {
-  return list.load((signal) => listDocuments(query(), signal));
+  return list.load(async (signal) => {
+    const wanted = query();
+    const page = await listDocuments(wanted, signal);
+    asked = wanted;
+    return page;
+  });
 }
 
 export function clearFilters(): void {
@@ -51,7 +71,7 @@ export function clearFilters(): void {
 }
 
 export function loadMore(): Promise<void> {
-  return list.loadMore((cursor, signal) => listDocuments({ ...query(), cursor }, signal));
+  return list.loadMore((cursor, signal) => listDocuments({ ...asked, cursor }, signal));
 }
 
 /** Reads the shown rows again; those beyond the first 200 stay as they were. */
@@ -60,13 +80,10 @@ async function refresh(): Promise<void> {
   if (!before || list.state.peek().loading) return;
   const limit = Math.min(MOST, Math.max(50, before.items.length));
   try {
-    const now = await listDocuments({ ...query(), limit }, never);
+    const now = await listDocuments({ ...asked, limit }, never);
     // Another list is wanted by now, or this one is changed already.
     if (list.data !== before || list.state.peek().loading) return;
-    const rest = before.items.slice(limit);
-    list.set(
-      rest.length > 0 ? { items: merge(now.items, rest), next_cursor: before.next_cursor } : now,
-    );
+    list.set(renew(before, now, limit));
   } catch {
     // The next round tries again; what is shown is only a second old.
   }
