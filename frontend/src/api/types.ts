@@ -54,6 +54,8 @@ export interface Document {
   updated_at: string;
   state: DocumentState;
   searchable_by_words: boolean;
+  /** Which reading of it can be read and searched. */
+  version_id: number | null;
   /** Passages that can be found by meaning, of `chunks`. */
   embedded: number;
   chunks: number;

@@ -122,12 +122,12 @@ function Body({ document, resource }: Parts): JSX.Element {
       {readable ? (
         <div class="reading">
           <Viewer
-            key={document.updated_at}
+            key={document.version_id}
             passage={{ document: document.id, start: 0, end: 0, quote: "" }}
           />
           {mayHoldPictures(document) && (
             <aside class="gallery" aria-label={t.value.pictures}>
-              <LazyGallery key={document.updated_at} document={document.id} name={document.name} />
+              <LazyGallery key={document.version_id} document={document.id} name={document.name} />
             </aside>
           )}
         </div>
@@ -164,7 +164,27 @@ function Facts({ document }: { document: Document }): JSX.Element {
   );
 }
 
-function Tags({ document, resource }: Parts): JSX.Element {
+function Tags({ document, resource }: Parts): JSX.Element | null {
+  const { tags } = document;
+  const writable = collections.isWritable(document.collection_id);
+  if (!writable && tags.length === 0) return null;
+  return (
+    <div class="tags">
+      <span class="tags-name">{t.value.tags}</span>
+      {writable ? (
+        <TagEditor document={document} resource={resource} />
+      ) : (
+        tags.map((tag) => (
+          <span key={tag} class="tag">
+            {tag}
+          </span>
+        ))
+      )}
+    </div>
+  );
+}
+
+function TagEditor({ document, resource }: Parts): JSX.Element {
   const adding = useSignal(false);
   const field = useRef<HTMLInputElement>(null);
   const { tags } = document;
@@ -175,8 +195,7 @@ function Tags({ document, resource }: Parts): JSX.Element {
     if (tag && !tags.includes(tag)) change(document, { tags: [...tags, tag] }, resource);
   };
   return (
-    <div class="tags">
-      <span class="tags-name">{t.value.tags}</span>
+    <>
       {tags.map((tag) => (
         <button
           key={tag}
@@ -218,6 +237,6 @@ function Tags({ document, resource }: Parts): JSX.Element {
           <Icon name="plus" /> {t.value.addTag}
         </button>
       )}
-    </div>
+    </>
   );
 }

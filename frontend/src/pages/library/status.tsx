@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import type { Document } from "../../api/types";
 import { explainOf, t } from "../../i18n";
 import { Icon } from "../../ui/icon";
+import { isWritable } from "./collections";
 import { reindex } from "./store";
 
 /** Whether a document can be found already, and if not, why. */
@@ -19,7 +20,7 @@ export function Status({ document }: { document: Document }): JSX.Element {
 }
 
 function Failed({ document }: { document: Document }): JSX.Element {
-  const { id, name, error_code: code, error_message: detail } = document;
+  const { id, name, collection_id: collection, error_code: code, error_message: detail } = document;
   return (
     <div class="status failed">
       <p>
@@ -27,9 +28,11 @@ function Failed({ document }: { document: Document }): JSX.Element {
         {explainOf(name, { code: code ?? "unreadable_file", detail: detail ?? "" })}
         {document.searchable_by_words && ` ${t.value.oldStays}`}
       </p>
-      <button class="link" type="button" onClick={() => reindex(id)}>
-        {t.value.retryFile}
-      </button>
+      {isWritable(collection) && (
+        <button class="link" type="button" onClick={() => reindex(id)}>
+          {t.value.retryFile}
+        </button>
+      )}
     </div>
   );
 }
