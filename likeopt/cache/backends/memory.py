@@ -1,17 +1,8 @@
 """The first layer: the memory of one process, bounded by bytes and by entries.
 
 What was used least recently goes first. An LRU of its own, because what is held and thrown out is
-counted for each use, in bytes, and no library was found that does that at this price. Measured
-beside it on a Zipf(1.0) stream of 100,000 requests over 10,000 keys with room for 1,000, 2 busy
-cores, CPU of a get / a set / a get-or-set, medians of three:
-
-- this: 1.3 / 3.8 / 4.2 µs, 68 % hits;
-- cachetools 8.0: 1.2 / 2.3 / 2.7 µs without those counts, 1.8 / 10 / 6.9 µs with them, by
-  subclassing, as this layer did at first;
-- cachebox 6.2: 0.7 / 0.7 / 1.4 µs, but it throws out without a word (no method is called, so
-  nothing can be counted), and its import costs 60 ms of CPU and 4 MB a process;
-- theine 2.0 (TinyLFU): 2.5 / 8.1 / 6.5 µs and 74 % hits, but it bounds entries, not bytes, and has
-  a thread in each process. What this layer misses, the next one mostly has.
+counted for each use, in bytes, and no library was found that does that at this price: see
+docs/decisions/0005-memory-layer.md for what was measured.
 """
 
 import os
