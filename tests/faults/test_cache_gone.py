@@ -1,64 +1,102 @@
-"""A whole server under load, and one layer of its cache goes: nobody sees an error, and once the
-layer is there again, so are its answers."""
+"""A whole server under load, and one layer of its cache goes, or its disk is full: nobody sees an
+error, and once all is as before, so are the layer's answers."""
 
-import json
 import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 
 from likeopt.config import Config
 from tests.servers import free_port, memcached_process, redis_process, wait_until
 from tests.stub_openai import StubOpenAI
-from tests.web.conftest import Server, serving
+from tests.web.conftest import Server, events, serving
 
 ANSWER = "It hunts in the Channel Country [1]."
 QUESTIONS = [f"{word} does the kowari hunt?" for word in ("Where", "When", "Why")]
+NEW_QUESTIONS = [f"{word} would the kowari hunt?" for word in ("Where", "When", "Why")]
 READERS = 3
-# Where each layer is, as settings.
-SETTINGS: dict[str, Callable[[int], dict[str, Any]]] = {
-    "redis": lambda port: {"redis_url": f"redis://127.0.0.1:{port}/0"},
-    "memcached": lambda port: {"memcached_servers": f"127.0.0.1:{port}"},
-    "disk": lambda _: {},
-}
 
 
-class Layer:
-    """The layer under test: it is there, goes, and comes back."""
+class Fault:
+    """What befalls `layer`, and ends; here, noise over its file while it is in use, which needs no
+    end. `config` is the server's."""
 
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name = name
-        self.port = free_port()
-        self._folder = folder
-        self._running = ExitStack()
-        self._process: Any = None
+    layer = "disk"
+    # What is asked from then on, and how many calls of the model tell that it has happened.
+    asked = QUESTIONS
+    calls = 1
 
-    def come(self) -> None:
-        """Start its server, on the same port each time; a file needs none."""
-        if self.name != "disk":
-            start = redis_process if self.name == "redis" else memcached_process
-            self._process, _ = self._running.enter_context(start(self.port))
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.running = ExitStack()
 
-    def go(self) -> None:
-        """Kill its server, or write noise over its files while they are in use."""
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-            return
-        files = [path for path in self._folder.glob("disk-*") if path.is_file()]
+    def begin(self, server: Server) -> None:
+        """Let it happen to `server`."""
+        files = list((server.config.data_dir / "cache").glob("disk-*.db*"))
         assert files
         for path in files:
             with path.open("r+b") as file:
                 file.write(os.urandom(path.stat().st_size))
 
-    def close(self) -> None:
-        self._running.close()
+    def end(self, server: Server) -> None:
+        """Let all be as before."""
+
+
+class Killed(Fault):
+    """The layer's own server is killed, and started again on the same port."""
+
+    def __init__(self, config: Config, layer: str) -> None:
+        super().__init__(config)
+        self.layer = layer
+        self._port = free_port()
+        where: dict[str, Any] = {"redis_url": f"redis://127.0.0.1:{self._port}/0"}
+        if layer == "memcached":
+            where = {"memcached_servers": f"127.0.0.1:{self._port}"}
+        self.config = msgspec.structs.replace(config, **where)
+        self._start()
+
+    def begin(self, server: Server) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def end(self, server: Server) -> None:
+        self._start()
+
+    def _start(self) -> None:
+        start = redis_process if self.layer == "redis" else memcached_process
+        self._process, _ = self.running.enter_context(start(self._port))
+
+
+class Full(Fault):
+    """No process of the server can write to a file, as on a full disk; its database is elsewhere.
+    What is on the disk can be read, so only new questions tell."""
+
+    asked = NEW_QUESTIONS
+    # If their answers were kept, each would cost one.
+    calls = len(NEW_QUESTIONS) + 1
+
+    def __init__(self, config: Config, postgres_url: str) -> None:
+        super().__init__(msgspec.structs.replace(config, database_url=postgres_url))
+
+    def begin(self, server: Server) -> None:
+        self._limit(server, full=True)
+
+    def end(self, server: Server) -> None:
+        self._limit(server, full=False)
+
+    def _limit(self, server: Server, *, full: bool) -> None:
+        above = psutil.Process(server.process.pid)
+        for process in [above, *above.children(recursive=True)]:
+            # What reads one file ends with it.
+            with suppress(psutil.NoSuchProcess):
+                hard = process.rlimit(psutil.RLIMIT_FSIZE)[1]
+                process.rlimit(psutil.RLIMIT_FSIZE, (0 if full else hard, hard))
 
 
 class Crowd:
@@ -66,6 +104,7 @@ class Crowd:
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self.questions = QUESTIONS
         self.answered = [0] * READERS
         self._enough = threading.Event()
 
@@ -98,7 +137,8 @@ class Crowd:
     def _ask_on(self, number: int) -> None:
         try:
             while not self._enough.is_set():
-                ask(self.server, QUESTIONS[(number + self.answered[number]) % len(QUESTIONS)])
+                place = (number + self.answered[number]) % len(self.questions)
+                ask(self.server, self.questions[place])
                 self.answered[number] += 1
         finally:
             self._enough.set()
@@ -111,19 +151,13 @@ def ask(server: Server, question: str) -> Any:
     body = {"question": question, "stream": True}
     response = server.request("POST", "/api/v1/chat", json=body)
     assert response.status == 200, response.data.decode()
-    events = [
-        dict(line.split(": ", 1) for line in block.splitlines() if line[0] != ":")
-        for block in response.data.decode().split("\n\n")
-        if block
-    ]
-    told = [(event["event"], json.loads(event["data"])) for event in events if event]
-    name, last = told[-1]
-    assert name == "done", told[-1]
-    message = last["message"]
+    told = events(response.data)
+    assert told[-1].event == "done", told[-1]
+    message = told[-1].data["message"]
     assert message["state"] == "complete"
     assert message["content"] == ANSWER
-    begun = max(place for place, (name, _) in enumerate(told) if name == "start")
-    assert "".join(data["text"] for name, data in told[begun:] if name == "delta") == ANSWER
+    begun = max(place for place, sent in enumerate(told) if sent.event == "start")
+    assert "".join(sent.data["text"] for sent in told[begun:] if sent.event == "delta") == ANSWER
     return message
 
 
@@ -139,50 +173,55 @@ def hits(server: Server, layer: str) -> int:
     )
 
 
-@pytest.fixture(params=["redis", "memcached", "disk"])
-def layer(request: pytest.FixtureRequest, config: Config) -> Iterator[Layer]:
-    made = Layer(request.param, config.data_dir / "cache")
-    made.come()
-    yield made
-    made.close()
+@pytest.fixture(params=["redis", "memcached", "damaged", "full"])
+def fault(request: pytest.FixtureRequest, config: Config) -> Iterator[Fault]:
+    match request.param:
+        case "redis" | "memcached" as layer:
+            made: Fault = Killed(config, layer)
+        case "full":
+            made = Full(config, request.getfixturevalue("postgres_url"))
+        case _:
+            made = Fault(config)
+    with made.running:
+        yield made
 
 
-def test_no_error_reaches_anybody_and_answers_come_from_the_layer_again(
-    config: Config, layer: Layer
-) -> None:
+def test_no_error_reaches_anybody_and_answers_come_from_the_layer_again(fault: Fault) -> None:
     with StubOpenAI() as model, ExitStack() as running:
         model.default = ANSWER
         config = msgspec.structs.replace(
-            config,
+            fault.config,
             llm="openai",
             llm_url=model.url,
             llm_model="stub",
             workers=1,
             rate_limit=0,
             rate_limit_chat=0,
-            cache=f"memory,{layer.name}",
-            **SETTINGS[layer.name](layer.port),
+            cache=f"memory,{fault.layer}",
         )
         server = running.enter_context(serving(config))
         wait_until(lambda: server.request("GET", "/ready").status == 200, "the engine")
         server.add("kowari.txt", b"The kowari hunts in the Channel Country.")
         crowd = Crowd(server)
         with crowd.asking():
-            crowd.wait_until(lambda: hits(server, layer.name) > 0, "an answer from the layer")
+            crowd.wait_until(lambda: hits(server, fault.layer) > 0, "an answer from the layer")
             crowd.each_was_answered()
             before = len(model.requests)
-            layer.go()
-            crowd.wait_until(lambda: len(model.requests) > before, "an answer to be written anew")
-            crowd.each_was_answered()
-            layer.come()
-            found = hits(server, layer.name)
+            fault.begin(server)
+            crowd.questions = fault.asked
             crowd.wait_until(
-                lambda: hits(server, layer.name) > found, "an answer from the layer again"
+                lambda: len(model.requests) >= before + fault.calls, "answers to be written anew"
             )
-            crowd.each_was_answered(len(QUESTIONS))
+            crowd.each_was_answered()
+            fault.end(server)
+            found = hits(server, fault.layer)
+            crowd.wait_until(
+                lambda: hits(server, fault.layer) > found, "an answer from the layer again"
+            )
+            crowd.each_was_answered(len(fault.asked))
         # Nobody else asks now: each answer is there, and no model is needed for it.
-        found, before = hits(server, layer.name), len(model.requests)
-        for question in QUESTIONS:
+        found, before = hits(server, fault.layer), len(model.requests)
+        for question in fault.asked:
             assert ask(server, question)["cached_at"] is not None
-        assert hits(server, layer.name) == found + len(QUESTIONS)
+        assert hits(server, fault.layer) == found + len(fault.asked)
         assert len(model.requests) == before

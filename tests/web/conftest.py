@@ -139,6 +139,24 @@ def file_part(name: str, content: bytes) -> Any:
 # -- the whole server ------------------------------------------------------------------------------
 
 
+class Sent(NamedTuple):
+    """An event of a stream."""
+
+    event: str
+    id: int
+    data: Any
+
+
+def events(raw: bytes) -> list[Sent]:
+    """The events of a whole stream."""
+    found = []
+    for block in raw.decode().split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if lines:
+            found.append(Sent(lines["event"], int(lines["id"]), json.loads(lines["data"])))
+    return found
+
+
 class Line(NamedTuple):
     """A line that a server wrote, as JSON."""
 

@@ -1,8 +1,7 @@
 """/api/v1/chat: answers as JSON and as events, stopped, resumed, asked again."""
 
-import json
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,27 +13,11 @@ from likeopt.services import Services
 from likeopt.storage import access, answers, conversations, messages
 from tests.chat.shelf import Shelf
 from tests.stub_openai import StubOpenAI
-from tests.web.conftest import Client, Server, as_stranger
+from tests.web.conftest import Client, Sent, Server, as_stranger, events
 
 PATH = "/api/v1/chat"
 STREAM = {"Accept": "text/event-stream"}
 QUESTION = "Where does the numbat live?"
-
-
-class Sent(NamedTuple):
-    event: str
-    id: int
-    data: Any
-
-
-def events(raw: bytes) -> list[Sent]:
-    """The events of a whole stream."""
-    found = []
-    for block in raw.decode().split("\n\n"):
-        lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
-        if lines:
-            found.append(Sent(lines["event"], int(lines["id"]), json.loads(lines["data"])))
-    return found
 
 
 @pytest.fixture(scope="module")
