@@ -23,6 +23,8 @@ _DESCRIPTIONS = {
 _HTML = {"text/html": {"type": "string"}}
 # Set by the page once the hint to connect a model was dismissed.
 HINT = "hint"
+# Set by the page to `light` or `dark` where one was chosen.
+THEME = "theme"
 # Pages for whoever comes.
 _OPEN = frozenset({"sign-in", "link", "offline"})
 # Addresses below these are for programs: they get problems, never a page.
@@ -183,9 +185,12 @@ def web_manifest() -> Response:
             if kind in icons
         ],
     }
-    response = Response(msgspec.json.encode(told), content_type="application/manifest+json")
-    response.headers["Cache-Control"] = cache_control.SHARED
+    body = msgspec.json.encode(told)
+    response = Response(body, content_type="application/manifest+json")
+    response.headers["Cache-Control"] = cache_control.REVALIDATED
     response.headers["Vary"] = language.VARY
+    response.set_etag(hashlib.sha256(body).hexdigest()[:16])
+    response.make_conditional(request)
     return response
 
 
@@ -242,7 +247,10 @@ def _shell(route: str, status: int = 200, own: str = "") -> Response:
             seen = "chat-extractive"
         data = _data_of(seen)
         text = _text_of(build, own, lang) if own and seen == route else None
-        page = shell.draw(build, seen, lang, config.assets_url, config.vitals_percent, data, text)
+        theme = request.cookies.get(THEME, "")
+        if theme not in ("light", "dark"):
+            theme = ""
+        page = shell.draw(build, seen, lang, theme, config, data, text)
         response = Response(page.html, status, content_type="text/html; charset=utf-8")
         response.headers["Cache-Control"] = (
             cache_control.PERSONAL_PAGE if text else cache_control.REVALIDATED

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from flask import render_template
 
+from likeopt.config import Config
 from likeopt.web.assets import Build
 from likeopt.web.language import Language
 
@@ -70,15 +71,16 @@ def draw(
     build: Build,
     route: str,
     lang: Language,
-    assets_url: str,
-    vitals: int,
+    theme: str,
+    config: Config,
     data: Sequence[str] = (),
     text: Text | None = None,
 ) -> Page:
-    """The page of `route` in this language; `data` is what its scripts will ask the API for, and
-    `text` stands in the place of what the build has drawn."""
+    """The page of `route` in this language and `theme`, which is empty for the system's; `data` is
+    what its scripts will ask the API for, and `text` stands in the place of what the build has
+    drawn."""
     manifest = build.manifest
-    base = base_of(assets_url)
+    base = base_of(config.assets_url)
     shell = manifest.shells.get(text.shell if text else route)
     style = shell.css if shell else ""
     # Everything else may be elsewhere, and the browser then has to fetch it as from there.
@@ -90,6 +92,7 @@ def draw(
     html = render_template(
         "shell.html",
         lang=lang,
+        theme=theme,
         manifest=manifest,
         base=base,
         apart=apart,
@@ -97,7 +100,7 @@ def draw(
         data=data,
         style=style,
         content=text.html if text else shell.html[lang] if shell else "",
-        vitals=vitals,
+        vitals=config.vitals_percent,
         page=code,
     )
     all_ = [*manifest.entry.css, *manifest.entry.js, *more]
@@ -108,4 +111,4 @@ def draw(
         for name in all_
     )
     etag = hashlib.sha256(html.encode()).hexdigest()[:16]
-    return Page(html, etag, policy(assets_url, style), "" if route == "offline" else link)
+    return Page(html, etag, policy(config.assets_url, style), "" if route == "offline" else link)

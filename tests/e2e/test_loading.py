@@ -149,6 +149,54 @@ def test_without_a_script_the_heading_and_the_field_are_there(open_page: Open, u
     visit.allow("Failed to load resource")
 
 
+# The page's ground, and the colour of the bar that the browser has around it.
+GROUND = """[getComputedStyle(document.body).backgroundColor,
+  [...document.querySelectorAll("meta[name=theme-color]")].find(({ media }) =>
+    matchMedia(media).matches).content]"""
+LIGHT = ["rgb(255, 255, 255)", "#ffffff"]
+DARK = ["rgb(22, 24, 23)", "#161817"]
+
+
+def test_chosen_theme_is_there_before_any_script(open_page: Open, url: str) -> None:
+    visit = open_page(url, "en", "desktop")  # on a system that is dark
+    page = visit.page
+    # Chosen in a release that told the server nothing.
+    page.add_init_script("localStorage['likeopt.theme'] ??= 'light'")
+    visit.go("/")
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    assert page.evaluate(GROUND) == LIGHT
+    scripts = page.context.new_cdp_session(page)
+    scripts.send("Emulation.setScriptExecutionDisabled", {"value": True})
+    page.reload()
+    # What only scripts draw.
+    expect(page.get_by_role("button", name="Appearance")).to_have_count(0)
+    assert page.evaluate(GROUND) == LIGHT
+    visit.picture("light")
+    scripts.send("Emulation.setScriptExecutionDisabled", {"value": False})
+    page.reload()
+    page.emulate_media(color_scheme="light")
+    page.get_by_role("button", name="Appearance: Light").click()
+    assert page.evaluate(GROUND) == DARK
+    page.get_by_role("button", name="Appearance: Dark").click()
+    # As the system is again.
+    assert page.evaluate(GROUND) == LIGHT
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(GROUND) == DARK
+    assert not [one for one in page.context.cookies() if one["name"] == "theme"]
+    visit.allow("preload")
+
+
+def test_app_is_installed_in_the_language_that_was_chosen(open_page: Open, url: str) -> None:
+    visit = open_page(url, "ko", "desktop")
+    page = visit.page
+    visit.go("/")
+    page.get_by_role("button", name="English").click()
+    page.reload()
+    # As the browser itself fetches it, with the cookies that it sends then.
+    found = page.context.new_cdp_session(page).send("Page.getAppManifest")
+    assert (json.loads(found["data"])["lang"], found["errors"]) == ("en", [])
+
+
 def test_who_has_to_sign_in_fetches_nothing_of_the_chat(open_page: Open, closed: str) -> None:
     visit = open_page(closed, "en", "desktop")
     page = visit.page

@@ -234,14 +234,16 @@ def test_app_can_be_installed(page: Client) -> None:
     for language, words in (("ko", "출처가 달린 답"), ("en", "cite their sources")):
         response = page.get("/app.webmanifest", headers={"Accept-Language": language})
         assert response.content_type == "application/manifest+json"
-        # A proxy hands it out while it fetches the next one.
-        assert "stale-while-revalidate=" in response.headers["Cache-Control"]
+        # It names the icons of this release only, so no proxy may hand it out unasked.
+        assert response.headers["Cache-Control"] == "no-cache"
+        tag = {"Accept-Language": language, "If-None-Match": response.headers["ETag"]}
+        assert page.get("/app.webmanifest", headers=tag).status_code == 304
         assert "Accept-Language" in response.headers["Vary"]
         told = response.json or json.loads(response.data)
         assert words in told["description"]
         assert told["display"] == "standalone"
         assert told["icons"][0]["src"] == "/assets/icon-192.png"
-    assert '<link rel="manifest" href="/app.webmanifest">' in page.get("/").text
+    assert '<link rel="manifest" href="/app.webmanifest" crossorigin=' in page.get("/").text
 
 
 def test_page_without_a_network_fetches_nothing_ahead(page: Client) -> None:
@@ -269,6 +271,25 @@ def test_shell_speaks_the_visitors_language(page: Client) -> None:
     page.set_cookie("lang", "en")
     assert '<html lang="en" ' in page.get("/", headers=asks_korean).text
     assert page.get("/").headers["Vary"].startswith("Accept-Language, Cookie")
+
+
+def test_shell_has_the_theme_that_was_chosen(page: Client) -> None:
+    def media(html: str) -> list[str]:
+        return re.findall(r'<meta name="theme-color" [^>]* media="([^"]*)">', html)
+
+    system = page.get("/")
+    assert "data-theme" not in system.text
+    assert media(system.text) == [f"(prefers-color-scheme: {one})" for one in ("light", "dark")]
+    for chosen, expected in (("light", ["all", "not all"]), ("dark", ["not all", "all"])):
+        page.set_cookie("theme", chosen)
+        # Nobody gets the page of another choice, from whatever cache.
+        response = page.get("/", headers={"If-None-Match": system.headers["ETag"]})
+        assert response.status_code == 200
+        assert "Cookie" in response.headers["Vary"]
+        assert f' data-theme="{chosen}">' in response.text
+        assert media(response.text) == expected
+    page.set_cookie("theme", "system")
+    assert page.get("/").data == system.data
 
 
 @pytest.mark.parametrize(

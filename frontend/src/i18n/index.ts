@@ -1,13 +1,12 @@
 import { computed, effect, signal } from "@preact/signals";
 import type { ApiError } from "../api/client";
+import { tell } from "../lib/stored";
 import { en, type Messages } from "./en";
 import { ko } from "./ko";
 
 export type Language = "ko" | "en";
 
 export const CATALOGUES: Record<Language, Messages> = { ko, en };
-
-const A_YEAR_S = 31_536_000;
 
 /** The language chosen before, else the one that the server took from the browser's wishes. */
 export function preferred(): Language {
@@ -22,9 +21,7 @@ export const t = computed<Messages>(() => CATALOGUES[language.value]);
 
 export function chooseLanguage(chosen: Language): void {
   language.value = chosen;
-  // A cookie and not storage, so that the server writes the page in this language, too.
-  // biome-ignore lint/suspicious/noDocumentCookie: the Cookie Store API needs HTTPS
-  document.cookie = `lang=${chosen}; path=/; max-age=${A_YEAR_S}; samesite=lax`;
+  tell("lang", chosen);
 }
 
 /** Keeps `<html lang>` right, which screen readers and line breaking go by. */
