@@ -56,6 +56,26 @@ test("what stands in the place of a page has the way to all others on a phone", 
   }
 });
 
+test("the keyboard begins anew with each page, the library's list and its documents among them", async () => {
+  serve();
+  await act(() => render(<App />, root));
+  const main = root.querySelector("main");
+  const other = root.querySelector<HTMLElement>(".skip");
+  const arrivesAt = async (path: string) => {
+    other?.focus();
+    await act(() => navigate(path));
+    return document.activeElement === main;
+  };
+  expect(await arrivesAt("/library")).toBe(true);
+  expect(await arrivesAt(`/library/${"a".repeat(32)}`)).toBe(true);
+  expect(await arrivesAt(`/library/${"b".repeat(32)}`)).toBe(true);
+  expect(await arrivesAt("/library")).toBe(true);
+  expect(await arrivesAt("/library?tag=a")).toBe(false);
+  expect(await arrivesAt("/")).toBe(true);
+  // While one writes, a new conversation gets its address.
+  expect(await arrivesAt(`/c/${"a".repeat(32)}`)).toBe(false);
+});
+
 test("what is said while a window is open is said in it", async () => {
   await act(() =>
     render(

@@ -154,15 +154,19 @@ function Missing(): JSX.Element {
 
 /** After a change of page the keyboard starts from the new content. */
 function useFocusOnChange(main: { current: HTMLElement | null }): void {
-  const shown = useSignal<Route["page"]>(route.peek().page);
+  const shown = useSignal(placeOf(route.peek()));
   useEffect(
     () =>
       effect(() => {
-        const { page } = route.value;
-        if (page === shown.peek()) return;
-        shown.value = page;
+        const place = placeOf(route.value);
+        if (place === shown.peek()) return;
+        shown.value = place;
         main.current?.focus({ preventScroll: true });
       }),
     [],
   );
 }
+
+/** Not each conversation: a new one gets its address while one writes, and with another the question
+ * field takes the keyboard by itself. */
+const placeOf = (to: Route) => (to.page === "library" ? `library/${to.document}` : to.page);
