@@ -66,8 +66,12 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type hints
         """
         super().init_signals()
         while not self.signals.empty():
-            if self.signals.get_nowait() == signal.SIGTERM:
-                self.handle_exit(signal.SIGTERM, None)
+            number = self.signals.get_nowait()
+            if number == signal.SIGTERM:
+                self.handle_exit(number, None)
+            elif number in (signal.SIGINT, signal.SIGQUIT):
+                # Ctrl-C, and what an arbiter sends then.
+                self.handle_quit(number, None)
 
     def handle(self, listener: socket.socket, client: socket.socket, addr: Any) -> None:
         """Serve one connection to its end."""

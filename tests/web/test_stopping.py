@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from likeopt.cli.serve import environment, listen
 from likeopt.cli.supervisor import die_with_parent
 from likeopt.config import Config
@@ -25,7 +27,7 @@ from likeopt.web import gunicorn_conf
 
 def post_fork(server, worker):
     gunicorn_conf.post_fork(server, worker)
-    os.kill(os.getppid(), signal.SIGTERM)
+    os.kill(os.getppid(), signal.SIGNAL)
     while server.SIG_QUEUE.empty():
         monkey.get_original("time", "sleep")(0.01)
 """
@@ -58,11 +60,12 @@ def connect(bound: socket.socket) -> socket.socket:
     return socket.create_connection(bound.getsockname(), timeout=SOON)
 
 
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGQUIT"])
 def test_worker_told_to_stop_before_it_can_listen_to_signals(
-    config: Config, tmp_path: Path
+    config: Config, tmp_path: Path, number: str
 ) -> None:
     conf = tmp_path / "early.py"
-    conf.write_text(EARLY)
+    conf.write_text(EARLY.replace("SIGNAL", number))
     with gunicorn(config, f"file:{conf}") as (_, process):
         assert process.wait(SOON) == 0
 
