@@ -40,7 +40,6 @@ from likeopt.cli.eval import fill
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.engine.library import Library
-from likeopt.engine.results import MOST_BYTES
 from likeopt.engine.searching import Searcher
 from likeopt.llm.stream import TextStream
 from likeopt.llm.types import Completion
@@ -140,12 +139,12 @@ class Hashing:
 
 
 class Here(EngineClient):
-    """An engine in this process; one that keeps no results if `kept` is 0 bytes."""
+    """An engine in this process; one that keeps no results if `config` has no cache."""
 
-    def __init__(self, services: Services, config: Config, kept: int) -> None:
+    def __init__(self, services: Services, config: Config) -> None:
         super().__init__(config.data_dir / "run" / "none.sock", Clock())
         self.library = Library(config, services.db, self.clock, lambda _: Hashing())
-        self.searcher = Searcher(self.library, services.db, self.clock, threads=2, kept_bytes=kept)
+        self.searcher = Searcher(self.library, services.db, self.clock, threads=2)
 
     def search(self, request: SearchRequest) -> SearchResponse:
         """On this thread."""
@@ -437,8 +436,8 @@ def main() -> None:
         own = msgspec.structs.replace(config, data_dir=config.data_dir / "anew", cache="")
         other = Services(own)
         other.__dict__["db"] = services.db
-        keeping = Here(services, config, MOST_BYTES)
-        forgetful = Here(services, msgspec.structs.replace(config, cache=""), 0)
+        keeping = Here(services, config)
+        forgetful = Here(services, msgspec.structs.replace(config, cache=""))
         for engine in (keeping, forgetful):
             stack.callback(engine.close)
         product, anew = Asked(services, keeping), Asked(other, forgetful)

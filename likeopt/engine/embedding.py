@@ -40,7 +40,8 @@ class QueryEmbeddings:
     """Vectors of queries from one embedder. Thread-safe."""
 
     def __init__(self, embedder: Embedder, clock: Clock, cache: Cache, *, threads: int) -> None:
-        """`threads` queries are embedded at the same time. `cache` is closed with this."""
+        """`threads` queries are embedded at the same time. `cache` is closed with
+        this; if it has no layers, nothing is remembered here either."""
         self.model = embedder.model
         self.embedder = embedder
         self._clock = clock
@@ -103,15 +104,19 @@ class QueryEmbeddings:
     def _embed(self, query: str, pending: _Pending) -> Vector:
         try:
             vector = self._in_time(query, pending)
-            with self._lock:
-                self._known[query] = vector
-                if len(self._known) > REMEMBERED:
-                    self._known.popitem(last=False)
-                    self._evictions += 1
+            if self._cache.layers:
+                self._remember(query, vector)
             return vector
         finally:
             with self._lock:
                 del self._pending[query]
+
+    def _remember(self, query: str, vector: Vector) -> None:
+        with self._lock:
+            self._known[query] = vector
+            if len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+                self._evictions += 1
 
     def _in_time(self, query: str, pending: _Pending) -> Vector:
         if self._clock.monotonic() > pending.deadline:

@@ -88,6 +88,8 @@ class Library:
         self.analyser = Analyser(config.analyser)
         self.catalogue = Catalogue()
         self.backend = config.vector_backend
+        # Without a layer nothing is remembered, of searches neither.
+        self.remembers = bool(config.cache_layers)
         self._config = config
         self._db = db
         self._clock = clock

@@ -122,14 +122,13 @@ class Searcher:
         clock: Clock,
         *,
         threads: int,
-        kept_bytes: int = MOST_BYTES,
     ) -> None:
-        """`threads` searches by meaning run at the same time; `kept_bytes` of results are kept."""
+        """`threads` searches by meaning run at the same time."""
         self._library = library
         self._db = db
         self._clock = clock
         self._pool = ThreadPoolExecutor(threads, "meaning")
-        self._results = Results(kept_bytes)
+        self._results = Results(MOST_BYTES if library.remembers else 0)
 
     def search(
         self, request: SearchRequest, deadline: float, run: Run = run_here

@@ -64,6 +64,21 @@ def test_the_same_search_is_done_once(
     assert content(search(QUERY, sentences=2)) == content(first)
 
 
+def test_without_a_cache_every_search_is_done(shelf: Shelf) -> None:
+    fill(shelf)
+    config = msgspec.structs.replace(shelf.config, cache="")
+    library = Library(config, shelf.db, shelf.clock, lambda _: shelf.embedder)
+    searcher = Searcher(library, shelf.db, shelf.clock, threads=2)
+    for _ in range(2):
+        request = SearchRequest(QUERY, ["default"])
+        assert searcher.search(request, shelf.clock.monotonic() + 10).hits
+    told = searcher.status(shelf.clock.monotonic() + 10)
+    for kept in (told.searches, told.queries):
+        assert (kept.hits, kept.misses, kept.entries) == (0, 2, 0)
+    searcher.close()
+    library.close()
+
+
 @pytest.mark.parametrize(
     "other",
     [
