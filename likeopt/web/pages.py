@@ -132,12 +132,14 @@ def service_worker() -> Response:
     if build is None or worker is None:
         raise NotFound("The page has not been built with a service worker.")
     manifest = build.manifest
-    files = {*manifest.entry.js, *manifest.entry.css}.union(*manifest.routes.values())
+    entry = [*manifest.entry.js, *manifest.entry.css]
+    files = set(entry).union(*manifest.routes.values())
     told = {
         # Another build, another place for its files, or another shell: another worker.
         "version": hashlib.sha256(repr(manifest).encode()).hexdigest()[:16],
         "base": shell.base_of(config.assets_url) + "/",
         "shell": "/offline",
+        "entry": entry,
         "files": sorted(files),
     }
     code = build.assets[worker].copies["identity"].decode()

@@ -222,6 +222,8 @@ def test_service_worker_knows_the_files_of_its_build(page: Client, folder: Path)
     build_of = json.loads(told.removeprefix("const BUILD = "))
     assert code == "self.addEventListener('fetch', () => {});"
     assert (build_of["base"], build_of["shell"]) == ("/assets/", "/offline")
+    assert build_of["entry"] == ["main.0123456789.js", "main.aaaaaaaaaa.css"]
+    assert all(f"/assets/{name}" in page.get("/offline").text for name in build_of["entry"])
     assert "chat.bbbbbbbbbb.js" in build_of["files"]
     again = page.get("/sw.js", headers={"If-None-Match": response.headers["ETag"]})
     assert again.status_code == 304

@@ -2,7 +2,8 @@
  * The service worker: keeps the page's files and one shell, so that the page opens without a network
  * and says so. What the API answers and what belongs to somebody is passed on and never kept.
  *
- * The server puts `BUILD` in front: {version, base, shell, files}.
+ * The server puts `BUILD` in front: {version, base, shell, entry, files}; `entry` are the files that the
+ * shell names.
  */
 
 /* global BUILD */
@@ -19,12 +20,14 @@ self.addEventListener("install", (event) => {
 });
 
 async function keep() {
+  // Not from the browser's own cache: that could hold the shell of the release before. While servers
+  // get a release one by one, so could the one that answers; the next visit tries again.
+  const shell = await fetch(BUILD.shell, { cache: "reload" });
+  const text = await shell.clone().text();
+  if (!BUILD.entry.every((name) => text.includes(name))) throw new Error("of another release");
   const cache = await caches.open(CACHE);
-  await cache.addAll([
-    // Not from the browser's own cache: that could hold the shell of the release before.
-    new Request(BUILD.shell, { cache: "reload" }),
-    ...BUILD.files.map((name) => BUILD.base + name),
-  ]);
+  await cache.addAll(BUILD.files.map((name) => BUILD.base + name));
+  await cache.put(BUILD.shell, shell);
 }
 
 self.addEventListener("activate", (event) => {
