@@ -325,7 +325,9 @@ def test_nothing_jumps_while_an_answer_is_written(
         }"""
     )
     expect(answer.locator(".sources")).to_contain_text(".md")
-    assert round(sum(page.evaluate("shifts")), 2) == 0
+    # A part of a line, once: 0.0003 on a phone, where 0.1 is still good.
+    shifts = page.evaluate("shifts")
+    assert sum(shifts) < 0.001, shifts
 
 
 @pytest.fixture(scope="module")
