@@ -1,11 +1,12 @@
-"""A whole server under load, and one layer of its cache goes, or its disk is full: nobody sees an
-error, and once all is as before, so are the layer's answers."""
+"""A whole server under load, and one layer of its cache goes, its disk is full or its clock is set:
+nobody sees an error, and once all is as before, so are the layer's answers."""
 
 import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,11 +22,27 @@ ANSWER = "It hunts in the Channel Country [1]."
 QUESTIONS = [f"{word} does the kowari hunt?" for word in ("Where", "When", "Why")]
 NEW_QUESTIONS = [f"{word} would the kowari hunt?" for word in ("Where", "When", "Why")]
 READERS = 3
+# Every Python process of the server reads this before anything else (docs.python.org/3/library/
+# site). It moves what a system's clock would: `time.monotonic` goes on.
+CLOCK = """
+import os, time
+
+def moved(now, day):
+    def read():
+        with open(os.environ["DAYS_FILE"]) as file:
+            return now() + int(file.read()) * day
+    return read
+
+# What reads files for the server gets none of its environment, and needs no clock.
+if "DAYS_FILE" in os.environ:
+    time.time = moved(time.time, 86_400)
+    time.time_ns = moved(time.time_ns, 86_400 * 10**9)
+"""
 
 
 class Fault:
     """What befalls `layer`, and ends; here, noise over its file while it is in use, which needs no
-    end. `config` is the server's."""
+    end. `config` and `environ` are the server's."""
 
     layer = "disk"
     # What is asked from then on, and how many calls of the model tell that it has happened.
@@ -34,6 +51,7 @@ class Fault:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.environ: dict[str, str] = {}
         self.running = ExitStack()
 
     def begin(self, server: Server) -> None:
@@ -97,6 +115,31 @@ class Full(Fault):
             with suppress(psutil.NoSuchProcess):
                 hard = process.rlimit(psutil.RLIMIT_FSIZE)[1]
                 process.rlimit(psutil.RLIMIT_FSIZE, (0 if full else hard, hard))
+
+
+class Moved(Fault):
+    """The clock of the server's processes is set, and then set right."""
+
+    def __init__(self, config: Config, folder: Path, days: int) -> None:
+        super().__init__(config)
+        self._days = days
+        self._file = folder / "days"
+        self._set(0)
+        (folder / "sitecustomize.py").write_text(CLOCK)
+        path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self.environ = {"PYTHONPATH": path, "DAYS_FILE": str(self._file)}
+
+    def begin(self, server: Server) -> None:
+        self._set(self._days)
+
+    def end(self, server: Server) -> None:
+        self._set(0)
+
+    def _set(self, days: int) -> None:
+        # In one step: it is being read.
+        new = self._file.with_suffix(".new")
+        new.write_text(str(days))
+        new.replace(self._file)
 
 
 class Crowd:
@@ -173,13 +216,15 @@ def hits(server: Server, layer: str) -> int:
     )
 
 
-@pytest.fixture(params=["redis", "memcached", "damaged", "full"])
-def fault(request: pytest.FixtureRequest, config: Config) -> Iterator[Fault]:
+@pytest.fixture(params=["redis", "memcached", "damaged", "full", "a year ahead", "a year behind"])
+def fault(request: pytest.FixtureRequest, config: Config, tmp_path: Path) -> Iterator[Fault]:
     match request.param:
         case "redis" | "memcached" as layer:
             made: Fault = Killed(config, layer)
         case "full":
             made = Full(config, request.getfixturevalue("postgres_url"))
+        case "a year ahead" | "a year behind" as when:
+            made = Moved(config, tmp_path, 365 if when == "a year ahead" else -365)
         case _:
             made = Fault(config)
     with made.running:
@@ -199,7 +244,7 @@ def test_no_error_reaches_anybody_and_answers_come_from_the_layer_again(fault: F
             rate_limit_chat=0,
             cache=f"memory,{fault.layer}",
         )
-        server = running.enter_context(serving(config))
+        server = running.enter_context(serving(config, **fault.environ))
         wait_until(lambda: server.request("GET", "/ready").status == 200, "the engine")
         server.add("kowari.txt", b"The kowari hunts in the Channel Country.")
         crowd = Crowd(server)
