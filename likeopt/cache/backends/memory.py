@@ -2,7 +2,7 @@
 
 What was used least recently goes first. An LRU of its own, because what is held and thrown out is
 counted for each use, in bytes, and no library was found that does that at this price: see
-docs/decisions/0005-memory-layer.md for what was measured.
+docs/decisions/0006-memory-layer.md for what was measured.
 """
 
 import os
