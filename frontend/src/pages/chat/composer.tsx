@@ -36,7 +36,10 @@ export function Composer(): JSX.Element {
     grow(field.current);
   });
   useEffect(() => {
-    if (!narrow.peek()) field.current?.focus({ preventScroll: true });
+    // Who types elsewhere goes on there: on a slow machine, a question field that comes then would
+    // get the rest of what is being searched for.
+    const elsewhere = document.activeElement?.matches("input");
+    if (!narrow.peek() && !elsewhere) field.current?.focus({ preventScroll: true });
   }, [chat.id.value]);
 
   useEffect(() => {

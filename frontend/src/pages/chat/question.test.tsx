@@ -24,6 +24,18 @@ function press(key: string, more: KeyboardEventInit = {}): KeyboardEvent {
   return event;
 }
 
+test("the question field takes the keyboard, but not from a field in which somebody types", async () => {
+  const search = document.createElement("input");
+  document.body.append(search);
+  search.focus();
+  await act(() => render(<Composer />, root));
+  expect(document.activeElement).toBe(search);
+  await act(() => render(null, root));
+  search.remove();
+  await act(() => render(<Composer />, root));
+  expect(document.activeElement).toBe(root.querySelector("textarea"));
+});
+
 test("Escape ends an edit and nothing else, and leaves a syllable being composed alone", async () => {
   const turn = new Turn("질문", [], "q");
   editing.value = turn;
