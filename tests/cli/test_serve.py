@@ -18,7 +18,7 @@ from likeopt.cli.serve import environment
 from likeopt.cli.supervisor import FAILED_STARTS
 from likeopt.config import Config, load
 from tests.servers import free_port, wait_until
-from tests.web.conftest import LOAD_AND_SERVE, Server, serving
+from tests.web.conftest import LOAD_AND_SERVE, Server, begin_upload, serving
 
 
 def processes(server: Server) -> list[psutil.Process]:
@@ -103,35 +103,14 @@ def test_killed_supervisor_leaves_nothing_behind_and_open_streams_may_end(config
     # What it leaves does not hinder the next one.
     with serving(config) as server:
         wait_until(lambda: server.request("GET", "/ready").status == 200, "the engine")
-        reading = _slow_upload(server)
-        server.process.send_signal(signal.SIGINT)
-        wait_until(lambda: any(x["message"] == "stopping" for x in server.log()), "the signal")
-        # What has begun is finished first.
-        assert reading(b"--x--\r\n").startswith(b"HTTP/1.1 400")
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            finish = begin_upload(connection)
+            server.process.send_signal(signal.SIGINT)
+            wait_until(lambda: any(x["message"] == "stopping" for x in server.log()), "the signal")
+            # What has begun is finished first.
+            assert finish().startswith(b"HTTP/1.1 400")
         assert server.process.wait(30) == 0
-
-
-def _slow_upload(server: Server) -> Callable[[bytes], bytes]:
-    """Begin a request; the function sends its rest and returns the answer."""
-    host, port = server.url.removeprefix("http://").split(":")
-    connection = socket.create_connection((host, int(port)), timeout=30)
-    begin = b'--x\r\nContent-Disposition: form-data; name="tags"\r\n\r\nslow'
-    head = (
-        "POST /api/v1/documents HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
-        "Content-Type: multipart/form-data; boundary=x\r\n"
-        f"Content-Length: {len(begin) + 9}\r\n\r\n"
-    )
-    connection.sendall(head.encode())
-    # The application reads: it has the request.
-    assert connection.recv(1024).startswith(b"HTTP/1.1 100")
-    connection.sendall(begin)
-
-    def finish(rest: bytes) -> bytes:
-        with connection:
-            connection.sendall(b"\r\n" + rest[:7])
-            return connection.recv(65536)
-
-    return finish
 
 
 def test_sample_library_of_a_first_start(config: Config) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -287,6 +288,28 @@ def worker(config: Config) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
         finally:
             process.terminate()
             process.wait()
+
+
+def begin_upload(connection: socket.socket) -> Callable[[], bytes]:
+    """Send the beginning of an upload that will be refused; the function sends its rest and
+    returns the answer."""
+    begin = b'--x\r\nContent-Disposition: form-data; name="tags"\r\n\r\nslow'
+    rest = b"\r\n--x--\r\n"
+    head = (
+        "POST /api/v1/documents HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+        "Content-Type: multipart/form-data; boundary=x\r\n"
+        f"Content-Length: {len(begin) + len(rest)}\r\n\r\n"
+    )
+    connection.sendall(head.encode())
+    # The application reads: it has the request.
+    assert connection.recv(1024).startswith(b"HTTP/1.1 100")
+    connection.sendall(begin)
+
+    def finish() -> bytes:
+        connection.sendall(rest)
+        return connection.recv(65536)
+
+    return finish
 
 
 def _address(server: Server) -> bool:

@@ -1,6 +1,7 @@
 """The web worker with patience for tests, under gunicorn alone: no engine, no supervisor."""
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,12 +29,22 @@ class Hasty(Worker):
 @contextmanager
 def serving() -> Iterator[tuple[str, int]]:
     """The address of a running server with one such worker."""
-    with tempfile.TemporaryDirectory(prefix="lo-") as folder, listen("127.0.0.1", 0) as bound:
+    with tempfile.TemporaryDirectory(prefix="lo-") as folder:
         config = Config(data_dir=Path(folder), guest=True, max_upload_mb=64)
-        services = Services(config)
-        services.prepare()
-        services.close()
-        command = [sys.executable, "-m", "gunicorn", *_SPEC, "--workers", "1"]
+        with gunicorn(config, *_SPEC) as (bound, _):
+            yield bound.getsockname()
+
+
+@contextmanager
+def gunicorn(
+    config: Config, *spec: str
+) -> Iterator[tuple[socket.socket, "subprocess.Popen[bytes]"]]:
+    """gunicorn with one worker: its socket, and the arbiter."""
+    services = Services(config)
+    services.prepare()
+    services.close()
+    with listen("127.0.0.1", 0) as bound:
+        command = [sys.executable, "-m", "gunicorn", *spec, "--workers", "1"]
         with subprocess.Popen(
             [*command, "--bind", f"fd://{bound.fileno()}"],
             stdout=subprocess.DEVNULL,
@@ -42,6 +53,10 @@ def serving() -> Iterator[tuple[str, int]]:
             preexec_fn=die_with_parent(os.getpid()),  # noqa: PLW1509  (one system call)
         ) as process:
             try:
-                yield bound.getsockname()
+                yield bound, process
             finally:
                 process.terminate()
+                try:
+                    process.wait(30)
+                except subprocess.TimeoutExpired:
+                    process.kill()

@@ -1,20 +1,14 @@
 """A web worker that is told to stop ends, whenever that is and whatever is connected."""
 
-import os
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from likeopt.cli.serve import environment, listen
-from likeopt.cli.supervisor import die_with_parent
 from likeopt.config import Config
-from likeopt.services import Services
+from tests.web.conftest import begin_upload
+from tests.web.hasty import gunicorn
 
 # Far below `graceful_timeout` (180 s), which is what a worker that hears nothing takes.
 SOON = 30
@@ -33,29 +27,6 @@ def post_fork(server, worker):
 """
 
 
-@contextmanager
-def gunicorn(
-    config: Config, conf: str
-) -> Iterator[tuple[socket.socket, "subprocess.Popen[bytes]"]]:
-    """The socket and the arbiter of one worker."""
-    services = Services(config)
-    services.prepare()
-    services.close()
-    with listen("127.0.0.1", 0) as bound:
-        command = [sys.executable, "-m", "gunicorn", "-c", conf, "--workers", "1"]
-        with subprocess.Popen(
-            [*command, "--bind", f"fd://{bound.fileno()}"],
-            stdout=subprocess.DEVNULL,
-            env=environment(config) | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            pass_fds=(bound.fileno(),),
-            preexec_fn=die_with_parent(os.getpid()),  # noqa: PLW1509  (one system call)
-        ) as process:
-            try:
-                yield bound, process
-            finally:
-                process.kill()
-
-
 def connect(bound: socket.socket) -> socket.socket:
     return socket.create_connection(bound.getsockname(), timeout=SOON)
 
@@ -66,17 +37,17 @@ def test_worker_told_to_stop_before_it_can_listen_to_signals(
 ) -> None:
     conf = tmp_path / "early.py"
     conf.write_text(EARLY.replace("SIGNAL", number))
-    with gunicorn(config, f"file:{conf}") as (_, process):
+    with gunicorn(config, "-c", f"file:{conf}") as (_, process):
         assert process.wait(SOON) == 0
 
 
 def test_connections_that_wait_do_not_keep_a_worker(config: Config) -> None:
     with (
-        gunicorn(config, "python:likeopt.web.gunicorn_conf") as (bound, process),
+        gunicorn(config, "-c", "python:likeopt.web.gunicorn_conf") as (bound, process),
         connect(bound) as waiting,
         connect(bound) as busy,
     ):
-        finish = _begin(busy)
+        finish = begin_upload(busy)
         waiting.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
         answer = b""
         while not answer.endswith(b'{"status":"ok"}'):
@@ -88,21 +59,3 @@ def test_connections_that_wait_do_not_keep_a_worker(config: Config) -> None:
             # It still answers what has begun, and that connection stays open.
             assert finish().startswith(b"HTTP/1.1 400")
             assert process.wait(SOON) == 0
-
-
-def _begin(connection: socket.socket) -> Callable[[], bytes]:
-    """Send the beginning of an upload that will be refused; the function sends its end."""
-    body = b'--x\r\nContent-Disposition: form-data; name="tags"\r\n\r\nslow\r\n--x--\r\n'
-    head = (
-        "POST /api/v1/documents HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
-        f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    connection.sendall(head.encode())
-    # The application reads: it has the request.
-    assert connection.recv(1024).startswith(b"HTTP/1.1 100")
-
-    def finish() -> bytes:
-        connection.sendall(body)
-        return connection.recv(65536)
-
-    return finish
