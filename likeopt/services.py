@@ -5,9 +5,10 @@ what only answers need.
 """
 
 import threading
-from collections.abc import Mapping
-from functools import cached_property, partial
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any, Generic, Self, TypeVar, overload
 
 from likeopt.accounts import Accounts
 from likeopt.cache.layered import Cache
@@ -27,7 +28,7 @@ from likeopt.retrieval.rerank import Reranker, open_reranker
 from likeopt.retrieval.search import EngineClient, search
 from likeopt.storage import access, bootstrap, facts, revisions, schema, secret_key
 from likeopt.storage.board import Board, board_file
-from likeopt.storage.db import Database, Runner, migrate, run_here
+from likeopt.storage.db import NEWS_CONNECTIONS, Database, Runner, migrate, run_here
 from likeopt.storage.files import FileStore
 from likeopt.storage.reader import DEFAULT_COLLECTION
 from likeopt.storage.sessions import SessionStore, SqlSessions
@@ -35,6 +36,40 @@ from likeopt.storage.tag_versions import TagVersions
 from likeopt.storage.watch import Watch
 
 _PACKAGE = Path(__file__).parent
+
+T = TypeVar("T")
+
+
+class part(Generic[T]):  # noqa: N801  (used as a decorator)
+    """A property that is made when it is first used, once.
+
+    `functools.cached_property` makes it again for each greenlet that asks meanwhile: until Python
+    3.11 its lock knows only the thread that they share, and since then it has none. A worker whose
+    first questions came together had 15 chats, each with its own limits and connections.
+    """
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, services: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, services: "Services", owner: type) -> T: ...
+
+    def __get__(self, services: "Services | None", owner: type) -> Self | T:
+        if services is None:
+            return self
+        # Only until it is there: then the instance's own attribute comes first.
+        made = services.__dict__
+        with services.making:
+            if self._name not in made:
+                made[self._name] = self._make(services)
+            return made[self._name]  # type: ignore[no-any-return]
 
 
 class Services:
@@ -53,43 +88,45 @@ class Services:
         self.sources = sources or {}
         self.clock = clock or Clock()
         self.run = runner
+        # One part is often made of others.
+        self.making = threading.RLock()
 
-    @cached_property
+    @part
     def db(self) -> Database:
         """The database; its schema is brought up to date by `prepare`."""
         return Database(self.config.database, runner=self.run, spread=self.board.mark)
 
-    @cached_property
+    @part
     def board(self) -> Board:
         """What the processes of this machine have changed."""
         return Board(board_file(self.config.data_dir))
 
-    @cached_property
+    @part
     def files(self) -> FileStore:
         """The originals."""
         return FileStore(self.config.originals)
 
-    @cached_property
+    @part
     def ingest(self) -> Ingest:
         """Adding documents."""
         return Ingest(self.db, self.files, self.clock, self.config, runner=self.run)
 
-    @cached_property
+    @part
     def images(self) -> Images:
         """Pictures of documents."""
         return Images(self.config, self.files, self.cache, self.run)
 
-    @cached_property
+    @part
     def engine(self) -> EngineClient:
         """The computing process of this machine."""
         return EngineClient(self.config.data_dir / "run" / "engine.sock", self.clock)
 
-    @cached_property
+    @part
     def reranker(self) -> Reranker:
         """The second look at passages, or none."""
         return open_reranker(self.config)
 
-    @cached_property
+    @part
     def chat(self) -> Chat:
         """Questions and answers."""
         find = partial(
@@ -109,12 +146,12 @@ class Services:
     def _vector(self, question: str) -> bytes:
         return self.engine.embed([question]).vectors[0]
 
-    @cached_property
+    @part
     def warmer(self) -> Warmer:
         """Asking ahead what people ask most."""
         return Warmer(self.db, self.clock, self.chat, self.config.data_dir / "run" / "warm.lock")
 
-    @cached_property
+    @part
     def sessions(self) -> SessionStore:
         """Who is signed in: in Redis if there is one, else in the database."""
         if not self.config.redis_url:
@@ -125,19 +162,19 @@ class Services:
             raise ConfigError("LIKEOPT_REDIS_URL needs the extra `redis`") from None
         return RedisSessions(self.config.redis_url, self.db, self.clock)
 
-    @cached_property
+    @part
     def accounts(self) -> Accounts:
         """Signing in, one-time links and passwords."""
         passwords = Passwords(self.run, words=self.config.names)
         oidc = bool(self.config.oidc_issuer)
         return Accounts(self.db, self.sessions, self.clock, passwords, oidc=oidc)
 
-    @cached_property
+    @part
     def watch(self) -> Watch:
         """What has changed in any process."""
-        return Watch(self.db.apart(1), self.clock, self.board)
+        return Watch(self.db.apart(NEWS_CONNECTIONS), self.clock, self.board)
 
-    @cached_property
+    @part
     def cache(self) -> Cache:
         """What takes long to make, as long as it holds; `tags` are names of counters."""
         tenant = self.db.read(lambda c: facts.get(c, facts.DATABASE_ID)) or "new"
@@ -146,7 +183,7 @@ class Services:
         self.watch.hear(partial(_forget, made))
         return made
 
-    @cached_property
+    @part
     def secret_key(self) -> bytes:
         """Signs what browsers bring back."""
         return (self.config.secret_key or secret_key.read_or_make(self.config.data_dir)).encode()

@@ -34,7 +34,7 @@ from likeopt.llm.queue import Queue, Ticket
 from likeopt.retrieval.types import Filters
 from likeopt.storage import answers, conversations, messages
 from likeopt.storage.conversations import Conversation
-from likeopt.storage.db import Database
+from likeopt.storage.db import ANSWERS_CONNECTIONS, Database
 from likeopt.storage.ids import new_id
 from likeopt.storage.messages import Message
 from likeopt.storage.reader import Reader
@@ -75,7 +75,7 @@ class Chat:
         self._max_tokens = max_tokens
         self._entrance = Entrance()
         self._broadcasts = Broadcasts(clock)
-        self._rows = Rows(db.apart(2), clock)
+        self._rows = Rows(db.apart(ANSWERS_CONNECTIONS), clock)
         self._meeting = Meeting(
             exchange or NoExchange(), self._rows, self._broadcasts, clock, self._lead
         )

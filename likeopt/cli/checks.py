@@ -122,14 +122,15 @@ def secrets(config: Config, environ: dict[str, str]) -> Check:
 
 
 def database(config: Config) -> Check:
-    """It answers, and its schema is the one of this program."""
-    from likeopt.storage.db import Database
+    """It answers, its schema is the one of this program, and it lets in all who may come."""
+    from likeopt.storage.db import Database, connections_allowed, most_connections
 
     place = config.data_dir / "likeopt.db"
     if not config.database_url and not place.exists():
         return Check("database", "ok", "SQLite, made by the first `likeopt serve` or `ingest`")
     kind = "PostgreSQL" if config.database_url else "SQLite"
     opened = Database(config.database)
+    needed = most_connections(config.workers)
     try:
         revision = opened.read(
             lambda c: (
@@ -138,6 +139,7 @@ def database(config: Config) -> Check:
                 else None
             )
         )
+        allowed = needed if opened.is_sqlite else opened.read(connections_allowed)
     except LikeOptError as error:
         return Check("database", "fail", f"{kind}: {error.message}", "check LIKEOPT_DATABASE_URL")
     finally:
@@ -151,6 +153,10 @@ def database(config: Config) -> Check:
     if revision < newest:
         advice = "`likeopt serve` brings it up to date; make a backup first"
         return Check("database", "warn", f"{kind}, schema {revision}, newest {newest}", advice)
+    if allowed < needed:
+        advice = "raise PostgreSQL's max_connections, or lower LIKEOPT_WORKERS"
+        found = f"{kind} allows {allowed} connections, this server may need {needed}"
+        return Check("database", "warn", found, advice)
     return Check("database", "ok", f"{kind}, schema {revision}")
 
 

@@ -32,8 +32,12 @@ Spread = Callable[[Collection[str]], None]
 BUSY_TIMEOUT_MS = 10_000
 # SQLite connections that are kept for later: gevent has 10 native threads to use them.
 SQLITE_IDLE = 10
-# PostgreSQL connections of a process at most: its default allows 100 for all.
-CONNECTIONS = 12
+# PostgreSQL connections of a process at most. It allows 97 by default, and refuses more: with 12 a
+# process, two servers of two web workers had taken all, and answers under way could not be stored.
+CONNECTIONS = 6
+# Those of a web worker that must not wait behind its requests: for answers under way, and for news.
+ANSWERS_CONNECTIONS = 2
+NEWS_CONNECTIONS = 1
 # A host that is cut off says nothing: connecting would take 130 s, and what was sent would wait for
 # 15 minutes (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS).
 _PATIENCE = {
@@ -46,6 +50,23 @@ _PATIENCE = {
 # A connection that was idle for longer is asked whether it still stands; a server does not restart
 # in less. Asking each time was one round trip of four of a short transaction.
 IDLE_SECONDS = 1.0
+
+
+_log = logging.getLogger(__name__)
+
+
+def most_connections(workers: int) -> int:
+    """PostgreSQL connections of a server with so many web workers, its engine and its indexing
+    worker, at most."""
+    return workers * (CONNECTIONS + ANSWERS_CONNECTIONS + NEWS_CONNECTIONS) + 2 * CONNECTIONS
+
+
+def connections_allowed(c: sa.Connection) -> int:
+    """How many connections PostgreSQL lets in that are not its administrator's."""
+    setting = "current_setting('{}')::int"
+    of_admin = setting.format("superuser_reserved_connections")
+    allowed = f"SELECT {setting.format('max_connections')} - {of_admin}"
+    return int(c.exec_driver_sql(allowed).scalar_one())
 
 
 def run_here(work: Callable[[], Any]) -> Any:
@@ -150,6 +171,7 @@ class Database:
         except DBAPIError as error:
             raise _translate(error) from error
         except PoolTimeout as error:
+            _log.warning("database too busy: %s", error)
             raise StorageUnavailable("The database is too busy. Try again in a moment.") from error
 
     def close(self) -> None:
@@ -256,7 +278,7 @@ def _translate(error: DBAPIError) -> Exception:
     # SQLite says of a damaged file no more than DatabaseError.
     away = isinstance(error, OperationalError) or type(error) is DatabaseError
     if away or error.connection_invalidated:
-        logging.getLogger(__name__).warning("database unavailable: %s", text)
+        _log.warning("database unavailable: %s", text)
         return StorageUnavailable("The database does not answer. Try again in a moment.")
     return error
 

@@ -109,6 +109,17 @@ def test_an_empty_postgres_is_fine(doctor: Doctor, postgres_url: str) -> None:
     assert "makes its tables" in doctor(0, database_url=postgres_url)["database"]["detail"]
 
 
+def test_a_postgres_that_lets_in_too_few(doctor: Doctor, database_config: Config) -> None:
+    few = {"data_dir": database_config.data_dir, "database_url": database_config.database_url}
+    check = doctor(0, **few, workers=64)["database"]
+    if not database_config.database_url:
+        assert check["status"] == "ok"
+        return
+    assert check["status"] == "warn"
+    assert "allows 97 connections, this server may need 588" in check["detail"]
+    assert "max_connections" in check["advice"]
+
+
 def test_a_postgres_that_does_not_answer(doctor: Doctor) -> None:
     url = f"postgresql://me:hidden@127.0.0.1:{free_port()}/x"
     with pytest.raises(psycopg.OperationalError):

@@ -2,13 +2,16 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from likeopt.config import Config
 from likeopt.errors import StorageUnavailable
+from likeopt.services import Services
 from likeopt.storage import db
 from likeopt.storage.db import Database
 
@@ -35,6 +38,19 @@ def end(url: str, pid: int) -> None:
     asked = sa.text("SELECT pg_terminate_backend(:pid, 5000)").bindparams(pid=pid)
     assert other.read(lambda c: c.execute(asked).scalar_one())
     other.close()
+
+
+def test_a_web_worker_takes_no_more_connections_than_is_said(
+    config: Config, postgres_url: str
+) -> None:
+    config = msgspec.structs.replace(config, database_url=postgres_url, cache="")
+    with closing(Services(config)) as services:
+        services.prepare()
+        made = (services.chat, services.watch)
+        pools = [services.db, *services.db._apart]
+        most = sum(one.engine.pool.size() + one.engine.pool._max_overflow for one in pools)  # type: ignore[attr-defined]
+    assert made
+    assert most == db.most_connections(2) - db.most_connections(1)
 
 
 def test_who_waits_too_long_for_a_connection_is_told(
