@@ -50,12 +50,22 @@ check: .venv/.dev .venv/.package frontend/node_modules/.installed ## Lint, types
 NOT_SECRETS = --exclude-files '(\.lock|package-lock\.json)$$' --disable-plugin KeywordDetector \
 	--exclude-secrets '^(password|hidden|pw|0123456789abcdef0123456789abcdef)$$'
 
+# Set-up waits for the network and the disk, tests for each other's servers, so two cores take more
+# than two at once.
 .PHONY: test
-test: .make/servers .venv-chroma/.installed check likeopt/web/static/manifest.json ## Everything CI runs
+test: ## Everything CI runs
+	@$(MAKE) -j4 set-up
+	@$(MAKE) -j2 check test-page
+	$(SAY) 'Python: tests, with real PostgreSQL, Redis, Chroma and Chromium'
+	@$(BIN)/pytest -n 3 --dist loadfile $(PYTEST)
+
+.PHONY: set-up
+set-up: .make/servers .venv-chroma/.installed .venv/.dev .venv/.package likeopt/web/static/manifest.json
+
+.PHONY: test-page
+test-page: frontend/node_modules/.installed
 	$(SAY) 'Page: tests'
 	@cd frontend && npm test --silent
-	$(SAY) 'Python: tests, with real PostgreSQL, Redis, Chroma and Chromium'
-	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST)
 
 .PHONY: bench
 bench: .venv/.dev .venv/.package .venv-chroma/.installed .venv-bench/.installed ## Measure; results go to bench/README.md
@@ -108,7 +118,8 @@ clean: ## Remove everything that make made, but not your data
 		--no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/.dev: requirements-dev.lock .venv/.runtime
+# One pip at a time in an environment.
+.venv/.dev: requirements-dev.lock .venv/.runtime | .venv/.package
 	$(SAY) 'Installing development packages'
 	@$(PIP) -r requirements-dev.lock
 	@touch $@
