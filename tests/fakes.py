@@ -1,5 +1,6 @@
 """Deterministic stand-ins for what a test must own: time, a model's cost, a full disk."""
 
+import os
 import resource
 import signal
 import zlib
@@ -74,3 +75,17 @@ def no_file_beyond(size: int) -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, before)
+
+
+@contextmanager
+def no_files_but(count: int) -> Iterator[None]:
+    """As with too many open files, this process can open only `count` more."""
+    free = [os.dup(0) for _ in range(count + 1)]
+    for descriptor in free:
+        os.close(descriptor)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free[count], hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -17,7 +17,8 @@ import re
 import struct
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -31,6 +32,8 @@ POLL_SECONDS = 0.02
 # Between two looks for what nobody needs any more, and how long that was not written to.
 _SWEEP_SECONDS = 30.0
 _OLD_SECONDS = 300.0
+# Between two warnings of a process.
+_WARN_SECONDS = 30.0
 _BLOCK = 1 << 20
 
 _length = struct.Struct("<I")
@@ -47,7 +50,7 @@ class FileExchange:
     def __init__(self, folder: Path, run: Run = run_here) -> None:
         self._folder = folder
         self._run = run
-        self._swept = float("-inf")
+        self._swept = self._warned = float("-inf")
 
     def join(self, key: str) -> "FileSeat | None":
         """See `Exchange`."""
@@ -77,7 +80,7 @@ class FileExchange:
                 os.close(lead)
                 raise
         except OSError as error:
-            log.warning("an answer cannot be shared: %s", error.strerror)
+            self._warn(error)
             return exchange.Alone(key)
         os.close(lead)
         return None
@@ -92,7 +95,7 @@ class FileExchange:
             # It has ended.
             lead = -1
         except OSError as error:
-            log.warning("an answer cannot be shared: %s", error.strerror)
+            self._warn(error)
             return None
         return self._sit(id_, lead, running=False)
 
@@ -100,9 +103,8 @@ class FileExchange:
         """The lock of `lead` is ours: go on with what a dead leader has begun, or begin."""
         id_ = _id_in(lead)
         if id_:
-            told = _Log(self._folder / f"{id_}.log")
-            records = told.rest()
-            told.close()
+            with closing(_Log(self._folder / f"{id_}.log")) as told:
+                records = told.rest()
             if records and not isinstance(records[-1], End):
                 return FileLead(self._folder, id_, lead, records, told.read_to)
         id_ = exchange.generation_id(key)
@@ -120,12 +122,12 @@ class FileExchange:
             readers = _open(self._folder / f"{id_}.readers", os.O_RDWR | os.O_APPEND)
             if self._is_open(id_, lead, readers, running=running):
                 os.write(readers, b"+")
-                return FileSeat(self._folder, id_, lead, readers)
+                return FileSeat(self._folder, id_, lead, readers, self._warn)
         except FileNotFoundError:
             # Gone, or its leader has not written yet which one it is.
             pass
         except OSError as error:
-            log.warning("an answer cannot be shared: %s", error.strerror)
+            self._warn(error)
         _close(readers)
         _close(lead)
         return None
@@ -137,6 +139,13 @@ class FileExchange:
             not running
             or (_id_in(lead) == id_ and _is_at(lead, self._folder / f"{exchange.key_of(id_)}.lead"))
         )
+
+    def _warn(self, error: OSError) -> None:
+        """Say, from time to time, that answers cannot be shared: each try of each would say so."""
+        now = time.monotonic()
+        if now - self._warned >= _WARN_SECONDS:
+            self._warned = now
+            log.warning("answers cannot be shared: %s", error.strerror)
 
     def _sweep(self) -> None:
         """Begin to remove what nobody needs any more, from time to time."""
@@ -167,7 +176,7 @@ class FileExchange:
 
 
 class FileLead:
-    """See `Lead`. Owns the descriptor `lead`, which is locked."""
+    """See `Lead`. Owns the descriptor `lead`, which is locked, once it is made."""
 
     def __init__(self, folder: Path, id_: str, lead: int, told: list[Record], written: int) -> None:
         self.id = id_
@@ -175,9 +184,13 @@ class FileLead:
         self._folder = folder
         self._lead = lead
         self._log = _open(folder / f"{id_}.log", os.O_RDWR | os.O_APPEND)
-        # What a leader that died has left of a record.
-        os.ftruncate(self._log, written)
-        self._readers = _open(folder / f"{id_}.readers", os.O_RDWR)
+        try:
+            # What a leader that died has left of a record.
+            os.ftruncate(self._log, written)
+            self._readers = _open(folder / f"{id_}.readers", os.O_RDWR)
+        except OSError:
+            os.close(self._log)
+            raise
         self._lock = threading.Lock()
         self._ended = False
 
@@ -232,11 +245,14 @@ class FileLead:
 class FileSeat:
     """See `Seat`. Owns the descriptors `lead` (-1 without one) and `readers`, which is locked."""
 
-    def __init__(self, folder: Path, id_: str, lead: int, readers: int) -> None:
+    def __init__(
+        self, folder: Path, id_: str, lead: int, readers: int, warn: Callable[[OSError], None]
+    ) -> None:
         self.id = id_
         self._folder = folder
         self._lead = lead
         self._readers = readers
+        self._warn = warn
         self._log = _Log(folder / f"{id_}.log")
         self._left = threading.Event()
 
@@ -259,11 +275,17 @@ class FileSeat:
             os.close(self._lead)
             self._lead = -1
             return None
-        told = _Log(self._folder / f"{self.id}.log")
-        records = told.rest()
-        told.close()
-        lead, self._lead = self._lead, -1
-        taken = FileLead(self._folder, self.id, lead, records, told.read_to)
+        try:
+            with closing(_Log(self._folder / f"{self.id}.log")) as told:
+                records = told.rest()
+            taken = FileLead(self._folder, self.id, self._lead, records, told.read_to)
+        except OSError as error:
+            # Too many files are open, or these are gone. Left locked, everybody who asks the same
+            # would follow a leader that does not exist.
+            fcntl.flock(self._lead, fcntl.LOCK_UN)
+            self._warn(error)
+            return None
+        self._lead = -1
         self.close()
         return taken
 

@@ -12,7 +12,7 @@ from likeopt.chat.events import Delta, Restart
 from likeopt.chat.exchange import Alone
 from likeopt.chat.exchange_files import FileExchange, FileLead
 from tests.chat.test_exchange import END, KEY, OTHER, lead_of, read, seat_of
-from tests.fakes import no_file_beyond
+from tests.fakes import no_file_beyond, no_files_but
 from tests.servers import wait_until
 
 
@@ -80,6 +80,38 @@ def test_who_finds_no_room_to_read_keeps_nothing_open(tmp_path: Path) -> None:
         assert exchange.seat(lead.id) is None
     # Its leader sees that nobody reads it.
     assert lead.close_if_deserted(patient=True)
+
+
+def test_who_cannot_take_over_leads_nobody_and_keeps_nothing_open(tmp_path: Path) -> None:
+    here, there = FileExchange(tmp_path), FileExchange(tmp_path)
+    dead = lead_of(here)
+    dead.append(Delta("a"))
+    seat, other = seat_of(here), seat_of(there)
+    dead.close()
+    # Its log can be opened, and then its list of readers cannot; had the log stayed open, the
+    # second try would not even get that far, nor the third find room.
+    with no_files_but(1):
+        assert seat.take_over() is None
+        assert seat.take_over() is None
+        assert not other.is_led()
+    with no_files_but(2):
+        taken = seat.take_over()
+    assert taken is not None
+    assert taken.told == [Delta("a")]
+    taken.append(END)
+    assert read(other, 2) == [Delta("a"), END]
+
+
+def test_where_the_log_is_gone_nobody_takes_over_and_who_asks_begins_anew(tmp_path: Path) -> None:
+    here, there = FileExchange(tmp_path), FileExchange(tmp_path)
+    dead = lead_of(here)
+    seat = seat_of(there)
+    dead.close()
+    (tmp_path / f"{dead.id}.log").unlink()
+    assert seat.take_over() is None
+    assert here.join(KEY) is None
+    assert lead_of(here).id != dead.id
+    assert seat_of(there).id != dead.id
 
 
 def test_an_unusable_folder_does_not_keep_anybody_from_an_answer(tmp_path: Path) -> None:
