@@ -16,6 +16,7 @@ import msgspec
 from likeopt.clock import Clock
 from likeopt.config import PREFIX, Config, is_secret, settings
 from likeopt.errors import ConfigError, LikeOptError, how_to_install
+from likeopt.monitoring import open_files
 from likeopt.storage import secret_key
 
 GIB = 1 << 30
@@ -36,6 +37,7 @@ class Check(msgspec.Struct, frozen=True):
 def examine(config: Config, environ: dict[str, str]) -> Iterator[Check]:
     """Every check, in the order in which a broken one explains the next."""
     yield python()
+    yield files_at_once(config)
     yield data_folder(config)
     yield disk_space(config)
     yield secrets(config, environ)
@@ -58,6 +60,20 @@ def python() -> Check:
     """Which interpreter runs this; pip has already refused one that is too old."""
     version = platform.python_version()
     return Check("python", "ok", f"{version} on {platform.system()} {platform.machine()}")
+
+
+def files_at_once(config: Config) -> Check:
+    """A process may open as many as its connections need; services can have other limits."""
+    limit = open_files.obtainable()
+    needed = config.worker_connections + open_files.BESIDE
+    if limit < needed:
+        advice = (
+            f"raise the hard limit (ulimit -Hn, LimitNOFILE= of systemd) to {needed:,}, or lower"
+            f" LIKEOPT_WORKER_CONNECTIONS"
+        )
+        detail = f"{limit:,} can be open, a web worker may need {needed:,}"
+        return Check("open files", "warn", detail, advice)
+    return Check("open files", "ok", f"{limit:,} can be open")
 
 
 def data_folder(config: Config) -> Check:

@@ -23,7 +23,7 @@ import msgspec
 from likeopt.config import PREFIX, Config, load, settings
 from likeopt.config.shown import Source, told
 from likeopt.errors import ConfigError, Conflict, LikeOptError
-from likeopt.monitoring import log
+from likeopt.monitoring import log, open_files
 from likeopt.storage.schema import is_prepared, is_set_up
 
 BACKLOG = 2048
@@ -40,6 +40,8 @@ def serve(config: Config, sources: Mapping[str, Source] | None = None) -> int:
     # The parts must mean the same folder whatever they do with theirs.
     config = msgspec.structs.replace(config, data_dir=config.data_dir.absolute())
     with _alone(config.data_dir), listen(config.host, config.port) as listener:
+        # The parts inherit it.
+        open_files.raise_limit()
         parts = plan(config, listener, prepared=_is_prepared(config))
         environ = environment(config)
         if sources is not None:

@@ -20,7 +20,7 @@ from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 from likeopt.config import load  # noqa: E402
-from likeopt.monitoring import log  # noqa: E402
+from likeopt.monitoring import log, open_files  # noqa: E402
 from likeopt.web.context import services_of  # noqa: E402
 
 _config = load(os.environ)
@@ -35,7 +35,10 @@ proc_name = "likeopt: web"
 
 workers = _config.workers
 worker_class = "likeopt.web.gunicorn_worker.Worker"
-worker_connections = _config.worker_connections
+# Workers inherit the limit; what would not fit in it waits in the backlog.
+worker_connections = open_files.connections_within(
+    open_files.raise_limit(), _config.worker_connections
+)
 # Loaded once and shared by fork; what the collector has marked as permanent stays unwritten, so
 # its pages stay shared (3 idle workers: 148 MB together instead of 356 MB).
 preload_app = True

@@ -1,6 +1,7 @@
 """`likeopt doctor` finds what is broken and says what to do."""
 
 import json
+import resource
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -82,6 +83,18 @@ def test_a_data_folder_that_cannot_be_one(doctor: Doctor, tmp_path: Path) -> Non
     assert "LIKEOPT_DATA_DIR" in checks["data folder"]["advice"]
     checks = doctor(1, data_dir=tmp_path / "data", files_dir=str(tmp_path / "file"))
     assert "LIKEOPT_FILES_DIR" in checks["data folder"]["advice"]
+
+
+def test_fewer_open_files_than_connections(
+    doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 8192))
+    check = doctor(0, data_dir=tmp_path / "data", worker_connections=8000)["open files"]
+    assert check["status"] == "warn"
+    assert "8,192 can be open, a web worker may need 8,512" in check["detail"]
+    assert "LIKEOPT_WORKER_CONNECTIONS" in check["advice"]
+    check = doctor(0, data_dir=tmp_path / "data", worker_connections=7000)["open files"]
+    assert check["status"] == "ok"
 
 
 def test_a_path_that_sockets_cannot_have(doctor: Doctor, tmp_path: Path) -> None:
