@@ -25,6 +25,8 @@ ORPHAN_SECONDS = 10.0
 _LOOK_SECONDS = 0.25
 # A leader says what it leads within a millisecond.
 _ATTEMPT_SECONDS = 0.002
+# Who gets neither a seat nor the lead for this long, as on a full disk, writes the answer alone.
+_ENTER_SECONDS = 0.3
 
 # Writes a generation to its end, in the caller's thread.
 Write = Callable[[Generation, Lead], None]
@@ -54,11 +56,13 @@ class Meeting:
     def enter(self, prepared: Prepared, key: str) -> tuple[Generation, Lead | None]:
         """As `join`, or a new generation with the lead of it."""
         waiting = threading.Event()
+        until = self._clock.monotonic() + _ENTER_SECONDS
         while True:
+            last = self._clock.monotonic() > until
             with self._deciding(key):
                 if joined := self._join(prepared, key):
                     return joined, None
-                if lead := self._exchange.enter(key):
+                if lead := self._exchange.enter(key) or (Alone(key) if last else None):
                     made = Generation(lead.id, prepared)
                     made.expect()
                     self._running[key] = made

@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 
+from likeopt.chat.answer import Chat
 from likeopt.chat.events import Delta, Restart
 from likeopt.chat.exchange import Alone
 from likeopt.chat.exchange_files import FileExchange, FileLead
+from likeopt.storage.reader import Reader
+from tests.chat.conftest import last
 from tests.chat.test_exchange import END, KEY, OTHER, lead_of, read, seat_of
+from tests.chat.test_shared import QUESTION, until
 from tests.fakes import no_file_beyond, no_files_but
 from tests.servers import wait_until
+from tests.stub_openai import StubOpenAI
 
 
 def test_half_a_record_is_nothing(tmp_path: Path) -> None:
@@ -147,3 +152,32 @@ def test_what_is_old_is_swept_away_and_what_runs_is_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../../x", "", "a" * 200])
 def test_a_key_from_outside_opens_no_file(tmp_path: Path, name: str) -> None:
     assert FileExchange(tmp_path).seat(f"{name}-0123456789ab") is None
+
+
+def test_who_finds_no_room_to_read_along_gets_an_answer_of_their_own(
+    make_chat: Callable[..., Chat],
+    stub: StubOpenAI,
+    reader: Reader,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    here, there = make_chat(), make_chat()
+    held = stub.say("You get ", "15 days [1].", hold=1)
+    mine = here.ask(reader, QUESTION)
+    until(Delta, mine)
+    (readers,) = (tmp_path / "generations").glob("*.readers")
+    readers.unlink()
+    # Every write to it finds the disk full (full(4)).
+    readers.symlink_to("/dev/full")
+    stub.say("Fifteen [1].")
+    told: list[str] = []
+    asking = threading.Thread(
+        target=lambda: told.append(last(there.ask(reader, QUESTION)).content), daemon=True
+    )
+    asking.start()
+    wait_until(lambda: bool(told), "the answer", seconds=10)
+    assert told == ["Fifteen [1]."]
+    held.release()
+    assert last(mine).content == "You get 15 days [1]."
+    warned = [one.getMessage() for one in caplog.records if "shared" in one.getMessage()]
+    assert warned == ["answers cannot be shared: No space left on device"]
