@@ -46,6 +46,9 @@ class part(Generic[T]):  # noqa: N801  (used as a decorator)
     `functools.cached_property` makes it again for each greenlet that asks meanwhile: until Python
     3.11 its lock knows only the thread that they share, and since then it has none. A worker whose
     first questions came together had 15 chats, each with its own limits and connections.
+
+    Never first used in what `Services.run` runs: whoever makes a part may need a native thread of
+    gevent's while ten that wait for it hold all of them.
     """
 
     def __init__(self, make: Callable[[Any], T]) -> None:
