@@ -47,10 +47,17 @@ _PATIENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }
+# A machine that is gone, or a process that is frozen, holds its row locks until the server ends
+# its connection, which by TCP alone takes two hours. No transaction waits for anything but the
+# database: one that is silent for so long has nobody behind it.
+SILENT_MS = 10_000
+# Longer than that: who waits behind such a transaction gets its lock. Behind several, it is told.
+LOCK_MS = 15_000
 # A connection that was idle for longer is asked whether it still stands; a server does not restart
 # in less. Asking each time was one round trip of four of a short transaction.
 IDLE_SECONDS = 1.0
 
+_BUSY = "The database is too busy. Try again in a moment."
 
 _log = logging.getLogger(__name__)
 
@@ -125,6 +132,7 @@ class Database:
                 pool_use_lifo=True,
                 connect_args=_PATIENCE,
             )
+            event.listen(self.engine, "connect", _prepare_postgresql)
             _look_at_idle_ones(self.engine)
             event.listen(self.engine, "handle_error", _leave_follower)
 
@@ -172,7 +180,7 @@ class Database:
             raise _translate(error) from error
         except PoolTimeout as error:
             _log.warning("database too busy: %s", error)
-            raise StorageUnavailable("The database is too busy. Try again in a moment.") from error
+            raise StorageUnavailable(_BUSY) from error
 
     def close(self) -> None:
         """Close every pooled connection."""
@@ -235,6 +243,23 @@ def _look_at_idle_ones(engine: sa.Engine) -> None:
     event.listen(engine, "checkout", check)
 
 
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    """Have the server be as patient with us as we are with it (`_PATIENCE`).
+
+    Not as `options` of the connection, which PgBouncer refuses
+    (https://www.pgbouncer.org/config.html#ignore_startup_parameters).
+    """
+    settings = {
+        "idle_in_transaction_session_timeout": SILENT_MS,
+        "lock_timeout": LOCK_MS,
+        # Of a transaction that is being sent a result, which is not silent.
+        "tcp_user_timeout": _PATIENCE["tcp_user_timeout"],
+    } | {f"tcp_{name}": value for name, value in _PATIENCE.items() if name.startswith("keepalives")}
+    connection.autocommit = True
+    connection.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()))
+    connection.autocommit = False
+
+
 def _leave_follower(context: sa.engine.ExceptionContext) -> None:
     # read_only_sql_transaction: after a failover this server follows another; a new connection
     # finds that one (https://www.postgresql.org/docs/current/errcodes-appendix.html).
@@ -273,6 +298,10 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 def _translate(error: DBAPIError) -> Exception:
     text = str(error.orig)
+    # lock_not_available, deadlock_detected: it does answer.
+    if getattr(error.orig, "sqlstate", None) in ("55P03", "40P01"):
+        _log.warning("database too busy: %s", text)
+        return StorageUnavailable(_BUSY)
     if "database or disk is full" in text or "No space left" in text or "disk I/O error" in text:
         return StorageFull("The disk is full. Nothing was changed; free some space and try again.")
     # SQLite says of a damaged file no more than DatabaseError.
@@ -294,6 +323,8 @@ def migrate(database: Database) -> None:
         connection.execution_options(likeopt_immediate=True)
         with connection.begin():
             if not database.is_sqlite:
+                # Others may be migrating, and a large table takes as long as it takes.
+                connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
                 # Any number that only Like-Opt uses; held until commit.
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7463001)")
             config.attributes["connection"] = connection

@@ -1,8 +1,12 @@
 """Connections to PostgreSQL: few, and checked when they were idle; and databases out of order."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -12,8 +16,9 @@ import sqlalchemy as sa
 from likeopt.config import Config
 from likeopt.errors import StorageUnavailable
 from likeopt.services import Services
-from likeopt.storage import db
-from likeopt.storage.db import Database
+from likeopt.storage import db, revisions
+from likeopt.storage.db import Database, migrate
+from tests.servers import wait_until
 
 
 @pytest.fixture
@@ -116,3 +121,110 @@ def test_a_damaged_file_is_a_database_that_does_not_answer(tmp_path: Path) -> No
     with pytest.raises(StorageUnavailable):
         damaged.read(lambda c: c.execute(sa.text("SELECT 1 FROM users")))
     damaged.close()
+
+
+FREEZES = """
+import sys
+from likeopt.storage import db, revisions
+db.SILENT_MS = 300
+def hold(c):
+    revisions.raise_(c, "library")
+    print("held", flush=True)
+    sys.stdin.read()
+db.Database(sys.argv[1]).write(hold)
+"""
+
+
+def raise_library(c: sa.Connection) -> int:
+    # So that it fails, and does not hang, if nobody else sets a limit.
+    c.exec_driver_sql("SET LOCAL lock_timeout = '30s'")
+    return revisions.raise_(c, "library")
+
+
+def test_the_locks_of_a_process_that_is_frozen_are_freed(url: str) -> None:
+    """As those of a machine that is gone."""
+    opened = Database(url)
+    migrate(opened)
+    command = [sys.executable, "-c", FREEZES, url]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"held\n"
+            os.kill(process.pid, signal.SIGSTOP)
+            assert opened.write(raise_library) == 1
+        finally:
+            process.kill()
+    opened.close()
+
+
+@contextmanager
+def holding(database: Database, statement: str) -> Iterator[None]:
+    """While the block runs, a transaction is open that has run the statement."""
+    held, done = threading.Event(), threading.Event()
+
+    def hold(c: sa.Connection) -> None:
+        c.exec_driver_sql(statement)
+        held.set()
+        done.wait()
+
+    holder = threading.Thread(target=lambda: database.write(hold))
+    holder.start()
+    held.wait()
+    try:
+        yield
+    finally:
+        done.set()
+        holder.join()
+
+
+def test_who_waits_too_long_for_a_lock_is_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Database(url)
+    migrate(opened)
+    monkeypatch.setattr(db, "LOCK_MS", 50)
+    hasty = Database(url)
+    with holding(opened, "SELECT value FROM counters WHERE name = 'library' FOR UPDATE"):
+        with pytest.raises(StorageUnavailable, match="busy"):
+            hasty.write(lambda c: revisions.raise_(c, "library"))
+        # What the lock is not about goes on, on the same connection.
+        assert hasty.write(lambda c: revisions.raise_(c, "embeddings")) > 0
+    assert hasty.write(lambda c: revisions.raise_(c, "library")) > 0
+    for each in (opened, hasty):
+        each.close()
+
+
+def test_a_migration_waits_for_another_for_as_long_as_it_takes(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Database(url)
+    monkeypatch.setattr(db, "LOCK_MS", 50)
+    hasty = Database(url)
+    failed: list[Exception] = []
+
+    def wait() -> None:
+        try:
+            migrate(hasty)
+        except sa.exc.OperationalError as error:
+            failed.append(error)
+
+    waits = threading.Thread(target=wait)
+    longer = sa.text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"
+        " AND clock_timestamp() - query_start > interval '200 ms'"
+    )
+    with holding(opened, "SELECT pg_advisory_xact_lock(7463001)"):
+        waits.start()
+        wait_until(
+            lambda: bool(failed or opened.read(lambda c: c.execute(longer).scalar_one())),
+            "a migration that waits",
+        )
+    waits.join()
+    assert failed == []
+    assert hasty.write(lambda c: revisions.raise_(c, "library")) > 0
+    for each in (opened, hasty):
+        each.close()
+
+
+def test_the_server_notices_as_soon_as_we_that_the_other_side_is_gone(single: Database) -> None:
+    names = ("keepalives_idle", "keepalives_interval", "keepalives_count", "user_timeout")
+    asked = "SELECT " + ", ".join(f"current_setting('tcp_{name}')" for name in names)
+    assert single.read(lambda c: tuple(c.exec_driver_sql(asked).one())) == ("10", "5", "3", "15000")
