@@ -9,6 +9,7 @@ Keys: `<prefix>lease:<key>` is held now; `<prefix>last:<key>` who held it last, 
 a holder that was slow and that nobody followed can still store; `<prefix>fence` the counter.
 """
 
+import logging
 import os
 import secrets
 import threading
@@ -52,6 +53,8 @@ if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[3])
 return 1
 """
+
+log = logging.getLogger(__name__)
 
 
 class Lease:
@@ -169,8 +172,10 @@ class Leases:
                     # a new thread for every key.
                     self._renewing = False
                     return
-            for lease in held:
-                try:
+            try:
+                for lease in held:
                     self.run("renew", lease.keys, [lease.holder, *self._lives()])
-                except LayerFailed:
-                    break
+            except LayerFailed:
+                continue
+            except Exception:  # outermost handler of this thread or greenlet, which has to go on
+                log.exception("leases could not be renewed")

@@ -261,6 +261,25 @@ def test_a_lease_is_renewed_while_its_holder_computes(redis_client: Any, leases:
     assert redis_client.keys("lo:test:l*") == []
 
 
+def test_leases_are_renewed_after_an_error_that_nobody_expected(
+    redis_client: Any, leases: Leases, caplog: pytest.LogCaptureFixture
+) -> None:
+    renew = leases._scripts["renew"]
+
+    def fail_once(**_: Any) -> None:
+        leases._scripts["renew"] = renew
+        raise RuntimeError("a bug")
+
+    leases._scripts["renew"] = fail_once
+    lease = leases.take("a")
+    assert lease is not None
+    wait_until(lambda: leases._scripts["renew"] is renew, "the error")
+    redis_client.pexpire(lease.keys[0], 10_000_000)
+    wait_until(lambda: redis_client.pttl(lease.keys[0]) <= 300, "a renewal")
+    assert [one.getMessage() for one in caplog.records] == ["leases could not be renewed"]
+    lease.release()
+
+
 def test_only_its_holder_releases_a_lease(redis_client: Any, leases: Leases) -> None:
     old = leases.take("a")
     assert old is not None
