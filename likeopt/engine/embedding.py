@@ -33,7 +33,7 @@ class _Pending:
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
-        self.future: Future[Vector] = Future()
+        self.future: Future[Vector]
 
 
 class QueryEmbeddings:
@@ -74,9 +74,12 @@ class QueryEmbeddings:
                 return pending.future
             if len(self._pending) >= QUEUE:
                 raise Busy("Too many new questions are waiting for the model.", retry_after=1.0)
-            self._misses += 1
-            pending = self._pending[query] = _Pending(deadline)
+            pending = _Pending(deadline)
+            # What raises here, where no thread can be started, must hold no place; and our lock
+            # keeps `_embed` from taking the query out before it is in.
             pending.future = self._pool.submit(self._embed, query, pending)
+            self._pending[query] = pending
+            self._misses += 1
             return pending.future
 
     def close(self) -> None:
@@ -109,7 +112,9 @@ class QueryEmbeddings:
             return vector
         finally:
             with self._lock:
-                del self._pending[query]
+                # The pool keeps what it had no thread for, and may run it later.
+                if self._pending.get(query) is pending:
+                    del self._pending[query]
 
     def _remember(self, query: str, vector: Vector) -> None:
         with self._lock:

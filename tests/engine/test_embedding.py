@@ -84,6 +84,23 @@ def test_a_full_queue_refuses_and_a_remembered_question_is_still_answered(
     assert len({future.result(SOON).tobytes() for future in waiting}) == QUEUE
 
 
+def test_a_question_without_a_thread_holds_no_place_and_is_asked_again(
+    embedder: Gated, embeddings: QueryEmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    embedder.release.set()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_more)
+        for number in range(QUEUE + 1):
+            with pytest.raises(RuntimeError, match="thread"):
+                embeddings.vector(f"q{number}", later())
+    futures = [embeddings.vector(f"q{number}", later()) for number in range(QUEUE)]
+    assert {future.result(SOON).shape for future in futures} == {(384,)}
+    assert not embeddings._pending
+
+
 def test_what_nobody_waits_for_any_more_is_not_embedded(
     embedder: Gated, embeddings: QueryEmbeddings
 ) -> None:
