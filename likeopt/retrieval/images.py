@@ -8,7 +8,7 @@ import msgspec
 
 from likeopt.cache.layered import Cache
 from likeopt.config import Config
-from likeopt.errors import UnreadableFile
+from likeopt.errors import Busy, UnreadableFile
 from likeopt.retrieval.parse.failures import unreadable
 from likeopt.retrieval.parse.protocol import Draw, Drawn
 from likeopt.retrieval.parse.renderer import Renderer
@@ -81,15 +81,29 @@ class Images:
     def draw(self, original: Original, wanted: Wanted, who: str) -> Drawn:
         """For the person with the id `who`. Raises UnreadableFile: no_picture, too_large_picture,
         and as `parse.parse` does; Busy while too many pictures are being made."""
-        drawn = self._cache.get_or_compute(
-            self._key(original, wanted),
-            lambda: self._made(original, wanted, who),
-            kind=Drawn,
-            ttl=KEPT_SECONDS,
-            layers=self._layers,
-        )
-        assert isinstance(drawn, Drawn), "nothing else is computed"
-        return drawn
+        asked = False
+
+        def make() -> Drawn:
+            nonlocal asked
+            asked = True
+            return self._made(original, wanted, who)
+
+        while True:
+            try:
+                drawn = self._cache.get_or_compute(
+                    self._key(original, wanted),
+                    make,
+                    kind=Drawn,
+                    ttl=KEPT_SECONDS,
+                    layers=self._layers,
+                )
+            except Busy:
+                # It may be somebody else who has no place, and for whom we have waited.
+                if asked:
+                    raise
+            else:
+                assert isinstance(drawn, Drawn), "nothing else is computed"
+                return drawn
 
     def _made(self, original: Original, wanted: Wanted, who: str) -> Drawn:
         which = (original.document_id, original.sha256, wanted.part, wanted.number)

@@ -4,6 +4,7 @@ import base64
 import io
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from flask import Flask
 from PIL import Image, ImageCms, ImageDraw
 
 from likeopt.accounts import SignedIn
+from likeopt.cache.single import Flights
 from likeopt.config import Config
 from likeopt.retrieval import turns
 from likeopt.retrieval.images import SIZES, USE, Images
@@ -478,6 +480,41 @@ def test_what_was_taken_away_is_gone(guarded: Flask, services: Services, shared:
     shared.share([])
     gone = reader.get(f"{PATH}/{shared.image}", headers={"If-None-Match": etag})
     assert gone.status_code == 404
+
+
+def test_who_waits_for_the_picture_of_somebody_without_a_place_gets_it(
+    guarded: Flask, services: Services, shared: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    greedy = let_in(services, "greedy@example.org")
+    shared.share([shared.reader.user.id, greedy.user.id])
+    for _ in range(turns.PLACES_OF_ONE):
+        services.images._turns._enter(greedy.user.id)
+    both = threading.Barrier(2)
+    asked: list[str] = []
+    joining = Flights._join
+
+    def join(self: Flights[Any], key: str) -> Any:
+        found = joining(self, key)
+        if len(asked) < 2:
+            # Whoever is first goes on when the other waits for it.
+            asked.append(key)
+            both.wait(30)
+        return found
+
+    monkeypatch.setattr(Flights, "_join", join)
+    told: dict[str | None, int] = {}
+
+    def ask(who: SignedIn) -> None:
+        response = browser(guarded, services, who).get(f"{PATH}/{shared.image}")
+        told[who.user.email] = response.status_code
+
+    threads = [threading.Thread(target=ask, args=(who,)) for who in (greedy, shared.reader)]
+    threads[0].start()
+    wait_until(lambda: bool(asked), "the greedy one")
+    threads[1].start()
+    for thread in threads:
+        thread.join()
+    assert told == {"greedy@example.org": 503, "reader@example.org": 200}
 
 
 @pytest.mark.parametrize("more", ["", "/info"])
