@@ -8,10 +8,12 @@ measured; see docs/architecture.md). psycopg 3 waits on sockets and so yields by
 
 import logging
 import sqlite3
+import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -24,7 +26,16 @@ from likeopt.storage import revisions
 from likeopt.storage.revisions import ANNOUNCED, RAISED
 
 T = TypeVar("T")
-Runner = Callable[[Callable[[], Any]], Any]
+
+
+class Runner(Protocol):
+    """Where work runs that would hold an event loop. It first enters `turn`, if there is one,
+    where it was called and not where the work runs."""
+
+    def __call__(
+        self, work: Callable[[], Any], /, turn: AbstractContextManager[None] | None = None
+    ) -> Any: ...
+
 
 # Tells others which counters a committed transaction has raised.
 Spread = Callable[[Collection[str]], None]
@@ -76,9 +87,10 @@ def connections_allowed(c: sa.Connection) -> int:
     return int(c.exec_driver_sql(allowed).scalar_one())
 
 
-def run_here(work: Callable[[], Any]) -> Any:
+def run_here(work: Callable[[], Any], /, turn: AbstractContextManager[None] | None = None) -> Any:
     """The runner of processes without an event loop: just call it."""
-    return work()
+    with turn or nullcontext():
+        return work()
 
 
 def tell_nobody(_names: Collection[str]) -> None:
@@ -108,6 +120,9 @@ class Database:
         # `hide_parameters`: an error's message, which is logged, would hold questions and hashes.
         self.is_sqlite = url.startswith("sqlite")
         self._run = runner if self.is_sqlite else run_here
+        # Of greenlets, where there is an event loop: SQLite lets one write at a time, and ten that
+        # wait for that in gevent's native threads have all of them, and none is left to read.
+        self._writing = None if self._run is run_here else threading.Lock()
         if self.is_sqlite:
             self.engine = sa.create_engine(
                 url,
@@ -175,12 +190,22 @@ class Database:
                 return result
 
         try:
-            return self._run(unit)  # type: ignore[no-any-return]
+            turn = self._turn(self._writing) if immediate and self._writing else None
+            return self._run(unit, turn)  # type: ignore[no-any-return]
         except DBAPIError as error:
             raise _translate(error) from error
         except PoolTimeout as error:
             _log.warning("database too busy: %s", error)
             raise StorageUnavailable(_BUSY) from error
+
+    @contextmanager
+    def _turn(self, writing: threading.Lock) -> Iterator[None]:
+        if not writing.acquire(timeout=BUSY_TIMEOUT_MS / 1000):
+            raise StorageUnavailable(_BUSY)
+        try:
+            yield
+        finally:
+            writing.release()
 
     def close(self) -> None:
         """Close every pooled connection."""
