@@ -62,7 +62,10 @@ class Queue:
         try:
             with path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink(missing_ok=True)
+                if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    # Who had it left between the two calls, and its number was given out again.
+                    return False
+                path.unlink()
         except FileNotFoundError:
             return True
         except BlockingIOError:

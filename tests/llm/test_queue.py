@@ -1,9 +1,11 @@
+import fcntl
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -149,6 +151,37 @@ def test_a_queue_full_of_the_dead_is_not_busy(queue: Queue, tmp_path: Path) -> N
     ticket = queue.enter()
     assert wait(ticket)
     ticket.leave()
+
+
+def test_a_place_that_is_given_out_again_is_not_taken_for_a_dead_one(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tickets = [queue.enter()]
+    (name,) = queue.places()
+    flock = fcntl.flock
+
+    def late(file: IO[bytes], kind: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        tickets[0].leave()
+        tickets.append(queue.enter())
+        flock(file, kind)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert not queue.reap(name)
+    assert queue.places() == [name]
+    # So it is one answer at a time still.
+    third = queue.enter()
+    positions: list[int] = []
+    stopping = threading.Event()
+
+    def told(position: int) -> None:
+        positions.append(position)
+        stopping.set()
+
+    assert not third.wait(stopping, told)
+    assert positions == [1]
+    for ticket in (*tickets, third):
+        ticket.leave()
 
 
 @pytest.mark.parametrize("folder_too", [False, True])
