@@ -200,6 +200,15 @@ class Services:
             return None
         return self.accounts.setup_link()
 
+    def rest(self) -> None:
+        """Begin nothing more that nobody has asked for: this process is about to stop."""
+        if "warmer" in self.__dict__:
+            self.warmer.close()
+
+    def answers(self) -> bool:
+        """Whether an answer is being written here, for whomever."""
+        return "chat" in self.__dict__ and not self.chat.idle
+
     def worker_runs(self) -> bool:
         """Whether an indexing worker lives."""
         return is_held(self.config.data_dir / "indexes" / "worker.lock")

@@ -8,7 +8,7 @@ leads: it writes the answer detached from any request, for all who join (see `me
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -19,9 +19,9 @@ from likeopt.chat.broadcast import PING_SECONDS, Broadcast, Broadcasts, Log, Tel
 from likeopt.chat.entrance import Entrance
 from likeopt.chat.events import End, Numbered, Record, Restart, Start
 from likeopt.chat.events import Queue as Position
-from likeopt.chat.exchange import Exchange, Lead, NoExchange, generation_id
+from likeopt.chat.exchange import Exchange, Lead, NoExchange
 from likeopt.chat.follow import follow, start_of
-from likeopt.chat.generation import Generation
+from likeopt.chat.generation import Generation, over
 from likeopt.chat.kept import Kept, KeptAnswers
 from likeopt.chat.meeting import Meeting
 from likeopt.chat.rows import Rows, broken, last_event, logged, so_far
@@ -79,6 +79,11 @@ class Chat:
         self._meeting = Meeting(
             exchange or NoExchange(), self._rows, self._broadcasts, clock, self._lead
         )
+
+    @property
+    def idle(self) -> bool:
+        """Whether no answer is being written or stored here, for whomever."""
+        return self._meeting.idle and self._rows.idle
 
     # -- asking ----------------------------------------------------------------------------------
 
@@ -199,7 +204,7 @@ class Chat:
             prepared = self._writer.prepare(task)
         except LikeOptError as error:
             # It is stored all the same, and can be asked again.
-            generation = _over(broken(Log(), error))
+            generation = over(broken(Log(), error))
         else:
             generation = self._place(prepared, fresh=fresh)
         try:
@@ -238,15 +243,15 @@ class Chat:
                 task, lambda: ticket is None or ticket.wait(asker.left, asker.position)
             )
             if asker.left.is_set():
-                generation = _over(so_far(Log()))
+                generation = over(so_far(Log()))
             else:
                 generation = self._place(prepared, fresh=fresh, ticket=ticket)
                 self._know(asker, generation, prepared)
         except LikeOptError as error:
-            generation = generation or _over(broken(Log(), error))
+            generation = generation or over(broken(Log(), error))
         except Exception:  # outermost handler of this thread or greenlet
             logging.getLogger(__name__).exception("an answer failed")
-            generation = generation or _over(broken(Log(), logged()))
+            generation = generation or over(broken(Log(), logged()))
         finally:
             if ticket and (generation is None or generation.log.end is not None):
                 ticket.leave()
@@ -328,11 +333,11 @@ class Chat:
         if prepared.asked is None:
             # No model is needed, or none can be asked: that takes no time.
             told: list[Record] = []
-            return _over(self._writer.write(prepared, told.append), told)
+            return over(self._writer.write(prepared, told.append), told)
         key = secrets.token_hex(16) if fresh else prepared.key
         if kept := self._known(prepared, key, fresh=fresh):
             repeated: list[Record] = []
-            return _over(self._writer.repeat(prepared, kept, repeated.append), repeated)
+            return over(self._writer.repeat(prepared, kept, repeated.append), repeated)
         lead = None
         generation = self._meeting.join(prepared, key)
         if generation is None:
@@ -484,15 +489,6 @@ class Chat:
 def _detach(work: Callable[[], None]) -> None:
     """Run `work` in a thread, which in web workers is a greenlet: threading is patched there."""
     threading.Thread(target=work, daemon=True).start()
-
-
-def _over(end: End, told: Sequence[Record] = ()) -> Generation:
-    """A generation that needs no thread, where one answer is expected."""
-    made = Generation(generation_id(secrets.token_hex(16)))
-    made.expect()
-    for record in (*told, end):
-        made.add(record)
-    return made
 
 
 def _query(prepared: Prepared) -> str | None:

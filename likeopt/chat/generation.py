@@ -1,10 +1,12 @@
 """A generation in this process: what it told, and the answers here that get their text from it."""
 
+import secrets
 import threading
+from collections.abc import Sequence
 
 from likeopt.chat.broadcast import Broadcast, Log
-from likeopt.chat.events import Record
-from likeopt.chat.exchange import key_of
+from likeopt.chat.events import End, Record
+from likeopt.chat.exchange import generation_id, key_of
 from likeopt.chat.frames import Stop
 from likeopt.chat.writer import Prepared
 
@@ -76,3 +78,12 @@ class Generation:
     def until(self) -> int:
         """How many events were told."""
         return len(self.log.told)
+
+
+def over(end: End, told: Sequence[Record] = ()) -> Generation:
+    """A generation that needs no thread, where one answer is expected."""
+    made = Generation(generation_id(secrets.token_hex(16)))
+    made.expect()
+    for record in (*told, end):
+        made.add(record)
+    return made

@@ -48,6 +48,11 @@ class Meeting:
         # Held while it is decided who joins what; it may wait for Redis, so each key has its own.
         self._deciding = _Locks()
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is led or followed here."""
+        return not self._running
+
     def join(self, prepared: Prepared, key: str) -> Generation | None:
         """The running generation of a key, where somebody is expected now."""
         with self._deciding(key):

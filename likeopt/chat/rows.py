@@ -48,6 +48,8 @@ class Rows:
         self._clock = clock
         self._running: dict[str, Broadcast] = {}
         self._unwritten: list[_Ending] = []
+        # Ends that are being written just now.
+        self._ending = 0
         self._lock = threading.Lock()
         # Held while text is saved: what was saved behind its end would run again.
         self._saving = threading.Lock()
@@ -61,6 +63,12 @@ class Rows:
                 return
             self._watching = True
         threading.Thread(target=self._watch, daemon=True).start()
+
+    @property
+    def idle(self) -> bool:
+        """Whether every answer that was watched is stored."""
+        with self._lock:
+            return not (self._running or self._unwritten or self._ending)
 
     def finish(self, askers: Iterable[Broadcast], end: End, until: int) -> None:
         """Write the end of answers, and tell it to their readers after the first `until` events.
@@ -79,8 +87,16 @@ class Rows:
     def _end(self, ending: _Ending) -> None:
         """Write and tell it, or have that tried again."""
         with self._saving, self._lock:
+            self._ending += 1
             for asker in ending.askers:
                 self._running.pop(asker.message_id, None)
+        try:
+            self._write(ending)
+        finally:
+            with self._lock:
+                self._ending -= 1
+
+    def _write(self, ending: _Ending) -> None:
         try:
             finals = self._finals(ending.askers, ending.end.outcome, ending.end.failed)
         except StorageUnavailable as error:

@@ -32,6 +32,8 @@ LATELY_MS = 30 * 24 * 3_600_000
 # long nothing must have changed since: documents come in batches.
 POLL_SECONDS = 5.0
 QUIET_SECONDS = 10.0
+# Between looks, while an answer is written, whether to stop.
+STOP_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +100,7 @@ class Warmer:
             return None
 
     def close(self) -> None:
-        """Stop after the question that is being asked."""
+        """Stop, and want no more of the answer that is being written."""
         self._stop.set()
 
     def _follow(self, count: int) -> None:
@@ -159,7 +161,9 @@ class Warmer:
                 yield False
                 continue
             answered = True
-            for event in answer.events():
+            for event in answer.events(ping=STOP_SECONDS):
+                if self._stop.is_set():
+                    answer.leave()
                 if event is not None and isinstance(event.event, Failed):
                     answered = False
                     _log.info("a question could not be asked ahead: %s", event.event.detail)

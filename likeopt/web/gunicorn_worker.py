@@ -18,6 +18,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from likeopt.errors import RequestTimeout
 from likeopt.web.connection import Connection, Patience
+from likeopt.web.context import services_of
 from likeopt.web.middleware import CLOSED_POLICY
 
 PROBLEM_TYPE = "application/problem+json"
@@ -28,6 +29,8 @@ DISCARD_SECONDS = 30.0
 # Between looks at the connections of a worker that stops. It accepts for up to 1 s more, and who
 # has just connected gets that long to send a request.
 CLOSE_SECONDS = 2.0
+# Between looks whether the last answers are written.
+ANSWERS_SECONDS = 0.1
 
 # What is refused before there is a request: status, reason, code, sentence.
 _LINE = (414, "URI Too Long", "address_too_long", "The address is too long; use POST instead.")
@@ -55,6 +58,8 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type hints
         # The connection that each greenlet serves, and those that wait for their next request.
         self._served: dict[gevent.Greenlet, Connection] = {}
         self._idle: set[Connection] = set()
+        # Until when it may go on after it was told to stop, on the monotonic clock.
+        self._until = 0.0
         # The arbiter's, as it was copied by the fork.
         self.signals: queue.SimpleQueue[int] = queue.SimpleQueue()
 
@@ -72,6 +77,16 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type hints
             elif number in (signal.SIGINT, signal.SIGQUIT):
                 # Ctrl-C, and what an arbiter sends then.
                 self.handle_quit(number, None)
+
+    def run(self) -> None:
+        """Serve; then see the answers to their end that no connection waits for: their reader has
+        closed the page and will look for them later, or reads them through another worker."""
+        super().run()
+        services = services_of(self.app.callable)
+        services.rest()
+        while services.answers() and time.monotonic() < self._until:
+            self.notify()
+            gevent.sleep(ANSWERS_SECONDS)
 
     def handle(self, listener: socket.socket, client: socket.socket, addr: Any) -> None:
         """Serve one connection to its end."""
@@ -105,6 +120,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type hints
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: the connections that wait for a request need not be waited for."""
         super().handle_exit(sig, frame)
+        self._until = time.monotonic() + self.cfg.graceful_timeout
         gevent.spawn(self._close_idle)
 
     def _close_idle(self) -> None:

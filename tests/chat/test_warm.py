@@ -73,6 +73,20 @@ def test_it_is_asked_ahead_and_nobody_sees_it(
     assert listed() == before
 
 
+def test_process_that_stops_waits_for_no_answer_that_nobody_asked_for(
+    chat: Chat, warmer: Warmer, stub: StubOpenAI, history: None
+) -> None:
+    held = stub.say("Fifteen [1].", hold=0)
+    warmer.begin(10)
+    asked_ahead = stub.wait_for_request()
+    assert not chat.idle
+    warmer.close()
+    wait_until(lambda: chat.idle, "the end of the answer")
+    assert asked_ahead.gone.wait(10)
+    held.release()
+    assert len(stub.requests) == 1
+
+
 def test_not_twice_at_once(
     database: Database, chat: Chat, real_clock: Clock, warmer: Warmer, history: None
 ) -> None:
