@@ -32,12 +32,13 @@ log = logging.getLogger(__name__)
 
 
 class _Ending(msgspec.Struct, frozen=True):
-    """The end of answers that are all stored, or none of them; tried first at `since`."""
+    """The end of answers that are all stored, or none of them; `failed_at` is when the first try
+    had failed."""
 
     askers: list[Broadcast]
     end: End
     until: int
-    since: float
+    failed_at: float | None = None
 
 
 class Rows:
@@ -78,11 +79,10 @@ class Rows:
         groups: dict[tuple[bool, bool], list[Broadcast]] = {}
         for asker in askers:
             groups.setdefault((asker.whole, asker.answer is None), []).append(asker)
-        since = self._clock.monotonic()
         for (wants_whole, _), group in groups.items():
             seen = end.seen(whole=wants_whole)
             for part in _slices(group):
-                self._end(_Ending(part, seen, until, since))
+                self._end(_Ending(part, seen, until))
 
     def _end(self, ending: _Ending) -> None:
         """Write and tell it, or have that tried again."""
@@ -100,12 +100,15 @@ class Rows:
         try:
             finals = self._finals(ending.askers, ending.end.outcome, ending.end.failed)
         except StorageUnavailable as error:
-            # It may be starting again. For as long as that, nobody gives up what nobody saves.
-            if self._clock.monotonic() - ending.since < messages.STALE_SECONDS:
+            # It may be starting again. Not counted from when the try began: while its host is cut
+            # off, the first alone takes 15 to 30 s. What was given up meanwhile is written still.
+            now = self._clock.monotonic()
+            failed_at = now if ending.failed_at is None else ending.failed_at
+            if now - failed_at < messages.STALE_SECONDS:
                 for asker in ending.askers:
                     self.watch(asker)
                 with self._lock:
-                    self._unwritten.append(ending)
+                    self._unwritten.append(msgspec.structs.replace(ending, failed_at=failed_at))
                 return
             finals = [Failed.of(error)] * len(ending.askers)
         except LikeOptError as error:

@@ -19,6 +19,7 @@ from likeopt.storage.messages import Message
 from likeopt.storage.reader import Reader
 from tests.chat.conftest import failure, last, text_of
 from tests.chat.shelf import Shelf
+from tests.fakes import FakeClock
 from tests.servers import wait_until
 from tests.storage import library
 from tests.stub_openai import StubOpenAI
@@ -278,6 +279,32 @@ def test_an_answer_is_stored_when_the_database_is_back(
     done = last(chat.ask(reader, "How many days of annual leave?"))
     assert (done.state, done.content) == ("complete", "You get 15 days [1].")
     assert stored(database, reader, done) == done
+
+
+def test_a_first_try_that_takes_long_is_not_the_last(
+    make_chat: Callable[..., Chat],
+    stub: StubOpenAI,
+    database: Database,
+    reader: Reader,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A database's host that is cut off says nothing for half a minute."""
+    clock = FakeClock()
+    finish, tries = answers.finish, []
+
+    def slow(*args: Any) -> Any:
+        tries.append(clock.monotonic())
+        if len(tries) == 1:
+            clock.advance(2 * messages.STALE_SECONDS)
+            raise AWAY
+        return finish(*args)
+
+    monkeypatch.setattr(answers, "finish", slow)
+    stub.say("You get 15 days [1].")
+    done = last(make_chat(clock=clock).ask(reader, "How many days of annual leave?"))
+    assert (done.state, done.content) == ("complete", "You get 15 days [1].")
+    assert stored(database, reader, done) == done
+    assert len(tries) == 2
 
 
 @pytest.mark.parametrize(
