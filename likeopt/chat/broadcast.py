@@ -99,6 +99,8 @@ class Broadcast:
         self.answer = answer
         self.whole = whole
         self.readers = 0
+        # Told of each reader that comes (1) or goes (-1).
+        self.counted: Callable[[int], None] = lambda _more: None
         # Milliseconds that went by before its generation was known.
         self.stages: dict[str, float] = {}
         # Set when its reader wants no more of it.
@@ -180,6 +182,7 @@ class Broadcast:
         """
         with self._changed:
             self.readers += 1
+            self.counted(1)
             woken = self._woken
         positions = 0
         try:
@@ -198,6 +201,7 @@ class Broadcast:
         finally:
             with self._changed:
                 self.readers -= 1
+                self.counted(-1)
                 self._alone_since = self._clock.monotonic()
 
     def _is_over(self, after: int) -> bool:
@@ -250,11 +254,15 @@ class Broadcasts:
         self._clock = clock
         self._running: dict[str, Broadcast] = {}
         self._finished: OrderedDict[str, tuple[float, Broadcast]] = OrderedDict()
+        # Who reads any of them. Each generation asks for it at every word, and a sum over 5,000
+        # answers took 370 µs.
+        self._readers = 0
         self._lock = threading.Lock()
 
     def open(self, broadcast: Broadcast) -> Broadcast:
-        """An answer that is about to be written; returns the one that is open for it already, if
-        there is one."""
+        """An answer that is about to be written, and that nobody reads yet; returns the one that is
+        open for it already, if there is one."""
+        broadcast.counted = self._count
         with self._lock:
             return self._running.setdefault(broadcast.message_id, broadcast)
 
@@ -278,5 +286,8 @@ class Broadcasts:
 
     def frame_seconds(self) -> float:
         """How long text is collected before it is sent, by the number of readers."""
+        return frame_seconds(self._readers)
+
+    def _count(self, more: int) -> None:
         with self._lock:
-            return frame_seconds(sum(one.readers for one in self._running.values()))
+            self._readers += more

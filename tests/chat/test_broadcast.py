@@ -1,3 +1,4 @@
+import sys
 import threading
 
 from likeopt.chat.broadcast import (
@@ -256,7 +257,33 @@ def test_frames_grow_with_the_number_of_readers(clock: FakeClock) -> None:
     assert FRAME_SECONDS < frame_seconds(600) < LONGEST_FRAME_SECONDS
     assert frame_seconds(10_000) == LONGEST_FRAME_SECONDS
     all_ = Broadcasts(clock)
-    made = Told().broadcast
-    all_.open(made)
-    made.readers = 10_000
-    assert all_.frame_seconds() == LONGEST_FRAME_SECONDS
+    reading = []
+    for number in range(3):
+        made = all_.open(Told(id_=f"m{number}").broadcast)
+        reading += [made.events() for _ in range(200)]
+    for events in reading:
+        next(events)
+    assert all_.frame_seconds() == frame_seconds(600)
+    # Closing what reads, as its connection does.
+    del reading[:400]
+    assert all_.frame_seconds() == frame_seconds(200)
+
+
+def test_many_answers_make_it_no_slower_to_know_how_long_frames_are(clock: FakeClock) -> None:
+    calls: list[str] = []
+
+    def called(_: object, event: str, __: object) -> None:
+        if event == "call":
+            calls.append(event)
+
+    took = []
+    for count in (1, 500):
+        all_ = Broadcasts(clock)
+        for number in range(count):
+            all_.open(Told(id_=f"m{number}").broadcast)
+        sys.setprofile(called)
+        all_.frame_seconds()
+        sys.setprofile(None)
+        took.append(len(calls))
+        calls.clear()
+    assert took[0] == took[1] > 0
