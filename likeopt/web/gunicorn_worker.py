@@ -20,6 +20,7 @@ from likeopt.errors import RequestTimeout
 from likeopt.web.connection import Connection, Patience
 from likeopt.web.context import services_of
 from likeopt.web.middleware import CLOSED_POLICY
+from likeopt.web.native import look_up_names_apart
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -81,6 +82,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type hints
     def run(self) -> None:
         """Serve; then see the answers to their end that no connection waits for: their reader has
         closed the page and will look for them later, or reads them through another worker."""
+        look_up_names_apart()
         super().run()
         services = services_of(self.app.callable)
         services.rest()

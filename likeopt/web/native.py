@@ -7,6 +7,11 @@ from typing import Any, TypeVar
 
 import gevent
 from gevent import monkey
+from gevent.resolver.thread import Resolver
+from gevent.threadpool import ThreadPool
+
+# Names that are looked up at once; the others wait.
+RESOLVER_THREADS = 8
 
 T = TypeVar("T")
 
@@ -41,3 +46,15 @@ def in_native_thread(
     if raised:
         raise raised[0]
     return returned[0]
+
+
+def look_up_names_apart() -> None:
+    """Give this process's name look-ups native threads of their own, after the fork.
+
+    They have no time limit, and share the ten of `in_native_thread` by default: while a resolver
+    was slow, ten look-ups kept every read of SQLite, file and password check waiting.
+    """
+    hub = gevent.get_hub()
+    # Another resolver, which GEVENT_RESOLVER chooses, takes no threads.
+    if isinstance(hub.resolver, Resolver):
+        hub.resolver.pool = ThreadPool(RESOLVER_THREADS, hub=hub)

@@ -2,6 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+import msgspec
+import urllib3
+
+from likeopt.config import Config
+from tests.web.hasty import gunicorn
 
 PATCH = "from gevent import monkey; monkey.patch_all()\n"
 
@@ -103,3 +110,29 @@ print(*[sleeper.get() for sleeper in sleepers])
 database.close()
 """
     assert run(script, postgres_url).splitlines()[-1] == "woken woken"
+
+
+SLOW_NAMES = """
+import _socket
+import gevent
+from gevent import monkey, socket
+from likeopt.web.gunicorn_conf import *
+
+def post_worker_init(worker):
+    never = monkey.get_original("threading", "Event")()
+    _socket.getaddrinfo = lambda *_, **__: never.wait(60)
+    for _ in range(20):
+        gevent.spawn(socket.getaddrinfo, "slow.test", 80)
+"""
+
+
+def test_names_that_are_looked_up_slowly_hold_up_nothing_else(
+    config: Config, tmp_path: Path
+) -> None:
+    conf = tmp_path / "slow_names.py"
+    conf.write_text(SLOW_NAMES)
+    config = msgspec.structs.replace(config, guest=True)
+    with gunicorn(config, "-c", f"file:{conf}") as (bound, _):
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}/api/v1/conversations"
+        # SQLite is read in a native thread.
+        assert urllib3.request("GET", url, retries=False, timeout=30).status == 200
