@@ -30,8 +30,10 @@ _FORWARDED = ("HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 # How long after signing in a person may do what decides who can sign in.
 FRESH_MS = 10 * 60 * 1000
-# Copies held at most, of about 2 KB each, and ids of readable collections in them, of 110 bytes.
-MOST_COPIES = 2000
+# Copies held at most: of 10,000 people who are connected, as requests of each may come to any
+# worker. One weighs 1.7 KB and up to 180 bytes for each id of a readable collection, of which there
+# are so many in all: 19 MB a worker where everybody reads three collections, 53 MB at most.
+MOST_COPIES = 10_000
 MOST_IDS = 200_000
 
 _EXTENSION = "likeopt-auth"

@@ -8,10 +8,12 @@ import pytest
 
 from likeopt.config import Config
 from likeopt.services import Services
-from likeopt.storage import access, answers, conversations, jobs, messages
+from likeopt.storage import access, answers, conversations, jobs, messages, people
 from likeopt.storage.db import Database
-from likeopt.storage.reader import Reader
+from likeopt.storage.reader import LOCAL_USER, Reader
 from likeopt.storage.watch import Watch
+from likeopt.web import auth
+from likeopt.web.context import Identity
 from tests.servers import wait_until
 from tests.web.api.test_conversations import hold
 from tests.web.conftest import Client, as_stranger, file_part
@@ -71,6 +73,30 @@ def test_asked_twice_read_once(client: Client, services: Services, reads: list[s
     # The watch notices the change once more, in the database, up to 50 ms later.
     wait_until(is_remembered, "the list to be remembered")
     assert first.json["items"][0]["title"] == "Where is the office?"
+
+
+def test_as_many_people_are_remembered_as_are_connected(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[str] = []
+    person = services.db.read(lambda c: people.get(c, LOCAL_USER))
+
+    def find(_: auth.Auth, credential: str) -> Identity:
+        looked_up.append(credential)
+        return Identity(person, "session")
+
+    monkeypatch.setattr(auth.Auth, "_find", find)
+    # Nothing changes while they come.
+    monkeypatch.setattr(Watch, "stamp", lambda *_: ("as it was",))
+    remembered = auth.Auth(services)
+    for _ in range(2):
+        for number in range(10_000):
+            remembered.of(f"person {number}")
+    assert len(looked_up) == 10_000
+    # And not without a bound.
+    for number in range(20_000):
+        remembered.of(f"visitor {number}")
+    assert len(remembered._copies) == auth.MOST_COPIES
 
 
 def test_who_has_it_gets_no_body(client: Client, services: Services, reader: Reader) -> None:
