@@ -20,6 +20,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DatabaseError, DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool.base import _ConnectionRecord
 
 from likeopt.errors import StorageFull, StorageUnavailable
 from likeopt.storage import revisions
@@ -142,6 +143,7 @@ class Database:
             self.engine = sa.create_engine(
                 url,
                 hide_parameters=True,
+                poolclass=_Queue,
                 pool_size=connections,
                 max_overflow=0,
                 pool_use_lifo=True,
@@ -247,6 +249,14 @@ class _Stack(sa.pool.Pool):
 
     def status(self) -> str:
         return f"{len(self._free)} idle"
+
+
+class _Queue(sa.pool.QueuePool):
+    """SQLAlchemy's, whose places are made without their connections: who cannot connect returns the
+    place to whoever waits. Made with them, it was gone, and others waited the whole 30 s for it."""
+
+    def _create_connection(self) -> ConnectionPoolEntry:
+        return _ConnectionRecord(self, connect=False)
 
 
 def _look_at_idle_ones(engine: sa.Engine) -> None:

@@ -10,8 +10,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
+import psycopg
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from likeopt.config import Config
 from likeopt.errors import StorageUnavailable
@@ -80,6 +82,38 @@ def test_who_waits_too_long_for_a_connection_is_told(
         done.set()
         holder.join()
     assert single.read(backend) > 0
+
+
+def test_who_waits_for_a_connection_gets_the_place_of_one_that_failed(
+    single: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after the server was full, or away, for a moment."""
+    monkeypatch.setattr(single.engine.pool, "_timeout", None)
+    waiters: list[object] = single.engine.pool._pool.not_empty._waiters  # type: ignore[attr-defined]
+    connecting, fail = threading.Event(), threading.Event()
+    answers: list[object] = []
+
+    def refuse(*_: object) -> None:
+        event.remove(single.engine, "do_connect", refuse)
+        connecting.set()
+        fail.wait()
+        raise psycopg.OperationalError("too many clients already")
+
+    def ask() -> None:
+        try:
+            answers.append(single.read(lambda c: c.exec_driver_sql("SELECT 1").scalar()))
+        except StorageUnavailable as error:
+            answers.append(error.message)
+
+    event.listen(single.engine, "do_connect", refuse)
+    first, second = (threading.Thread(target=ask, daemon=True) for _ in range(2))
+    first.start()
+    connecting.wait()
+    second.start()
+    wait_until(lambda: bool(waiters), "the second to wait")
+    fail.set()
+    wait_until(lambda: len(answers) == 2, "both to be answered", seconds=20)
+    assert set(answers) == {"The database does not answer. Try again in a moment.", 1}
 
 
 def test_an_idle_connection_that_was_ended_is_replaced(
