@@ -135,13 +135,23 @@ class Server:
                 continue
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(_SEND, 0))
             thread = threading.Thread(target=self._converse, args=(connection,), daemon=True)
-            with self._lock:
-                full = self._stopped.is_set() or len(self._connections) >= CONNECTIONS
-                if not full:
-                    self._connections[connection] = thread
-                    thread.start()
-            if full:
+            if not self._start(connection, thread):
                 connection.close()
+
+    def _start(self, connection: socket.socket, thread: threading.Thread) -> bool:
+        """Begin to converse, unless that is too much."""
+        with self._lock:
+            if self._stopped.is_set() or len(self._connections) >= CONNECTIONS:
+                return False
+            try:
+                thread.start()
+            except RuntimeError as error:
+                # The system gives no more threads for now; whoever asks tries again.
+                _log.warning("a connection was refused: %s", error)
+                return False
+            # It cannot end before, since it removes itself under the lock.
+            self._connections[connection] = thread
+            return True
 
     def _converse(self, connection: socket.socket) -> None:
         """Read one connection's requests until it closes; the next one after an answer."""

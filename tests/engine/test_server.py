@@ -117,6 +117,24 @@ def test_garbage_is_refused_and_hurts_nobody_else(
     assert client.search(ASK).hits
 
 
+def test_connection_without_a_thread_hurts_no_later_one(
+    client: EngineClient, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        # As when the system's or a container's limit of processes is reached.
+        if "_converse" in thread.name:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        with connect(path) as unlucky:
+            assert is_closed(unlucky)
+    assert client.search(ASK).hits
+
+
 def test_who_leaves_in_the_middle_hurts_nobody(client: EngineClient, path: Path) -> None:
     for part in (2, 4, 20):
         with connect(path) as gone:
