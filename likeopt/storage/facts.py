@@ -14,6 +14,12 @@ EMBEDDING_MODEL = "embedding_model"
 # The library revision that the index of words holds, as far as it published anything.
 WORDS_APPLIED = "words_applied"
 
+# Not an update first: two machines that start with a new database would both insert.
+_PUT = sa.text(
+    "INSERT INTO facts (name, value) VALUES (:name, :value)"
+    " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
+
 
 def get(c: sa.Connection, name: str) -> str | None:
     """The fact's value, or None if it was never put."""
@@ -37,9 +43,7 @@ def put_words_applied(c: sa.Connection, revision: int) -> None:
 
 def put(c: sa.Connection, name: str, value: str) -> None:
     """Set the fact."""
-    changed = c.execute(sa.update(facts).where(facts.c.name == name).values(value=value))
-    if changed.rowcount == 0:
-        c.execute(sa.insert(facts).values(name=name, value=value))
+    c.execute(_PUT, {"name": name, "value": value})
 
 
 def lease(c: sa.Connection, clock: Clock, name: str, owner: str, ms: int) -> bool:
