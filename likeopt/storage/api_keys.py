@@ -102,7 +102,7 @@ def revoke_all(c: sa.Connection, clock: Clock, user_id: str) -> list[ApiKey]:
 def _revoke(
     c: sa.Connection, clock: Clock, user_id: str, which: sa.ColumnElement[bool]
 ) -> list[ApiKey]:
-    revisions.raise_(c, "access")
+    revisions.raise_(c, revisions.of_person(user_id))
     rows = c.execute(
         sa.update(api_keys)
         .where(which, api_keys.c.user_id == user_id, api_keys.c.revoked_at.is_(None))

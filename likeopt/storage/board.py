@@ -17,6 +17,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 SLOTS = 8192
+# The first ones are for the counters of all, whose names have no colon. No person's shares theirs:
+# one who signs out would have everybody looked up.
+_OF_ALL = 64
 _SIZE = 8
 
 
@@ -85,4 +88,6 @@ def _fill(descriptor: int) -> None:
 
 
 def _start(name: str) -> int:
-    return zlib.crc32(name.encode()) % SLOTS * _SIZE
+    place = zlib.crc32(name.encode())
+    slot = _OF_ALL + place % (SLOTS - _OF_ALL) if ":" in name else place % _OF_ALL
+    return slot * _SIZE

@@ -68,7 +68,8 @@ def create(c: sa.Connection, reader: Reader, clock: Clock, name: str) -> Collect
         documents=0,
         created_at=clock.now_ms(),
     )
-    revisions.raise_(c, "access")
+    # Nobody else may read it yet.
+    revisions.raise_(c, revisions.of_person(reader.user_id))
     row = {
         "id": made.id,
         "owner_id": made.owner_id,

@@ -72,7 +72,8 @@ def create(
 
     Raises Conflict if the address is taken.
     """
-    revisions.raise_(c, "access")
+    # Nobody remembers anything of somebody who is not there yet.
+    revisions.lock(c, "access")
     made = User(
         id=new_id(clock),
         name=clean_name(name, what="The name", limit=NAME_LIMIT),
@@ -103,7 +104,7 @@ def update(
     Raises Conflict if the address is taken, or if no enabled administrator would be left. Links
     that a person made who is no longer an administrator stop working.
     """
-    revisions.raise_(c, "access")
+    revisions.raise_account(c, user_id)
     get(c, user_id)
     values: dict[str, Any] = {}
     if name is not None:
@@ -128,7 +129,7 @@ def update(
 
 def set_password(c: sa.Connection, clock: Clock, user_id: str, password_hash: str) -> None:
     """Replace the password's hash; NotFound if there is no such user."""
-    revisions.raise_(c, "access")
+    revisions.raise_account(c, user_id)
     get(c, user_id)
     values = {"password_hash": password_hash, "password_changed_at": clock.now_ms()}
     c.execute(sa.update(users).where(users.c.id == user_id).values(**values))
@@ -149,7 +150,7 @@ def link_oidc(c: sa.Connection, user_id: str, subject: str) -> None:
 
     Raises Conflict if another account has that subject, NotFound if there is no such user.
     """
-    revisions.raise_(c, "access")
+    revisions.raise_account(c, user_id)
     get(c, user_id)
     taken = by_oidc(c, subject)
     if taken is not None and taken.id != user_id:

@@ -24,7 +24,10 @@ TIMEOUT_SECONDS = 5.0
 
 
 class RedisSessions:
-    """See `SessionStore`. The counter `access` is raised in `db`, after Redis has forgotten."""
+    """See `SessionStore`. The person's counter is raised in `db`, after Redis has forgotten.
+
+    Who looks a session up after that finds none; who did so before has a stamp that is over.
+    """
 
     def __init__(self, url: str, db: Database, clock: Clock) -> None:
         # Nothing connects before the first command.
@@ -99,7 +102,7 @@ class RedisSessions:
                 ended = together.execute()[0]
         # Raised also when nothing was found: this may be the second try, after the first one
         # failed right here.
-        self._db.write(lambda c: revisions.raise_(c, "access"))
+        self._db.write(lambda c: revisions.raise_(c, revisions.of_person(user_id)))
         return ended
 
     def _alive(self, stored: bytes | None) -> Session | None:

@@ -1,9 +1,10 @@
 """Counters that order changes and announce them.
 
 `library` (documents), `embeddings` (vectors) and `access` (who may do what) are there from the
-start; `jobs` (indexing), `collections` (their names) and one for each person's conversations begin
-when they are first raised. A counter is raised in the transaction of the change it announces, so
-whoever has read its value has read everything before it.
+start; `jobs` (indexing), `collections` (their names), one for each person's conversations and one
+for what concerns each person's access alone begin when they are first raised. A counter is raised
+in the transaction of the change it announces, so whoever has read its value has read everything
+before it.
 """
 
 from collections.abc import Collection
@@ -41,10 +42,10 @@ _EDGES = {
 
 
 class News(msgspec.Struct, frozen=True):
-    """Names of counters raised since the last look, a few of them perhaps before it, and where
-    the next look begins."""
+    """The values of counters raised since the last look, a few of them perhaps before it, and
+    where the next look begins."""
 
-    names: list[str]
+    raised: dict[str, int]
     edge: int
 
 
@@ -75,6 +76,26 @@ def of_conversations(user_id: str) -> str:
     return f"conversations:{user_id}"
 
 
+def of_person(user_id: str) -> str:
+    """The counter of what a person's access alone depends on: their sessions, keys and account,
+    and their making of collections. With `access` for it, one who signs out had all others looked
+    up anew."""
+    return f"access:{user_id}"
+
+
+def of_access(user_id: str) -> tuple[str, str]:
+    """The counters of everything that a person's access depends on: whatever ends a session or
+    key, or takes a right to read away, raises one of the two."""
+    return ("access", of_person(user_id))
+
+
+def raise_account(c: sa.Connection, user_id: str) -> None:
+    """Announce a change of somebody's account. Under the lock of `access`, so that accounts change
+    one after the other: two administrators cannot each make the other one a member."""
+    lock(c, "access")
+    raise_(c, of_person(user_id))
+
+
 def lock(c: sa.Connection, name: str) -> None:
     """Take the counter's lock without raising it: for a writer that may find nothing to change."""
     c.execute(sa.select(counters.c.value).where(counters.c.name == name).with_for_update())
@@ -93,8 +114,8 @@ def values(c: sa.Connection, names: Collection[str]) -> dict[str, int]:
 
 def news(c: sa.Connection, edge: int | None) -> News:
     """What was raised from `edge` on, which is a former look's; without one, only an edge."""
-    names: list[str] = []
+    raised: dict[str, int] = {}
     if edge is not None:
-        raised = sa.select(counters.c.name).where(counters.c.changed >= edge)
-        names = list(c.execute(raised).scalars())
-    return News(names, int(c.execute(_EDGES[c.dialect.name]).scalar_one()))
+        query = sa.select(counters.c.name, counters.c.value).where(counters.c.changed >= edge)
+        raised = dict(c.execute(query).all())
+    return News(raised, int(c.execute(_EDGES[c.dialect.name]).scalar_one()))

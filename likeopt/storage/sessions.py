@@ -36,7 +36,8 @@ class Session(msgspec.Struct, frozen=True):
 
 
 class SessionStore(Protocol):
-    """Keeps sessions. What ends one raises the counter `access`, once it has ended."""
+    """Keeps sessions. What ends one raises the counter `revisions.of_person`, in the same
+    transaction or once it has ended."""
 
     def create(self, user_id: str, *, address: str, agent: str) -> tuple[Session, str]:
         """A new session and its cookie's id."""
@@ -128,15 +129,16 @@ class SqlSessions:
     def revoke(self, user_id: str, session_id: str) -> bool:
         """See `SessionStore`."""
         one = sa.and_(sessions.c.user_id == user_id, sessions.c.id == session_id)
-        return self._revoke(one) == 1
+        return self._revoke(user_id, one) == 1
 
     def revoke_all(self, user_id: str, keep: str | None = None) -> int:
         """See `SessionStore`."""
-        return self._revoke(sa.and_(sessions.c.user_id == user_id, sessions.c.id != (keep or "")))
+        others = sa.and_(sessions.c.user_id == user_id, sessions.c.id != (keep or ""))
+        return self._revoke(user_id, others)
 
-    def _revoke(self, which: sa.ColumnElement[bool]) -> int:
+    def _revoke(self, user_id: str, which: sa.ColumnElement[bool]) -> int:
         def end(c: sa.Connection) -> int:
-            revisions.raise_(c, "access")
+            revisions.raise_(c, revisions.of_person(user_id))
             return c.execute(sa.delete(sessions).where(which)).rowcount
 
         return self._db.write(end)

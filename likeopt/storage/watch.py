@@ -49,11 +49,10 @@ class Watch:
         self._failed_at = float("-inf")
         # Raised when it is not known what changed, and so everything may have.
         self._epoch = 0
-        # By name, the look that found it changed.
+        # The last values seen of counters that were raised; 0 stands for one that was not.
         self._changed: dict[str, int] = {}
-        self._looks = 0
         self._asked = 0.0
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[tuple[frozenset[str], Callable[[], None]]] = []
         self._hearers: list[Callable[[list[str]], None]] = []
 
     def hear(self, hearer: Callable[[list[str]], None]) -> None:
@@ -104,17 +103,18 @@ class Watch:
         return float("-inf") if self._seen_at is None else self._seen_at
 
     @contextmanager
-    def telling(self, changed: Callable[[], None]) -> Iterator[None]:
-        """While the block runs, call `changed` after each change of `access`, and often without
-        one."""
+    def telling(self, changed: Callable[[], None], *names: str) -> Iterator[None]:
+        """While the block runs, call `changed` after each change of counters of these names, and
+        now and then without one."""
+        listener = frozenset(names), changed
         with self._lock:
-            self._listeners.append(changed)
+            self._listeners.append(listener)
         try:
             self._begin()
             yield
         finally:
             with self._lock:
-                self._listeners.remove(changed)
+                self._listeners.remove(listener)
 
     def close(self) -> None:
         """End the watch."""
@@ -157,17 +157,18 @@ class Watch:
             # What was seen grows old, and everybody asks the database themselves.
             self._failed_at = started
             return
-        self._looks += 1
         if edge is None or len(self._changed) > MOST_NAMES:
             self._changed = {}
             self._epoch += 1
-        # On PostgreSQL a name may come again while some transaction lasts: a miss, nothing worse.
-        self._changed.update(dict.fromkeys(news.names, self._looks))
+        # On PostgreSQL a counter comes again with each look while some transaction lasts.
+        raised = [name for name, value in news.raised.items() if self._changed.get(name) != value]
+        self._changed.update(news.raised)
         for hearer in self._hearers:
-            hearer(news.names)
+            hearer(raised)
         self._edge, self._seen_at = news.edge, started
-        if edge is None or "access" in news.names:
+        if edge is None or raised:
             with self._lock:
                 listeners = list(self._listeners)
-            for changed in listeners:
-                changed()
+            for names, changed in listeners:
+                if edge is None or not names.isdisjoint(raised):
+                    changed()

@@ -3,8 +3,16 @@
 What a request proves is looked up once and remembered in the worker; the copy counts only while
 `Watch` says that nothing has changed since. So most signed-in requests cost no look-up, and
 what is revoked anywhere is refused everywhere within 100 ms.
+
+Nothing revoked is served from a copy. Whose a credential is never changes. A copy carries the stamp
+of both counters of its person's access (`revisions.of_access`), taken before what it holds was
+read; what takes something away raises one of them in its own transaction, or after it (Redis). So
+who read before that has a stamp that is over, and who took the stamp after it reads what is so now.
+Of a credential seen for the first time, whose it is comes with what it proves, too late for a
+stamp: the copy is kept for that alone, and counts from the next look-up on.
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Collection
 from typing import Any
@@ -17,7 +25,7 @@ from likeopt.accounts import SignedIn
 from likeopt.config import is_loopback
 from likeopt.errors import Forbidden, StorageFull, StorageUnavailable, Unauthorized
 from likeopt.services import Services
-from likeopt.storage import access, api_keys, people
+from likeopt.storage import access, api_keys, people, revisions
 from likeopt.storage.reader import LOCAL_USER, Reader
 from likeopt.storage.watch import Stamp
 from likeopt.web import context, cookies, limits
@@ -35,14 +43,18 @@ FRESH_MS = 10 * 60 * 1000
 # are so many in all: 19 MB a worker where everybody reads three collections, 53 MB at most.
 MOST_COPIES = 10_000
 MOST_IDS = 200_000
+# Looks of open streams at a time in a worker (see `lease`), each with one of its connections to the
+# database, of which it has 6 on PostgreSQL.
+MOST_LOOKS = 2
 
 _EXTENSION = "likeopt-auth"
 
 
 class _Copy(msgspec.Struct, frozen=True):
     identity: Identity
-    # Of the counter `access`, from before the identity was looked up, and the reader.
-    stamp: Stamp
+    # Of the counters of the person's access, from before the identity was looked up, and the
+    # reader. None: not known, so this tells only whose the credential is.
+    stamp: Stamp | None
     reader: Reader | None = None
 
 
@@ -54,6 +66,7 @@ class Auth:
         self._copies: OrderedDict[str, _Copy] = OrderedDict()
         # Of readable collections in all copies.
         self._ids = 0
+        self.looks = threading.BoundedSemaphore(MOST_LOOKS)
 
     def identify(self) -> Identity | None:
         """Who sends the current request; None if nobody says so, or no longer can.
@@ -88,23 +101,26 @@ class Auth:
 
     def of(self, credential: str) -> Identity | None:
         """Whose this is: a key's token, a cookie's id, or nothing for the guest."""
-        # On a busy machine the watch is late: then one looks for all the requests of this process.
-        stamp = self._services.watch.confirmed("access")
         copy = self._copies.get(credential)
-        if copy is not None and copy.stamp == stamp and self._lasts(copy.identity):
-            return copy.identity
+        stamp = None
+        if copy is not None:
+            # On a busy machine the watch is late: one looks for all the requests of this process.
+            names = revisions.of_access(copy.identity.user.id)
+            stamp = self._services.watch.confirmed(*names)
+            if stamp is not None and copy.stamp == stamp and self._lasts(copy.identity):
+                return copy.identity
         found = self._find(credential)
         if found is None:
             self._ids -= _ids(self._copies.pop(credential, None))
-        elif stamp is not None:
+        elif copy is None or stamp is not None:
             self._remember(credential, _Copy(found, stamp))
         return found
 
     def reader(self, credential: str, who: Identity) -> Reader:
         """Somebody with what they may read. Unauthorized if the account is gone."""
-        stamp = self._services.watch.stamp("access")
+        stamp = self._services.watch.stamp(*revisions.of_access(who.user.id))
         copy = self._copies.get(credential)
-        known = copy is not None and copy.stamp == stamp
+        known = copy is not None and stamp is not None and copy.stamp == stamp
         if known and copy is not None and copy.reader is not None:
             return copy.reader
         found = self._services.db.read(lambda c: access.reader_for(c, who.user.id))
@@ -230,6 +246,12 @@ def asking(documents: Collection[str] = (), collections: Collection[str] = ()) -
         db = context.services().db
         db.read(lambda c: access.require_readable(c, found, documents, collections))
     return found
+
+
+def stamp(*names: str) -> Stamp | None:
+    """See `Watch.stamp`, for the counters of the access of who is asking, and of these names."""
+    of_access = revisions.of_access(context.identity().user.id)
+    return context.services().watch.stamp(*of_access, *names)
 
 
 def is_in() -> bool:

@@ -16,11 +16,14 @@ from typing import Any
 import msgspec
 from flask import Response, request
 
+from likeopt.storage import revisions
 from likeopt.web import cache_control
 from likeopt.web.context import identity, services
 
+# The counters of the access of whoever asks.
+ACCESS = revisions.of_access("{user}")
 # Everything that is shown of documents while they are indexed.
-INDEXING = ("library", "embeddings", "jobs", "access")
+INDEXING = ("library", "embeddings", "jobs", *ACCESS)
 USE = "responses"
 LAYERS = ("memory",)
 JSON = "application/json"

@@ -41,6 +41,12 @@ def create(store: SessionStore, user_id: str = "ann", agent: str = "Firefox") ->
     return made.id, cookie_id
 
 
+def announced(database: Database, user_id: str) -> int:
+    """How often followers were told that this person's access changed."""
+    name = revisions.of_person(user_id)
+    return database.read(lambda c: revisions.values(c, [name])[name])
+
+
 def test_found_by_the_cookie_only(store: SessionStore) -> None:
     made, cookie_id = store.create("ann", address="192.0.2.1", agent="파이어폭스" * 100)
     assert store.find(cookie_id) == made
@@ -117,19 +123,15 @@ def test_own_sessions_are_listed_last_used_first(store: SessionStore, clock: Fak
 
 
 def test_revoked(store: SessionStore, database: Database, clock: FakeClock) -> None:
-    def announced() -> int:
-        return database.read(lambda c: revisions.current(c, "access"))
-
     kept, kept_cookie = create(store)
     ended, ended_cookie = create(store)
-    before = announced()
     session = store.find(ended_cookie)
     assert session is not None
     # Nobody ends a session of somebody else.
     assert not store.revoke("bob", ended)
     assert store.find(ended_cookie) is not None
     assert store.revoke("ann", ended)
-    assert announced() == before + 2
+    assert announced(database, "ann") == announced(database, "bob") == 1
     assert not store.revoke("ann", ended)
     # A request that was under way does not bring it back.
     clock.advance(600)
@@ -143,9 +145,11 @@ def test_signed_out_everywhere(store: SessionStore, database: Database) -> None:
     kept, kept_cookie = create(store)
     others = [create(store)[1] for _ in range(3)]
     _, bobs = create(store, "bob")
-    before = database.read(lambda c: revisions.current(c, "access"))
+    everybody = database.read(lambda c: revisions.current(c, "access"))
     assert store.revoke_all("ann", keep=kept) == 3
-    assert database.read(lambda c: revisions.current(c, "access")) == before + 1
+    assert (announced(database, "ann"), announced(database, "bob")) == (1, 0)
+    # Nobody else is looked up for that.
+    assert database.read(lambda c: revisions.current(c, "access")) == everybody
     assert [store.find(cookie) for cookie in others] == [None, None, None]
     assert store.find(kept_cookie) is not None
     assert store.revoke_all("ann") == 1

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -149,6 +150,27 @@ def test_what_commits_late_is_not_missed(postgres_url: str, board: Board) -> Non
     database.close()
 
 
+def test_a_long_transaction_makes_nothing_news_twice(postgres_url: str, board: Board) -> None:
+    """A look sees again what was raised since the oldest transaction that writes began."""
+    database = Database(Config(database_url=postgres_url).database)
+    migrate(database)
+    watch = Watch(database, FakeClock(), board)
+    heard: list[str] = []
+    watch._look()
+    watch.hear(heard.extend)
+    with database.engine.connect() as slow, slow.begin():
+        revisions.raise_(slow, "library")
+        raise_one(database, "access")
+        watch._look()
+        before = watch.stamp("access")
+        watch._look()
+        assert watch.stamp("access") == before
+    watch._look()
+    assert heard == ["access", "library"]
+    watch.close()
+    database.close()
+
+
 def test_what_is_announced_is_raised_with_the_commit_only(
     database_config: Config, database: Database, board: Board
 ) -> None:
@@ -203,7 +225,7 @@ def test_who_comes_as_the_watch_ends_is_told(
     def ends_as_somebody_comes() -> bool:
         monkeypatch.undo()
         wanted = is_wanted()
-        coming.enter_context(watch.telling(told.set))
+        coming.enter_context(watch.telling(told.set, "access"))
         ended.set()
         return wanted
 
@@ -217,6 +239,35 @@ def test_who_comes_as_the_watch_ends_is_told(
         raise_one(database, "access")
         assert told.wait(30)
     watch.close()
+
+
+def test_only_who_is_concerned_is_told(database: Database, board: Board) -> None:
+    watch = Watch(database, FakeClock(), board)
+    told: list[str] = []
+    with ExitStack() as listening:
+        # Nobody looks but this test.
+        watch._stop.set()
+        for who in ("ann", "bob"):
+            names = revisions.of_access(who)
+            listening.enter_context(watch.telling(partial(told.append, who), *names))
+        watch._look()
+        told.clear()
+        before = watch.stamp(*revisions.of_access("bob"))
+        raise_one(database, revisions.of_person("ann"))
+        watch._look()
+        assert told == ["ann"]
+        assert watch.stamp(*revisions.of_access("bob")) == before is not None
+        raise_one(database, "access")
+        watch._look()
+    assert told == ["ann", "ann", "bob"]
+
+
+def test_no_counter_of_a_person_stands_where_one_of_all_does(board: Board) -> None:
+    before = board.read("access")
+    board.mark(revisions.of_person(f"{number:032x}") for number in range(50_000))
+    assert board.read("access") == before
+    board.mark(["access"])
+    assert board.read("access") != before
 
 
 class Away:

@@ -134,7 +134,8 @@ def test_request_that_needs_nobody_sends_no_cookie_and_looks_nothing_up(
     assert "Set-Cookie" not in client.get("/health").headers
 
 
-def test_signed_in_request_is_looked_up_once(client: Client, services: Services) -> None:
+def test_signed_in_requests_are_looked_up_twice_at_most(client: Client, services: Services) -> None:
+    other = let_in(services, "other@example.org")
     let_in(services, WHO)
     sign_in(client)
     found: list[str] = []
@@ -151,7 +152,26 @@ def test_signed_in_request_is_looked_up_once(client: Client, services: Services)
         response = client.get("/api/v1/info")
         assert response.status_code == 200
         assert "Set-Cookie" not in response.headers
-    assert len(found) == 1
+    # The first time says whose it is, and so what the copy of the second depends on.
+    assert len(found) == 2
+    # Who else signs out has nobody looked up.
+    services.sessions.revoke(other.user.id, other.session.id)
+    assert client.get("/api/v1/info").status_code == 200
+    assert len(found) == 2
+
+
+def test_what_no_stamp_is_known_of_is_looked_up_each_time(
+    client: Client, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = let_in(services, WHO)
+    sign_in(client)
+    monkeypatch.setattr(Watch, "confirmed", lambda *_: None)
+    # As another machine would, whose change has not been noticed yet.
+    services.db._spread = lambda _: None
+    for _ in range(2):
+        assert client.get("/api/v1/info").status_code == 200
+    services.sessions.revoke_all(made.user.id)
+    assert client.get("/api/v1/info").status_code == 401
 
 
 def test_sessions_are_listed_and_ended(client: Client, services: Services) -> None:

@@ -1,7 +1,9 @@
 """What is being sent ends when its reader may no longer read it."""
 
 import io
+import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -12,13 +14,17 @@ from likeopt.accounts import SignedIn
 from likeopt.chat.broadcast import Broadcast, Log
 from likeopt.chat.events import Delta, Done, Event, Failed, Numbered, Record, Sources, Start
 from likeopt.config import Config
+from likeopt.errors import LikeOptError, StorageUnavailable
 from likeopt.services import Services
-from likeopt.storage import access, collections, people
+from likeopt.storage import access, collections, documents, groups, people
 from likeopt.storage.collections import Readers
+from likeopt.storage.db import CONNECTIONS
 from likeopt.storage.messages import Citation, Message
 from likeopt.web import auth, cookies, originals
+from likeopt.web import lease as lease_module
 from likeopt.web.lease import Lease, permitted
 from likeopt.web.middleware import Exchange
+from tests.fakes import FakeClock
 from tests.servers import wait_until
 from tests.web.conftest import let_in
 
@@ -87,7 +93,7 @@ class Answer:
         self.broadcast = Broadcast(reader, Start("c", "q", "m", "T"), services.clock)
         self.log = Log()
         self.broadcast.attach(self.log, lambda: None)
-        events = self.broadcast.events(ping=PING, telling=services.watch.telling)
+        events = self.broadcast.events(ping=PING, telling=lease.telling)
         self.events = said(permitted(events, lease))
 
     def publish(self, record: Record) -> None:
@@ -146,6 +152,140 @@ def test_stream_ends_with_its_account(services: Services, lease: Lease, reader: 
     assert isinstance(next(events), Start)
     services.db.write(lambda c: people.update(c, reader.user.id, disabled=True))
     assert isinstance(next(events), Failed)
+
+
+def noticed(services: Services) -> None:
+    """Have all that was changed until now be seen by the watch."""
+    with services.watch._looking:
+        services.watch._look()
+
+
+def test_somebody_elses_sign_out_costs_a_stream_nothing(
+    services: Services, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = let_in(services, "other@example.org")
+    noticed(services)
+    assert lease.lost() is None
+    looked: list[str] = []
+    monkeypatch.setattr(lease._auth, "of", looked.append)
+    woken: list[str] = []
+    with lease.telling(lambda: woken.append("")):
+        services.sessions.revoke(other.user.id, other.session.id)
+        noticed(services)
+        assert lease.lost() is None
+    assert looked == woken == []
+
+
+def test_streams_look_a_few_at_a_time_and_leave_requests_their_connections(
+    services: Services, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leases = [Lease() for _ in range(3 * CONNECTIONS)]
+    assert [one.lost() for one in leases] == [None] * len(leases)
+    confirmed, done = services.watch.confirmed, threading.Event()
+    asked: list[int] = []
+    inside: list[int] = []
+    most: list[int] = []
+    ends: list[LikeOptError | None] = []
+
+    def asking(*names: str) -> Any:
+        asked.append(1)
+        return confirmed(*names)
+
+    def slow(*_: object) -> bool:
+        inside.append(1)
+        most.append(len(inside))
+        assert done.wait(30)
+        inside.pop()
+        return False
+
+    monkeypatch.setattr(services.watch, "confirmed", asking)
+    monkeypatch.setattr(documents, "any_unreadable", slow)
+    services.db.write(lambda c: groups.create(c, services.clock, "Lab"))
+    streams = [threading.Thread(target=lambda one=one: ends.append(one.lost())) for one in leases]
+    for stream in streams:
+        stream.start()
+    wait_until(lambda: len(asked) >= len(leases) and len(inside) >= auth.MOST_LOOKS, "the looks")
+    for _ in range(20):
+        assert services.db.read(lambda c: people.get(c, lease._user_id)).role == "member"
+    done.set()
+    for stream in streams:
+        stream.join()
+    assert ends == [None] * len(leases)
+    assert max(most) == auth.MOST_LOOKS
+
+
+class Away:
+    """Looks fail a number of times, each of which takes a second."""
+
+    def __init__(self, services: Services, lease: Lease, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.left = 0
+        self.looks = 0
+        self._of = lease._auth.of
+        self._clock = FakeClock()
+        held = SimpleNamespace(watch=services.watch, db=services.db, clock=self._clock)
+        monkeypatch.setattr(lease, "_services", held)
+        monkeypatch.setattr(lease._auth, "of", self.of)
+        monkeypatch.setattr(lease_module, "AGAIN_SECONDS", 0)
+
+    def of(self, credential: str) -> Any:
+        self.looks += 1
+        if self.left:
+            self.left -= 1
+            self._clock.advance(1)
+            raise StorageUnavailable("The database does not answer.")
+        return self._of(credential)
+
+
+@pytest.fixture
+def away(services: Services, lease: Lease, monkeypatch: pytest.MonkeyPatch) -> Away:
+    return Away(services, lease, monkeypatch)
+
+
+def test_stream_goes_on_once_the_database_answers(
+    services: Services, lease: Lease, shared: tuple[str, str], away: Away
+) -> None:
+    _, document = shared
+    broadcast, events = begin(services, lease)
+    broadcast.publish(sources(document))
+    assert [type(next(events)) for _ in range(2)] == [Start, Sources]
+    away.left = 10
+    services.db.write(lambda c: groups.create(c, services.clock, "Lab"))
+    broadcast.publish(Delta("more"))
+    assert next(events) == Delta("more")
+    assert away.left == 0
+
+
+def test_who_lost_access_while_the_database_was_away_is_shown_nothing_more(
+    services: Services, lease: Lease, shared: tuple[str, str], away: Away
+) -> None:
+    collection, document = shared
+    broadcast, events = begin(services, lease)
+    broadcast.publish(sources(document))
+    assert [type(next(events)) for _ in range(2)] == [Start, Sources]
+    unshare(services, collection)
+    away.left = 10
+    broadcast.publish(Delta("more"))
+    last = next(events)
+    assert isinstance(last, Failed)
+    assert last.code == "access_revoked"
+    assert list(events) == []
+
+
+def test_stream_ends_when_the_database_stays_away(
+    services: Services, lease: Lease, shared: tuple[str, str], away: Away
+) -> None:
+    _, document = shared
+    broadcast, events = begin(services, lease)
+    broadcast.publish(sources(document))
+    assert [type(next(events)) for _ in range(2)] == [Start, Sources]
+    away.left, away.looks = 10_000, 0
+    services.db.write(lambda c: groups.create(c, services.clock, "Lab"))
+    broadcast.publish(Delta("more"))
+    last = next(events)
+    assert isinstance(last, Failed)
+    assert last.code == "storage_unavailable"
+    assert away.looks == lease_module.WAIT_SECONDS + 1
+    assert list(events) == []
 
 
 def test_other_changes_end_nothing(

@@ -20,7 +20,7 @@ from likeopt.errors import (
 )
 from likeopt.retrieval.types import Filters
 from likeopt.shapes import Message
-from likeopt.web import errors, inputs, middleware, sse
+from likeopt.web import auth, errors, inputs, middleware, sse
 from likeopt.web.auth import asking
 from likeopt.web.context import services
 from likeopt.web.endpoint import Endpoints
@@ -90,9 +90,10 @@ class Answer(msgspec.Struct):
 )
 def ask(body: Question) -> Answer | Response:
     streamed = sse.wanted() if body.stream is None else body.stream
-    read_at = services().watch.stamp("access")
+    read_at = auth.stamp()
     broadcast = _begin(body, whole=not streamed)
-    events = permitted(broadcast.events(telling=services().watch.telling), Lease(read_at=read_at))
+    lease = Lease(read_at=read_at)
+    events = permitted(broadcast.events(telling=lease.telling), lease)
     return sse.respond(_frames(events)) if streamed else _whole(events)
 
 
@@ -108,10 +109,11 @@ def ask(body: Question) -> Answer | Response:
 )
 def follow(message_id: str) -> Response:
     after = sse.last_event_id()
-    telling = services().watch.telling
-    events = services().chat.resume(asking(), message_id, after, telling=telling)
+    lease = Lease()
+    events = services().chat.resume(asking(), message_id, after, telling=lease.telling)
     shown = partial(services().chat.shown, message_id)
-    return sse.respond(_frames(permitted(events, Lease(shown()), shown)))
+    lease.show(shown())
+    return sse.respond(_frames(permitted(events, lease, shown)))
 
 
 @chat.operation(

@@ -10,7 +10,7 @@ from likeopt.shapes import Collection
 from likeopt.storage import collections as stored
 from likeopt.web.context import note, reader, services
 from likeopt.web.endpoint import Endpoints
-from likeopt.web.remembered import Remembered
+from likeopt.web.remembered import ACCESS, Remembered
 
 collections = Endpoints("collections", tag="Collections", prefix="/api/v1/collections")
 
@@ -42,7 +42,7 @@ class CollectionList(msgspec.Struct):
     "",
     summary="List the collections",
     returns=CollectionList,
-    remembered=Remembered(until=("collections", "library", "access"), seconds=60),
+    remembered=Remembered(until=("collections", "library", *ACCESS), seconds=60),
 )
 def list_collections() -> CollectionList:
     found = services().db.read(lambda c: stored.list_(c, reader(c)))

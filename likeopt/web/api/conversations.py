@@ -14,7 +14,7 @@ from likeopt.storage import revisions
 from likeopt.web import language, originals
 from likeopt.web.context import note, reader, services
 from likeopt.web.endpoint import Endpoints
-from likeopt.web.remembered import Remembered
+from likeopt.web.remembered import ACCESS, Remembered
 
 conversations = Endpoints("conversations", tag="Chat", prefix="/api/v1/conversations")
 
@@ -57,7 +57,7 @@ class ExportQuery(msgspec.Struct, forbid_unknown_fields=True):
     returns=ConversationList,
     scope="chat",
     # What a search finds depends on what may be read.
-    remembered=Remembered(until=(*_OWN, "library", "access"), seconds=60),
+    remembered=Remembered(until=(*_OWN, "library", *ACCESS), seconds=60),
 )
 def list_conversations(query: ConversationQuery) -> ConversationList:
     page = services().db.read(
@@ -73,7 +73,7 @@ def list_conversations(query: ConversationQuery) -> ConversationList:
     scope="chat",
     returns=Transcript,
     errors=(NotFound,),
-    remembered=Remembered(until=(*_OWN, "library", "access"), seconds=60, unless=_is_growing),
+    remembered=Remembered(until=(*_OWN, "library", *ACCESS), seconds=60, unless=_is_growing),
 )
 def get_conversation(conversation_id: str) -> Transcript:
     return Transcript.of(services().db.read(lambda c: stored.get(c, reader(c), conversation_id)))

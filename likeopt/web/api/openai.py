@@ -15,7 +15,7 @@ from likeopt.chat.events import Delta, Done, Failed, Numbered
 from likeopt.chat.prompt import tokens
 from likeopt.errors import BadInput, Busy, EngineUnavailable, LikeOptError, ModelUnavailable
 from likeopt.storage.messages import Citation, Exchange
-from likeopt.web import errors, middleware, sse
+from likeopt.web import auth, errors, middleware, sse
 from likeopt.web.auth import asking
 from likeopt.web.context import services
 from likeopt.web.endpoint import JSON, Endpoints
@@ -140,7 +140,7 @@ def complete(body: ChatCompletionRequest) -> ChatCompletion | Response:
     _check_numbers(body)
     question, exchanges = _conversation(body.messages)
     found = services()
-    read_at = found.watch.stamp("access")
+    read_at = auth.stamp()
     broadcast = found.chat.reply(
         asking(),
         question,
@@ -154,7 +154,8 @@ def complete(body: ChatCompletionRequest) -> ChatCompletion | Response:
         "created": found.clock.now_ms() // 1000,
         "model": body.model or _model_name(),
     }
-    events = permitted(broadcast.events(telling=found.watch.telling), Lease(read_at=read_at))
+    lease = Lease(read_at=read_at)
+    events = permitted(broadcast.events(telling=lease.telling), lease)
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
         return sse.respond(_chunks(broadcast, events, head, body.messages if usage else None))

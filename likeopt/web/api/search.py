@@ -10,7 +10,7 @@ from likeopt.retrieval import search as door
 from likeopt.retrieval.types import Filters, Hit, Mode
 from likeopt.shapes import Found
 from likeopt.storage import documents
-from likeopt.web import context, inputs, middleware
+from likeopt.web import auth, context, inputs, middleware
 from likeopt.web.auth import asking
 from likeopt.web.context import services
 from likeopt.web.endpoint import Endpoints
@@ -109,7 +109,7 @@ def post_search(body: SearchBody) -> Found:
 def _search(query: str, k: int, mode: Mode, filters: Filters) -> Found:
     found = services()
     stages = middleware.exchange().stages
-    stamp = found.watch.stamp("access", "library")
+    stamp = auth.stamp("library")
     with stages.time("reader"):
         reader = asking(filters.documents, filters.collections)
     with stages.time("search"):
@@ -125,7 +125,7 @@ def _search(query: str, k: int, mode: Mode, filters: Filters) -> Found:
         )
     for name, millis in answer.stages.items():
         stages.add(f"engine-{name}", millis)
-    if stamp is None or stamp != found.watch.stamp("access", "library"):
+    if stamp is None or stamp != auth.stamp("library"):
         # Something was changed while the engine searched. The stamps take 5 µs of CPU, a look
         # 1.2 ms (one of two busy cores).
         with stages.time("reread"):
