@@ -194,7 +194,13 @@ class Supervisor:
                 continue
             part.start_at = None
             part.started = now
-            part.process = self._spawn(part)
+            try:
+                part.process = self._spawn(part)
+            except OSError as error:
+                # No memory or no process is left for now (fork(2)): the other parts go on.
+                part.last_words = f"it cannot be started: {error.strerror}"
+                self._on_death(part, None, now)
+                continue
             self._log("info", "process started", part, pid=part.process.pid)
 
     def _spawn(self, part: Part, answer: int | None = None) -> subprocess.Popen[bytes]:
@@ -288,7 +294,8 @@ class Supervisor:
             else:
                 self._on_death(part, process.returncode, now)
 
-    def _on_death(self, part: Part, code: int, now: float) -> None:
+    def _on_death(self, part: Part, code: int | None, now: float) -> None:
+        """Have a part started again in a while, or give it up; `code` is None if it never ran."""
         if now - part.started >= GOOD_START_SECONDS:
             part.failed_starts = 0
         part.failed_starts += 1

@@ -227,6 +227,7 @@ from likeopt.cli import supervisor
 supervisor.FIRST_DELAY_SECONDS = 0.001
 supervisor.LONGEST_DELAY_SECONDS = 0.01
 supervisor.STOP_SECONDS = 2.0
+exec(os.environ["BEFORE"])
 def part(name, code, **kind):
     return supervisor.Part(name, [sys.executable, "-c", code], **kind)
 parts = [part(*one, **kind) for *one, kind in json.loads(sys.argv[1])]
@@ -262,8 +263,12 @@ class Run(NamedTuple):
         return [line["message"] for line in self.log if line.get("part") == part]
 
 
-def supervise(*parts: tuple[str, str, dict[str, bool]], signed: Path = Path("/nonexistent")) -> Run:
-    """Run a supervisor over small parts: name, Python code, kind."""
+def supervise(
+    *parts: tuple[str, str, dict[str, bool]],
+    signed: Path = Path("/nonexistent"),
+    before: str = "",
+) -> Run:
+    """Run a supervisor over small parts (name, Python code, kind), and some code `before`."""
     done = subprocess.run(
         [sys.executable, "-c", SUPERVISE, json.dumps(parts)],
         capture_output=True,
@@ -271,7 +276,7 @@ def supervise(*parts: tuple[str, str, dict[str, bool]], signed: Path = Path("/no
         check=False,
         timeout=120,
         stdin=subprocess.DEVNULL,
-        env=os.environ | {"SIGNED": str(signed)},
+        env=os.environ | {"SIGNED": str(signed), "BEFORE": before},
     )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     return Run(done.returncode, done.stderr, lines)
@@ -309,6 +314,33 @@ def test_wrong_setting_is_not_tried_again(tmp_path: Path) -> None:
     run = supervise(READY, ("web", ENDS, WEB), ("model", wrong, {}), signed=tmp_path / "signed")
     assert run.messages("model") == ["process started", "process given up"]
     assert "model process does not run and was given up: Fetch the model first." in run.said
+
+
+def test_part_that_the_system_refuses_to_start_is_tried_again() -> None:
+    before = """
+import errno, subprocess
+start, left = subprocess.Popen, 2
+def refusing(command, **how):
+    global left
+    if "worker" in command[-1] and left:
+        left -= 1
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return start(command, **how)
+subprocess.Popen = refusing
+"""
+    ends = (
+        "import os, signal, time; os.kill(os.getppid(), signal.SIGTERM); time.sleep(600)  # worker"
+    )
+    run = supervise(READY, ("web", SLEEPS, WEB), ("worker", ends, {}), before=before)
+    assert run.code == 0
+    # The other one lived to its end.
+    assert run.messages("web") == ["process started", "process stopped"]
+    assert run.messages("worker") == [
+        "process died",
+        "process died",
+        "process started",
+        "process stopped",
+    ]
 
 
 def test_without_its_web_processes_the_server_ends() -> None:
