@@ -123,8 +123,9 @@ class Warmer:
                         self._round(lock, self._most(count), self._clock.now_ms())
                 # Else another worker of this machine does it.
                 warm = seen
-            except LikeOptError as error:
-                _log.info("questions are not asked ahead: %s", error.message)
+            except (LikeOptError, OSError) as error:
+                # Its next look comes all the same: also a full disk may have room again.
+                _log.info("questions are not asked ahead: %s", error)
 
     def _most(self, count: int) -> list[Asked]:
         since = self._clock.now_ms() - LATELY_MS
@@ -156,8 +157,8 @@ class Warmer:
                 # Stored by another version of this program.
                 yield False
                 continue
-            except LikeOptError as error:
-                _log.info("a question could not be asked ahead: %s", error.message)
+            except (LikeOptError, OSError) as error:
+                _log.info("a question could not be asked ahead: %s", error)
                 yield False
                 continue
             answered = True
@@ -182,7 +183,11 @@ class Warmer:
 
 
 def _tell(lock: IO[bytes], now: Warming) -> None:
-    os.pwrite(lock.fileno(), _NUMBERS.pack(*msgspec.structs.astuple(now)), 0)
+    try:
+        os.pwrite(lock.fileno(), _NUMBERS.pack(*msgspec.structs.astuple(now)), 0)
+    except OSError as error:
+        # The disk is full: asking goes on, and nobody is told how.
+        _log.info("how asking ahead gets on cannot be told: %s", error)
 
 
 def _is_held(lock: IO[bytes]) -> bool:

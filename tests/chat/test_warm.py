@@ -1,5 +1,7 @@
 """What people ask most is asked again before they do."""
 
+import errno
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -169,6 +171,54 @@ def test_it_follows_the_library(
     seen = len(looks)
     wait_until(lambda: len(looks) > seen + 10, "some more looks")
     assert len(stub.requests) == 2
+
+
+def test_it_goes_on_once_its_folder_can_be_used(
+    database: Database,
+    warmer: Warmer,
+    stub: StubOpenAI,
+    history: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("likeopt.chat.warm.POLL_SECONDS", 0.02)
+    monkeypatch.setattr("likeopt.chat.warm.QUIET_SECONDS", 0.05)
+    caplog.set_level("INFO", "likeopt.chat.warm")
+    seen: list[int] = []
+    current = revisions.current
+
+    def noted(c: object, name: str) -> int:
+        seen.append(current(c, name))  # type: ignore[arg-type]
+        return seen[-1]
+
+    monkeypatch.setattr("likeopt.chat.warm.revisions.current", noted)
+    folder = tmp_path / "run"
+    # There can be no folder where a file is.
+    folder.touch()
+    warmer.follow(10)
+    wait_until(lambda: bool(seen), "the first look")
+    database.write(lambda c: revisions.raise_(c, "library"))
+    wait_until(lambda: caplog.text.count("questions are not asked ahead") > 1, "two failures")
+    assert stub.requests == []
+    folder.unlink()
+    wait_until(lambda: len(stub.requests) == 2, "the questions to be asked")
+
+
+def test_full_disk_hinders_nobody_from_asking_ahead(
+    warmer: Warmer, stub: StubOpenAI, history: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.pwrite
+
+    def full(descriptor: int, data: bytes, at: int) -> int:
+        if Path(f"/proc/self/fd/{descriptor}").resolve() == warmer._path:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data, at)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    assert warmer.begin(10) == 2
+    wait_until(lambda: len(stub.requests) == 2, "the questions to be asked")
+    wait_until(lambda: _is_free(warmer), "the end of that")
 
 
 def test_what_was_asked_ahead_is_what_people_ask_again(
