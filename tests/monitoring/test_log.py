@@ -3,8 +3,10 @@
 import json
 import logging
 import os
+import select
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,52 @@ def test_reader_of_the_log_may_go() -> None:
         line_writer("web", write)({"message": "nobody listens"})
     finally:
         os.close(write)
+
+
+def test_a_reader_of_the_log_that_stands_still_holds_nothing_up() -> None:
+    read, pipe = os.pipe()
+    write = line_writer("web", pipe)
+    written = threading.Event()
+
+    def fill() -> None:
+        for number in range(3000):
+            write({"message": f"{number} " + "x" * 1000})
+        # Part of it finds room, perhaps.
+        write({"message": "y" * 100_000})
+        written.set()
+
+    threading.Thread(target=fill, daemon=True).start()
+    assert written.wait(10)
+    # Who shares the pipe waits as before.
+    assert os.get_blocking(pipe)
+    data = b""
+    while select.select([read], [], [], 0)[0]:
+        data += os.read(read, 1 << 20)
+    write({"message": "there again"})
+    write({"message": "and on"})
+    data += os.read(read, 1 << 20)
+    *lines, back, on = data.decode().splitlines()
+    whole = [json.loads(line) for line in lines if line.endswith("}")]
+    assert [int(one["message"].split()[0]) for one in whole] == list(range(len(whole)))
+    assert len(whole) > 500
+    assert json.loads(back) == {
+        "message": "there again",
+        "lost_lines": 3001 - len(whole),
+        "process": "web",
+    }
+    assert json.loads(on) == {"message": "and on", "process": "web"}
+    os.close(read)
+    os.close(pipe)
+
+
+def test_a_writer_that_is_not_used_any_more_keeps_nothing_open() -> None:
+    read, pipe = os.pipe()
+    for _ in range(3):
+        line_writer("web", pipe)({"message": "one"})
+    os.close(pipe)
+    assert len(os.read(read, 1000).splitlines()) == 3
+    assert os.read(read, 1000) == b""
+    os.close(read)
 
 
 def test_process_logs_warnings_and_crashes_too() -> None:
