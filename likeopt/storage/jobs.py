@@ -117,8 +117,18 @@ def _row(kind: Kind, now: int, run_after: int, document_id: str | None) -> dict[
 
 
 def _cancel(c: sa.Connection, now: int, which: sa.ColumnElement[bool]) -> int:
-    query = sa.update(jobs).where(which, jobs.c.state.in_(ACTIVE))
+    query = _change(which, jobs.c.state.in_(ACTIVE))
     return _counted(c, query.values(state="cancelled", updated_at=now))
+
+
+def _change(*which: sa.ColumnElement[bool]) -> sa.Update:
+    """An update of jobs, locked in the order of their ids, so that no two transactions that change
+    several wait for each other."""
+    ids = sa.select(jobs.c.id).where(*which).order_by(jobs.c.id).with_for_update()
+    # PostgreSQL asks a WITH that locks rows once. It stands inside, since Python's sqlite3 counts
+    # the rows of statements that begin with UPDATE.
+    locked = ids.cte("locked", nesting=True)
+    return sa.update(jobs).where(jobs.c.id.in_(sa.select(locked.c.id)))
 
 
 def _counted(c: sa.Connection, change: sa.Update) -> int:
@@ -222,11 +232,8 @@ def held(c: sa.Connection, owner: str, ids: Sequence[int]) -> set[int]:
 
 def renew(c: sa.Connection, clock: Clock, owner: str, lease_ms: int) -> None:
     """Extend every lease of `owner`."""
-    c.execute(
-        sa.update(jobs)
-        .where(jobs.c.state == "running", jobs.c.lease_owner == owner)
-        .values(lease_until=clock.now_ms() + lease_ms)
-    )
+    held = _change(jobs.c.state == "running", jobs.c.lease_owner == owner)
+    c.execute(held.values(lease_until=clock.now_ms() + lease_ms))
 
 
 def release(c: sa.Connection, clock: Clock, machine: str, *, alive: str = "") -> int:
@@ -240,7 +247,7 @@ def release(c: sa.Connection, clock: Clock, machine: str, *, alive: str = "") ->
         (jobs.c.attempts == 2, sa.literal(now + 1000, sa.BigInteger)),
         else_=sa.literal(now + 4000, sa.BigInteger),
     )
-    query = sa.update(jobs).where(
+    query = _change(
         jobs.c.state == "running",
         jobs.c.lease_owner.startswith(f"{machine}:", autoescape=True),
         jobs.c.lease_owner != alive,
@@ -275,9 +282,7 @@ def put_back(
     returned = sa.true() if ids is None else jobs.c.id.in_(ids)
     _counted(
         c,
-        sa.update(jobs)
-        .where(jobs.c.state == "running", jobs.c.lease_owner == owner, returned)
-        .values(
+        _change(jobs.c.state == "running", jobs.c.lease_owner == owner, returned).values(
             state="queued",
             attempts=jobs.c.attempts - 1,
             run_after=now + delay_ms,
@@ -304,9 +309,9 @@ def finish(c: sa.Connection, clock: Clock, ids: Collection[int]) -> None:
     """The jobs' results are in this transaction."""
     announce(c)
     c.execute(
-        sa.update(jobs)
-        .where(jobs.c.id.in_(ids))
-        .values(state="done", lease_owner=None, lease_until=None, updated_at=clock.now_ms())
+        _change(jobs.c.id.in_(ids)).values(
+            state="done", lease_owner=None, lease_until=None, updated_at=clock.now_ms()
+        )
     )
 
 
