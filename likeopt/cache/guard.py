@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from likeopt.cache import stats as s
-from likeopt.cache.backends.layer import Layer, LayerFailed, Size
+from likeopt.cache.backends.layer import Layer, LayerBusy, LayerFailed, Size
 from likeopt.cache.breaker import Breaker
 from likeopt.cache.keys import use_of
 from likeopt.cache.lease import Lease
@@ -160,7 +160,7 @@ class Guard:
 
     def _failed(self, breaker: Breaker, use: str, error: LayerFailed) -> None:
         self._stats.row(use, self.name).add(s.ERRORS)
-        if breaker.failed():
+        if not isinstance(error, LayerBusy) and breaker.failed():
             self._note_breakers()
             logging.getLogger(__name__).warning("Cache layer %s is left out: %s", self.name, error)
 

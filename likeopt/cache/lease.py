@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from likeopt.cache.backends.layer import LayerFailed
+from likeopt.cache.backends.layer import LayerBusy, LayerFailed
 from likeopt.cache.breaker import Breaker
 from likeopt.clock import Clock
 
@@ -94,7 +94,9 @@ class Leases:
         key."""
         import redis  # noqa: PLC0415  (an extra: who gives a client has it)
 
-        self._failures = redis.RedisError
+        from likeopt.cache.redis_client import PoolFull  # noqa: PLC0415
+
+        self._busy, self._failures = PoolFull, redis.RedisError
         self._client = client
         self._prefix = prefix
         self._clock = clock
@@ -153,6 +155,8 @@ class Leases:
             raise LayerFailed("left alone")
         try:
             done = self._scripts[script](keys=keys, args=arguments)
+        except self._busy as error:
+            raise LayerBusy(str(error)) from None
         except self._failures as error:
             self._breaker.failed()
             raise LayerFailed(type(error).__name__) from None

@@ -20,9 +20,10 @@ from typing import Any
 import msgspec
 import redis
 
-from likeopt.cache.redis_client import RedisClient
+from likeopt.cache.redis_client import PoolFull, RedisClient
 from likeopt.chat import exchange
 from likeopt.chat.events import End, Record
+from likeopt.chat.redis_logs import Entry, Log, Logs, number_of
 from likeopt.clock import Clock
 
 # A leader proves that it lives four times a second; after this long it counts as dead.
@@ -153,6 +154,9 @@ class _Store:
 
     def __init__(self, url: str, tenant: str, clock: Clock) -> None:
         self._redis = RedisClient(url, _TIMEOUT_SECONDS)
+        # What waits for news has a connection of its own: it would be in the way of the others.
+        self._waiting = RedisClient(url, _TIMEOUT_SECONDS, connections=1)
+        self.logs = Logs(lambda after, block: self._xread(self._waiting.here, after, block))
         self.clock = clock
         self.tenant = tenant
         # When it last failed, and since when it answers.
@@ -178,12 +182,24 @@ class _Store:
             return None
         try:
             return command()
+        except PoolFull:
+            # Redis may be well.
+            log.warning("answers cannot be shared: too many commands at once")
+            return None
         except redis.RedisError as error:
             # Not the message: it can hold the address with its password.
             log.warning("answers cannot be shared: %s", type(error).__name__)
             self._failed_at = self.clock.monotonic()
             self.answers_since = self._failed_at + _REST_SECONDS
             return None
+
+    def read(self, stream: str, after: int) -> list[Entry]:
+        """The next entries of a log; none also without Redis."""
+        found = self._xread(self.client, {stream: f"{after}-0"}, None)
+        return [entry for _, entries in found or () for entry in entries]
+
+    def _xread(self, client: Any, after: dict[str, str], block: int | None) -> Any:
+        return self.ask(lambda: client.xread(after, count=_RECORDS, block=block))
 
     def prefix(self, key: str) -> str:
         """Of the keys of everything about `key`; in braces what a cluster keeps together."""
@@ -352,6 +368,7 @@ class RedisSeat:
         self.id = id_
         self._store = store
         self._token = token
+        self._log = Log(store.keys(id_)[1])
         self._number = 0
         self._epoch = 0
         self._told: list[Record] = []
@@ -372,24 +389,23 @@ class RedisSeat:
             return []
         if self._store.clock.monotonic() - self._renewed > _SEAT_RENEW_SECONDS:
             self.is_led()
-        key, after = self._store.keys(self.id)[1], f"{self._number}-0"
-        block = max(1, round(seconds * 1000)) if seconds else None
-        found = self._store.ask(
-            lambda: self._store.client.xread({key: after}, count=_RECORDS, block=block)
-        )
-        if found is None:
-            self._left.wait(seconds)
-            return []
+        if seconds:
+            entries = self._store.logs.take(self._log, self._number, seconds)
+        else:
+            entries = self._store.read(self._log.key, self._number)
         records: list[Record] = []
         try:
-            for _, entries in found:
-                for number, fields in entries:
+            for entry in entries:
+                # What is followed may have been read without waiting, too.
+                if number_of(entry) > self._number:
+                    fields = entry[1]
                     records.append(exchange.decode(fields.get(b"r") or fields[b"end"]))
                     self._epoch = max(self._epoch, int(fields[b"epoch"]))
-                    self._number = int(number.partition(b"-")[0])
+                    self._number = number_of(entry)
         except (msgspec.MsgspecError, KeyError, ValueError):
             log.warning("a shared answer cannot be read on")
             self.damaged = True
+            self._store.logs.leave(self._log)
         self._told += records
         return records
 
@@ -438,5 +454,6 @@ class RedisSeat:
         """See `Seat`."""
         if not self._left.is_set():
             self._left.set()
+            self._store.logs.leave(self._log)
             readers = self._store.keys(self.id)[2]
             self._store.ask(lambda: self._store.client.zrem(readers, self._token))

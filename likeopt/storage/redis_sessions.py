@@ -21,6 +21,8 @@ from likeopt.storage.sessions import Session, new_session, seen
 from likeopt.storage.tokens import token_hash
 
 TIMEOUT_SECONDS = 5.0
+# A look-up is one command: see likeopt/cache/redis_client.py.
+CONNECTIONS = 8
 
 
 class RedisSessions:
@@ -30,10 +32,16 @@ class RedisSessions:
     """
 
     def __init__(self, url: str, db: Database, clock: Clock) -> None:
-        # Nothing connects before the first command.
-        self._redis: Any = redis.Redis.from_url(
-            url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
+        # Nothing connects before the first command. Who finds every connection in use waits for one
+        # as long as for Redis.
+        pool = redis.BlockingConnectionPool.from_url(
+            url,
+            max_connections=CONNECTIONS,
+            timeout=TIMEOUT_SECONDS,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
         )
+        self._redis: Any = redis.Redis.from_pool(pool)
         self._db = db
         self._clock = clock
 

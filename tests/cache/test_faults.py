@@ -14,10 +14,14 @@ import pytest
 from likeopt.cache.backends import memcached as memcached_
 from likeopt.cache.backends import redis as redis_
 from likeopt.cache.backends.disk import LOOK_SECONDS
+from likeopt.cache.backends.layer import LayerBusy
 from likeopt.cache.backends.memcached import MemcachedLayer
-from likeopt.cache.breaker import OPEN_SECONDS
+from likeopt.cache.backends.redis import RedisLayer
+from likeopt.cache.breaker import FAILURES, OPEN_SECONDS
 from likeopt.cache.guard import Guard
 from likeopt.cache.layered import Cache
+from likeopt.cache.lease import Leases
+from likeopt.cache.redis_client import CONNECTIONS
 from likeopt.cache.serialize import MISSING
 from likeopt.cache.stats import Stats, Totals
 from likeopt.cache.tags import LocalTags
@@ -102,6 +106,35 @@ def test_a_server_that_hangs(
         assert cache.get(other) is MISSING
         assert cache.get(key) == "a"
         built.close()
+
+
+def test_more_callers_than_connections_are_no_failure_of_redis(
+    data_dir: Path, clock: FakeClock, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_, "TIMEOUT_SECONDS", 0.1)
+    layer = RedisLayer(redis_url, "t")
+    stats = Stats(None)
+    cache = Cache(
+        [Guard([layer], clock, stats)], tenant="t", clock=clock, tags=LocalTags(), stats=stats
+    )
+    leases = Leases(lambda: layer.client, "lo-locks:t:", clock)
+    key = cache.key("answers", 1)
+    cache.set(key, "a", ttl=600)
+    pool = layer.client.connection_pool
+    taken = [pool.get_connection() for _ in range(CONNECTIONS)]
+    for _ in range(FAILURES + 1):
+        assert cache.get(key) is MISSING
+        with pytest.raises(LayerBusy):
+            leases.take(key)
+    for one in taken:
+        pool.release(one)
+    # It was not left out, and is not now.
+    assert (row(cache, "redis").errors, row(cache, "redis").refused) == (FAILURES + 1, 0)
+    assert cache.get(key) == "a"
+    lease = leases.take(key)
+    assert lease is not None
+    lease.release()
+    cache.close()
 
 
 def test_one_of_several_memcached_is_gone(data_dir: Path, clock: FakeClock) -> None:

@@ -124,7 +124,7 @@ def test_a_forked_child_meets_its_parent(open_exchange: Callable[[], RedisExchan
     held, forked = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with here._store.client.connection_pool._lock:
+        with here._store.client.connection_pool.pool.mutex:
             held.set()
             forked.wait(60)
 

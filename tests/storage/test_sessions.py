@@ -10,12 +10,13 @@ from likeopt.errors import StorageUnavailable
 from likeopt.storage import api_keys, revisions
 from likeopt.storage import sessions as session_module
 from likeopt.storage.db import Database
-from likeopt.storage.redis_sessions import RedisSessions
+from likeopt.storage.redis_sessions import CONNECTIONS, RedisSessions
 from likeopt.storage.sessions import SessionStore, SqlSessions
 from likeopt.storage.tables import sessions as table
 from tests import servers
 from tests.fakes import FakeClock
 from tests.storage import library
+from tests.web.test_native import run as run_patched
 
 DAY = 24 * 60 * 60
 
@@ -207,3 +208,37 @@ def test_redis_that_does_not_answer(sqlite_database: Database, clock: FakeClock)
         store.find("x")
     store.close()
     assert "secret" not in str(refused.value)
+
+
+# As in a web worker, where greenlets take turns. Arguments: the address of Redis, its process id.
+AT_ONCE = """
+import os, signal, sys
+import gevent
+from likeopt.clock import Clock
+from likeopt.errors import StorageUnavailable
+from likeopt.storage.redis_sessions import RedisSessions
+store = RedisSessions(sys.argv[1], None, Clock())
+made = [store.create("ann", address="192.0.2.1", agent="")[1] for _ in range(300)]
+alone = [store.find(cookie) for cookie in made]
+def all_at_once():
+    looking = [gevent.spawn(store.find, cookie) for cookie in made]
+    gevent.joinall(looking)
+    return [one.value for one in looking] == alone
+print(None in alone, all_at_once())
+# Nobody answers, and those who wait for that or for a connection are killed, or give up.
+os.kill(int(sys.argv[2]), signal.SIGSTOP)
+killed = [gevent.spawn(store.find, cookie) for cookie in made[:100]]
+late = [gevent.spawn(gevent.with_timeout, 0.1, store.find, cookie, timeout_value="late")
+        for cookie in made[100:200]]
+gevent.joinall(late)
+gevent.killall(killed)
+print({one.value for one in late})
+os.kill(int(sys.argv[2]), signal.SIGCONT)
+print(all_at_once(), store._redis.info("clients")["connected_clients"])
+"""
+
+
+def test_hundreds_of_requests_at_once_are_all_known() -> None:
+    with servers.redis_process(servers.free_port()) as (process, url):
+        said = run_patched(AT_ONCE, url, str(process.pid))
+    assert said.splitlines() == ["False True", "{'late'}", f"True {CONNECTIONS}"]

@@ -10,6 +10,10 @@ class LayerFailed(Exception):
     """A layer did not do what it was asked; the message says why, without any address."""
 
 
+class LayerBusy(LayerFailed):
+    """Too much was asked at once of a layer that may work."""
+
+
 class Size(msgspec.Struct, frozen=True):
     """How much a layer holds."""
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import redis
 
-from likeopt.cache.backends.layer import LayerFailed, Size
+from likeopt.cache.backends.layer import LayerBusy, LayerFailed, Size
 from likeopt.cache.keys import prefix, use_of
-from likeopt.cache.redis_client import RedisClient
+from likeopt.cache.redis_client import PoolFull, RedisClient
 
 # Ten times what a busy Redis on the same network takes; whoever waits is a person.
 TIMEOUT_SECONDS = 0.25
@@ -100,6 +100,8 @@ class RedisLayer:
 def _failing() -> Iterator[None]:
     try:
         yield
+    except PoolFull as error:
+        raise LayerBusy(str(error)) from None
     except redis.RedisError as error:
         # Not the message: it can hold the address with its password.
         raise LayerFailed(type(error).__name__) from None
