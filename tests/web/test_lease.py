@@ -106,6 +106,16 @@ def begin(services: Services, lease: Lease) -> tuple[Answer, Iterator[Event]]:
     return made, made.events
 
 
+def showing(
+    services: Services, lease: Lease, document: str, *, available: bool = True
+) -> tuple[Answer, Iterator[Event]]:
+    """An answer whose reader has been told that it is made of this document."""
+    made, events = begin(services, lease)
+    made.publish(sources(document, available=available))
+    assert [type(next(events)) for _ in range(2)] == [Start, Sources]
+    return made, events
+
+
 def said(events: Iterator[Numbered | None]) -> Iterator[Event]:
     return (one.event for one in events if one is not None)
 
@@ -114,9 +124,7 @@ def test_quiet_stream_ends_when_its_source_is_taken_away(
     services: Services, lease: Lease, shared: tuple[str, str]
 ) -> None:
     collection, document = shared
-    broadcast, events = begin(services, lease)
-    broadcast.publish(sources(document))
-    assert [type(next(events)) for _ in range(2)] == [Start, Sources]
+    _, events = showing(services, lease, document)
     unshare(services, collection)
     # Nothing is published: only the change itself can end the stream.
     last = next(events)
@@ -245,9 +253,7 @@ def test_stream_goes_on_once_the_database_answers(
     services: Services, lease: Lease, shared: tuple[str, str], away: Away
 ) -> None:
     _, document = shared
-    broadcast, events = begin(services, lease)
-    broadcast.publish(sources(document))
-    assert [type(next(events)) for _ in range(2)] == [Start, Sources]
+    broadcast, events = showing(services, lease, document)
     away.left = 10
     services.db.write(lambda c: groups.create(c, services.clock, "Lab"))
     broadcast.publish(Delta("more"))
@@ -259,9 +265,7 @@ def test_who_lost_access_while_the_database_was_away_is_shown_nothing_more(
     services: Services, lease: Lease, shared: tuple[str, str], away: Away
 ) -> None:
     collection, document = shared
-    broadcast, events = begin(services, lease)
-    broadcast.publish(sources(document))
-    assert [type(next(events)) for _ in range(2)] == [Start, Sources]
+    broadcast, events = showing(services, lease, document)
     unshare(services, collection)
     away.left = 10
     broadcast.publish(Delta("more"))
@@ -275,9 +279,7 @@ def test_stream_ends_when_the_database_stays_away(
     services: Services, lease: Lease, shared: tuple[str, str], away: Away
 ) -> None:
     _, document = shared
-    broadcast, events = begin(services, lease)
-    broadcast.publish(sources(document))
-    assert [type(next(events)) for _ in range(2)] == [Start, Sources]
+    broadcast, events = showing(services, lease, document)
     away.left, away.looks = 10_000, 0
     services.db.write(lambda c: groups.create(c, services.clock, "Lab"))
     broadcast.publish(Delta("more"))
@@ -292,9 +294,7 @@ def test_other_changes_end_nothing(
     services: Services, lease: Lease, shared: tuple[str, str]
 ) -> None:
     _, document = shared
-    broadcast, events = begin(services, lease)
-    broadcast.publish(sources(document))
-    assert [type(next(events)) for _ in range(2)] == [Start, Sources]
+    broadcast, events = showing(services, lease, document)
     let_in(services, "new@example.org")
     broadcast.publish(Delta("more"))
     assert next(events) == Delta("more")
@@ -305,9 +305,7 @@ def test_what_was_out_of_reach_before_ends_nothing(
 ) -> None:
     collection, document = shared
     unshare(services, collection)
-    broadcast, events = begin(services, lease)
-    broadcast.publish(sources(document, available=False))
-    assert [type(next(events)) for _ in range(2)] == [Start, Sources]
+    showing(services, lease, document, available=False)
 
 
 def test_download_breaks_off(services: Services, lease: Lease, shared: tuple[str, str]) -> None:
