@@ -77,9 +77,9 @@ def of_conversations(user_id: str) -> str:
 
 
 def of_person(user_id: str) -> str:
-    """The counter of what a person's access alone depends on: their sessions, keys and account,
-    and their making of collections. With `access` for it, one who signs out had all others looked
-    up anew."""
+    """The counter of what concerns one person's access alone: their sessions, keys and account,
+    and their making of collections. Had `access` been raised for it, as for groups and collections'
+    readers, one who signs out would have all others looked up."""
     return f"access:{user_id}"
 
 

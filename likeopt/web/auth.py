@@ -4,9 +4,10 @@ What a request proves is looked up once and remembered in the worker; the copy c
 `Watch` says that nothing has changed since. So most signed-in requests cost no look-up, and
 what is revoked anywhere is refused everywhere within 100 ms.
 
-Nothing revoked is served from a copy. Whose a credential is never changes. A copy carries the stamp
-of both counters of its person's access (`revisions.of_access`), taken before what it holds was
-read; what takes something away raises one of them in its own transaction, or after it (Redis). So
+Nothing revoked is served from a copy. Whose a credential is never changes. A copy carries stamps,
+taken before what it holds was read: of the person's own counter (`revisions.of_person`) with the
+session or key and the account, which nothing else raises; of that and `access` with what they may
+read. What takes something away raises its counter in its own transaction, or after it (Redis). So
 who read before that has a stamp that is over, and who took the stamp after it reads what is so now.
 Of a credential seen for the first time, whose it is comes with what it proves, too late for a
 stamp: the copy is kept for that alone, and counts from the next look-up on.
@@ -52,10 +53,12 @@ _EXTENSION = "likeopt-auth"
 
 class _Copy(msgspec.Struct, frozen=True):
     identity: Identity
-    # Of the counters of the person's access, from before the identity was looked up, and the
-    # reader. None: not known, so this tells only whose the credential is.
+    # Of the person's own counter, from before the identity was looked up. None: not known, so this
+    # tells only whose the credential is.
     stamp: Stamp | None
     reader: Reader | None = None
+    # Of both counters of the person's access, from before the reader was read.
+    read_at: Stamp | None = None
 
 
 class Auth:
@@ -105,9 +108,9 @@ class Auth:
         stamp = None
         if copy is not None:
             # On a busy machine the watch is late: one looks for all the requests of this process.
-            names = revisions.of_access(copy.identity.user.id)
-            stamp = self._services.watch.confirmed(*names)
-            if stamp is not None and copy.stamp == stamp and self._lasts(copy.identity):
+            own = revisions.of_person(copy.identity.user.id)
+            stamp = self._services.watch.confirmed(own)
+            if stamp is not None and copy.stamp == stamp and self.lasts(copy.identity):
                 return copy.identity
         found = self._find(credential)
         if found is None:
@@ -120,12 +123,12 @@ class Auth:
         """Somebody with what they may read. Unauthorized if the account is gone."""
         stamp = self._services.watch.stamp(*revisions.of_access(who.user.id))
         copy = self._copies.get(credential)
-        known = copy is not None and stamp is not None and copy.stamp == stamp
-        if known and copy is not None and copy.reader is not None:
+        if copy is not None and copy.reader is not None and copy.read_at == stamp is not None:
             return copy.reader
         found = self._services.db.read(lambda c: access.reader_for(c, who.user.id))
-        if known and copy is not None:
-            self._remember(credential, msgspec.structs.replace(copy, reader=found))
+        if copy is not None and stamp is not None:
+            kept = msgspec.structs.replace(copy, reader=found, read_at=stamp)
+            self._remember(credential, kept)
         return found
 
     def forget(self) -> None:
@@ -164,7 +167,8 @@ class Auth:
             return None
         return Identity(user, "session" if session else "guest", session=session)
 
-    def _lasts(self, who: Identity) -> bool:
+    def lasts(self, who: Identity) -> bool:
+        """Whether the session or key has not expired."""
         ends = [one.expires_at for one in (who.session, who.key) if one is not None]
         return all(at is None or at > self._services.clock.now_ms() for at in ends)
 

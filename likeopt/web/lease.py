@@ -17,7 +17,7 @@ from likeopt.errors import Forbidden, LikeOptError, StorageUnavailable, Unauthor
 from likeopt.storage import access, documents, revisions
 from likeopt.storage.watch import Stamp
 from likeopt.web import auth
-from likeopt.web.context import identity, services
+from likeopt.web.context import Identity, identity, services
 
 # Who waits for its turn or for the database sends nothing: a reader whose right is gone sees no
 # more however long that takes, and who still has it goes on where they were. So the bound is for
@@ -44,7 +44,10 @@ class Lease:
         self._user_id = identity().user.id
         self._counters = revisions.of_access(self._user_id)
         self._shown = set(shown)
-        # Of those counters, from before all was last found well.
+        # Who they were when last looked up, and the stamp of their own counter from before that.
+        self._who: Identity | None = None
+        self._known_at: Stamp | None = None
+        # Of both counters, from before all was last found well.
         self._well_at: Stamp | None = None
         self._read_at = read_at
 
@@ -94,7 +97,7 @@ class Lease:
 
     def _found(self, stamp: Stamp | None) -> LikeOptError | None:
         try:
-            who = self._auth.of(self._credential)
+            who = self._identity()
             if who is None or (self._admin and who.user.role != "admin"):
                 return _revoked()
             if stamp is None or stamp != self._read_at:
@@ -107,6 +110,15 @@ class Lease:
         except LikeOptError as error:
             return error
         return None
+
+    def _identity(self) -> Identity | None:
+        """Who they are. Of 5,000 streams most have no copy in `Auth` left: what several may read is
+        no reason to look each of them up."""
+        known_at = self._services.watch.confirmed(revisions.of_person(self._user_id))
+        known = known_at is not None and known_at == self._known_at
+        if not known or self._who is None or not self._auth.lasts(self._who):
+            self._who, self._known_at = self._auth.of(self._credential), known_at
+        return self._who
 
     def _stamp(self) -> Stamp | None:
         # On a busy machine the watch is late: then one looks for all the streams of this process.

@@ -12,7 +12,7 @@ from likeopt.config import Config
 from likeopt.errors import LikeOptError, StorageFull, StorageUnavailable
 from likeopt.retrieval.ingest import Ingest
 from likeopt.services import Services
-from likeopt.storage import access, api_keys, audit, collections, people
+from likeopt.storage import access, api_keys, audit, collections, groups, people
 from likeopt.storage.reader import LOCAL_USER
 from likeopt.storage.tables import documents
 from likeopt.storage.watch import Watch
@@ -154,8 +154,9 @@ def test_signed_in_requests_are_looked_up_twice_at_most(client: Client, services
         assert "Set-Cookie" not in response.headers
     # The first time says whose it is, and so what the copy of the second depends on.
     assert len(found) == 2
-    # Who else signs out has nobody looked up.
+    # Who else signs out has nobody looked up, nor has a change of what several may read.
     services.sessions.revoke(other.user.id, other.session.id)
+    services.db.write(lambda c: groups.create(c, services.clock, "Lab"))
     assert client.get("/api/v1/info").status_code == 200
     assert len(found) == 2
 

@@ -188,6 +188,7 @@ def test_streams_look_a_few_at_a_time_and_leave_requests_their_connections(
     services: Services, lease: Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leases = [Lease() for _ in range(3 * CONNECTIONS)]
+    noticed(services)
     assert [one.lost() for one in leases] == [None] * len(leases)
     confirmed, done = services.watch.confirmed, threading.Event()
     asked: list[int] = []
@@ -208,6 +209,8 @@ def test_streams_look_a_few_at_a_time_and_leave_requests_their_connections(
 
     monkeypatch.setattr(services.watch, "confirmed", asking)
     monkeypatch.setattr(documents, "any_unreadable", slow)
+    # Who they are does not depend on groups: nobody is looked up.
+    monkeypatch.setattr(lease._auth, "of", lambda _: None)
     services.db.write(lambda c: groups.create(c, services.clock, "Lab"))
     streams = [threading.Thread(target=lambda one=one: ends.append(one.lost())) for one in leases]
     for stream in streams:
@@ -228,20 +231,20 @@ class Away:
     def __init__(self, services: Services, lease: Lease, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left = 0
         self.looks = 0
-        self._of = lease._auth.of
+        self._any_unreadable = documents.any_unreadable
         self._clock = FakeClock()
         held = SimpleNamespace(watch=services.watch, db=services.db, clock=self._clock)
         monkeypatch.setattr(lease, "_services", held)
-        monkeypatch.setattr(lease._auth, "of", self.of)
+        monkeypatch.setattr(documents, "any_unreadable", self.any_unreadable)
         monkeypatch.setattr(lease_module, "AGAIN_SECONDS", 0)
 
-    def of(self, credential: str) -> Any:
+    def any_unreadable(self, *asked: Any) -> bool:
         self.looks += 1
         if self.left:
             self.left -= 1
             self._clock.advance(1)
             raise StorageUnavailable("The database does not answer.")
-        return self._of(credential)
+        return self._any_unreadable(*asked)
 
 
 @pytest.fixture
