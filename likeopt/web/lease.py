@@ -112,8 +112,8 @@ class Lease:
         return None
 
     def _identity(self) -> Identity | None:
-        """Who they are. Of 5,000 streams most have no copy in `Auth` left: what several may read is
-        no reason to look each of them up."""
+        """Who they are, kept here too: `Auth` may have no room for a copy of each stream's, and a
+        change of what several may read is no reason to look them all up."""
         known_at = self._services.watch.confirmed(revisions.of_person(self._user_id))
         known = known_at is not None and known_at == self._known_at
         if not known or self._who is None or not self._auth.lasts(self._who):
