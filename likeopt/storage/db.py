@@ -255,6 +255,9 @@ class _Queue(sa.pool.QueuePool):
     """SQLAlchemy's, whose places are made without their connections: who cannot connect returns the
     place to whoever waits. Made with them, it was gone, and others waited the whole 30 s for it."""
 
+    # Its logger's name: only SQLAlchemy's own are kept from telling each connection at info.
+    __module__ = sa.pool.QueuePool.__module__
+
     def _create_connection(self) -> ConnectionPoolEntry:
         return _ConnectionRecord(self, connect=False)
 
