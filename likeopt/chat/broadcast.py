@@ -257,7 +257,8 @@ class Broadcasts:
         # Who reads any of them. Each generation asks for it at every word, and a sum over 5,000
         # answers took 370 µs.
         self._readers = 0
-        self._lock = threading.Lock()
+        # A reader's generator, which counts down at its end, may be collected while it is held.
+        self._lock = threading.RLock()
 
     def open(self, broadcast: Broadcast) -> Broadcast:
         """An answer that is about to be written, and that nobody reads yet; returns the one that is

@@ -3,6 +3,7 @@
 A connection for each would wait nearly all the time, and Redis has 10,000 for everybody by default.
 """
 
+import logging
 import os
 import threading
 from collections import deque
@@ -83,21 +84,28 @@ class Logs:
     def _read(self) -> None:
         pausing = threading.Event()
         while followed := self._now():
-            after: dict[str, int] = {}
-            for log in followed:
-                after[log.key] = min(log.number, after.get(log.key, log.number))
-            ids = {key: f"{number}-0" for key, number in after.items()}
-            found = self._xread(ids, _BLOCK_MS)
-            if found is None:
+            try:
+                self._read_once(followed, pausing)
+            except Exception:  # outermost handler of this thread or greenlet, which has to go on
+                logging.getLogger(__name__).exception("answers written elsewhere are not read")
                 pausing.wait(_AWAY_SECONDS)
-                continue
-            entries = {key.decode(): read for key, read in found}
-            with self._lock:
-                for log in followed:
-                    if read := entries.get(log.key):
-                        log.number = number_of(read[-1])
-                        log.add(read)
-            pausing.wait(len(followed) * _PAUSE_SECONDS)
+
+    def _read_once(self, followed: list[Log], pausing: threading.Event) -> None:
+        after: dict[str, int] = {}
+        for log in followed:
+            after[log.key] = min(log.number, after.get(log.key, log.number))
+        ids = {key: f"{number}-0" for key, number in after.items()}
+        found = self._xread(ids, _BLOCK_MS)
+        if found is None:
+            pausing.wait(_AWAY_SECONDS)
+            return
+        entries = {key.decode(): read for key, read in found}
+        with self._lock:
+            for log in followed:
+                if read := entries.get(log.key):
+                    log.number = number_of(read[-1])
+                    log.add(read)
+        pausing.wait(len(followed) * _PAUSE_SECONDS)
 
     def _now(self) -> list[Log]:
         """What is followed; if nothing is, the thread has ended."""

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from likeopt.clock import Clock, rfc3339
 from likeopt.config import PREFIX, Config
@@ -98,6 +99,7 @@ class Supervisor:
         self._listener = listener
         self._environ = environ
         self._write = log.line_writer("serve")
+        self._stderr = log.never_waiting(sys.stderr.fileno())
         self._clock = Clock()
         self._selector = selectors.DefaultSelector()
         self._stopping = False
@@ -146,8 +148,8 @@ class Supervisor:
             self._signal(signal.SIGHUP)
         elif number != signal.SIGCHLD:
             if self._stopping:
-                self._say("stopping at once")
                 self._kill_all()
+                self._say("stopped at once")
             else:
                 self._stop()
 
@@ -362,8 +364,9 @@ class Supervisor:
         self._write({"time": time_, "level": level, "message": message, **about, **fields})
 
     def _say(self, sentence: str) -> None:
-        """To the person at the terminal."""
-        print(sentence, file=sys.stderr, flush=True)
+        """To the person at the terminal; not if that is a pipe that nobody empties."""
+        with suppress(BrokenPipeError, BlockingIOError):
+            os.write(self._stderr, f"{sentence}\n".encode())
 
 
 class _Relay:

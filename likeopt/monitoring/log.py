@@ -35,7 +35,7 @@ def line_writer(process: str, fd: int = 1) -> Write:
     shorter than PIPE_BUF (4,096 bytes on Linux, pipe(7)). A pipe that nobody empties holds nothing
     up: lines are lost, and the next one that is not says how many, as `lost_lines`.
     """
-    own = _that_never_waits(fd)
+    own = never_waiting(fd)
     lost, torn = 0, b""
 
     def write(record: dict[str, Any]) -> None:
@@ -60,7 +60,7 @@ def line_writer(process: str, fd: int = 1) -> Write:
     return write
 
 
-def _that_never_waits(fd: int) -> int:
+def never_waiting(fd: int) -> int:
     """A descriptor for the same pipe that refuses what would have to wait; `fd` itself if it is
     none. Making `fd` so would make it so for all who have it, up to the shell that began this."""
     try:

@@ -109,6 +109,7 @@ def update(
     values: dict[str, Any] = {}
     if name is not None:
         values["name"] = clean_name(name, what="The name", limit=NAME_LIMIT)
+        revisions.announce(c, "people")
     if email is not None:
         values["email"] = _free_email(c, email, but=user_id)
         values["email_confirmed"] = 1

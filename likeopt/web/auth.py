@@ -258,6 +258,12 @@ def stamp(*names: str) -> Stamp | None:
     return context.services().watch.stamp(*of_access, *names)
 
 
+def stamp_now() -> Stamp | None:
+    """As `stamp`, after a look at the database if the last one is too old: for what must not wait
+    behind many others whose access has to be looked at."""
+    return context.services().watch.confirmed(*revisions.of_access(context.identity().user.id))
+
+
 def is_in() -> bool:
     """Whether the request's cookie is that of a session that lasts, or guests need none. Costs
     nothing while the session is remembered; else the page's next request finds it looked up."""

@@ -8,7 +8,7 @@ import pytest
 
 from likeopt.config import Config
 from likeopt.services import Services
-from likeopt.storage import access, answers, conversations, jobs, messages, people
+from likeopt.storage import access, answers, collections, conversations, jobs, messages, people
 from likeopt.storage.db import Database
 from likeopt.storage.reader import LOCAL_USER, Reader
 from likeopt.storage.watch import Watch
@@ -16,7 +16,7 @@ from likeopt.web import auth
 from likeopt.web.context import Identity
 from tests.servers import wait_until
 from tests.web.api.test_conversations import hold
-from tests.web.conftest import Client, as_stranger, file_part
+from tests.web.conftest import STRANGER, Client, as_stranger, file_part
 
 CONVERSATIONS = "/api/v1/conversations"
 DOCUMENTS = "/api/v1/documents"
@@ -73,6 +73,29 @@ def test_asked_twice_read_once(client: Client, services: Services, reads: list[s
     # The watch notices the change once more, in the database, up to 50 ms later.
     wait_until(is_remembered, "the list to be remembered")
     assert first.json["items"][0]["title"] == "Where is the office?"
+
+
+def test_names_in_the_list_of_jobs_are_those_of_now(
+    client: Client, services: Services, reads: list[str]
+) -> None:
+    stranger = as_stranger(services)
+    own = services.db.write(lambda c: collections.create(c, stranger, services.clock, "Plans"))
+    owner = as_stranger(services)
+    services.ingest.file(owner, own.id, "plan.md", b"# Plan")
+
+    def shown() -> tuple[str, str]:
+        (job,) = client.get("/api/v1/jobs", query_string={"state": "queued"}).json["items"]
+        return job["owner"], job["collection"]
+
+    def is_remembered() -> bool:
+        reads.clear()
+        return shown() == ("S", "Plans") and not reads
+
+    wait_until(is_remembered, "the list to be remembered")
+    services.db.write(lambda c: people.update(c, STRANGER, name="Sam"))
+    assert shown() == ("Sam", "Plans")
+    services.db.write(lambda c: collections.rename(c, owner, own.id, "Ideas"))
+    assert shown() == ("Sam", "Ideas")
 
 
 def test_as_many_people_are_remembered_as_are_connected(

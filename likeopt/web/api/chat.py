@@ -90,7 +90,7 @@ class Answer(msgspec.Struct):
 )
 def ask(body: Question) -> Answer | Response:
     streamed = sse.wanted() if body.stream is None else body.stream
-    read_at = auth.stamp()
+    read_at = auth.stamp_now()
     broadcast = _begin(body, whole=not streamed)
     lease = Lease(read_at=read_at)
     events = permitted(broadcast.events(telling=lease.telling), lease)

@@ -71,7 +71,8 @@ class JobPage(msgspec.Struct):
     access="admin",
     query=JobQuery,
     returns=JobPage,
-    remembered=Remembered(until=INDEXING, seconds=30),
+    # Whose each is, and in which collection, by name.
+    remembered=Remembered(until=(*INDEXING, "collections", "people"), seconds=30),
 )
 def list_jobs(query: JobQuery) -> JobPage:
     def read(c: Any) -> tuple[stored.WorkPage, stored.Counts]:

@@ -140,7 +140,7 @@ def complete(body: ChatCompletionRequest) -> ChatCompletion | Response:
     _check_numbers(body)
     question, exchanges = _conversation(body.messages)
     found = services()
-    read_at = auth.stamp()
+    read_at = auth.stamp_now()
     broadcast = found.chat.reply(
         asking(),
         question,
