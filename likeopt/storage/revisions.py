@@ -106,6 +106,12 @@ def current(c: sa.Connection, name: str) -> int:
     return int(c.execute(sa.select(counters.c.value).where(counters.c.name == name)).scalar_one())
 
 
+def is_there(c: sa.Connection, name: str) -> bool:
+    """Whether the counter was there from the start, or was raised."""
+    found = c.execute(sa.select(counters.c.name).where(counters.c.name == name))
+    return found.scalar() is not None
+
+
 def values(c: sa.Connection, names: Collection[str]) -> dict[str, int]:
     """The counters of these names in this transaction's snapshot; 0 for one never raised."""
     rows = c.execute(sa.select(counters.c.name, counters.c.value).where(counters.c.name.in_(names)))

@@ -231,7 +231,7 @@ def _invalidate(query: ClearQuery) -> ClearedCaches:
         raise BadInput("`tag` goes without `use` and `layer`.")
 
     def write(c: Any) -> None:
-        if not revisions.values(c, [tag])[tag]:
+        if not revisions.is_there(c, tag):
             raise NotFound(f"Nothing depends on {tag!r}.")
         revisions.raise_(c, tag)
         note(c, "cache.clear", kind="cache", tag=tag)
