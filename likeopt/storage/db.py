@@ -69,7 +69,7 @@ LOCK_MS = 15_000
 # in less. Asking each time was one round trip of four of a short transaction.
 IDLE_SECONDS = 1.0
 
-_BUSY = "The database is too busy. Try again in a moment."
+BUSY = "The database is too busy. Try again in a moment."
 
 _log = logging.getLogger(__name__)
 
@@ -198,12 +198,12 @@ class Database:
             raise _translate(error) from error
         except PoolTimeout as error:
             _log.warning("database too busy: %s", error)
-            raise StorageUnavailable(_BUSY) from error
+            raise StorageUnavailable(BUSY) from error
 
     @contextmanager
     def _turn(self, writing: threading.Lock) -> Iterator[None]:
         if not writing.acquire(timeout=BUSY_TIMEOUT_MS / 1000):
-            raise StorageUnavailable(_BUSY)
+            raise StorageUnavailable(BUSY)
         try:
             yield
         finally:
@@ -339,7 +339,7 @@ def _translate(error: DBAPIError) -> Exception:
     # lock_not_available, deadlock_detected: it does answer.
     if getattr(error.orig, "sqlstate", None) in ("55P03", "40P01"):
         _log.warning("database too busy: %s", text)
-        return StorageUnavailable(_BUSY)
+        return StorageUnavailable(BUSY)
     if "database or disk is full" in text or "No space left" in text or "disk I/O error" in text:
         return StorageFull("The disk is full. Nothing was changed; free some space and try again.")
     # SQLite says of a damaged file no more than DatabaseError.

@@ -15,6 +15,7 @@ from flask import g
 from likeopt.chat.events import Done, Failed, Numbered, Sources
 from likeopt.errors import Forbidden, LikeOptError, StorageUnavailable, Unauthorized
 from likeopt.storage import access, documents, revisions
+from likeopt.storage.db import BUSY
 from likeopt.storage.watch import Stamp
 from likeopt.web import auth
 from likeopt.web.context import Identity, identity, services
@@ -88,7 +89,7 @@ class Lease:
             # A new answer's: it does not queue with those that a change has woken.
             return self._found(stamp)
         if not self._auth.looks.acquire(timeout=WAIT_SECONDS):
-            raise StorageUnavailable("The database is too busy. Try again in a moment.")
+            raise StorageUnavailable(BUSY)
         try:
             # As late as can be, so that what changed in the meantime needs no further look.
             return self._found(self._stamp())

@@ -1,12 +1,11 @@
 """What breaks below the cache: nobody sees an error, nothing wrong is found, and it recovers."""
 
 import os
-import resource
 import shutil
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -28,6 +27,7 @@ from likeopt.cache.tags import LocalTags
 from tests import servers
 from tests.cache.build import Built
 from tests.fakes import FakeClock
+from tests.limits import full_disk
 
 
 def row(cache: Cache, layer: str, use: str = "answers") -> Totals:
@@ -274,24 +274,13 @@ def test_a_new_connection_to_a_file_that_was_removed_a_moment_ago(built: Built) 
     assert row(cache, "disk").errors == 0
 
 
-@contextmanager
-def files_may_have(size: int) -> Iterator[None]:
-    """A full disk, as far as this process can tell."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_a_full_disk_keeps_nothing_new(built: Built, clock: FakeClock) -> None:
     cache = built.cache("disk")
     keys = [cache.key("answers", n) for n in range(100)]
     for key in keys[:50]:
         cache.set(key, os.urandom(5000), ttl=6000)
     log = next((built.folder / "cache").glob("disk-*.db-wal"))
-    with files_may_have(log.stat().st_size):
+    with full_disk(log.stat().st_size):
         for key in keys[50:]:
             assert cache.get_or_compute(key, lambda: os.urandom(500), ttl=6000)
     assert row(cache, "disk").errors > 0
@@ -306,7 +295,7 @@ def test_a_full_disk_keeps_nothing_new(built: Built, clock: FakeClock) -> None:
 def test_a_full_disk_from_the_start(built: Built, clock: FakeClock) -> None:
     cache = built.cache("disk")
     key = cache.key("answers", "q")
-    with files_may_have(0):
+    with full_disk(0):
         for _ in range(5):
             assert cache.get_or_compute(key, lambda: "made", ttl=60) == "made"
     clock.advance(OPEN_SECONDS + 0.1)

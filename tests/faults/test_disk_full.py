@@ -7,8 +7,6 @@ the system refuses to write as it does on a full disk, at the same places.
 import io
 import os
 import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,18 +20,8 @@ from likeopt.storage.documents import Wanted
 from likeopt.storage.files import FileStore
 from likeopt.worker.main import PAUSE_SECONDS, Worker
 from tests.fakes import FakeClock, FakeEmbedder
+from tests.limits import full_disk
 from tests.worker.stage import MACHINE, Stage, indexed_chunks
-
-
-@contextmanager
-def full_disk(free: int) -> Iterator[None]:
-    """No file can grow beyond `free` bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (free, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def files_in(folder: Path) -> list[str]:

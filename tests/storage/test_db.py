@@ -47,6 +47,26 @@ def end(url: str, pid: int) -> None:
     other.close()
 
 
+@contextmanager
+def holding(database: Database, statement: str) -> Iterator[None]:
+    """While the block runs, a transaction is open that has run the statement."""
+    held, done = threading.Event(), threading.Event()
+
+    def hold(c: sa.Connection) -> None:
+        c.exec_driver_sql(statement)
+        held.set()
+        done.wait()
+
+    holder = threading.Thread(target=lambda: database.write(hold))
+    holder.start()
+    held.wait()
+    try:
+        yield
+    finally:
+        done.set()
+        holder.join()
+
+
 def test_a_web_worker_takes_no_more_connections_than_is_said(
     config: Config, postgres_url: str
 ) -> None:
@@ -64,23 +84,11 @@ def test_who_waits_too_long_for_a_connection_is_told(
     single: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(single.engine.pool, "_timeout", 0.05)
-    taken, done = threading.Event(), threading.Event()
-
-    def hold(_: sa.Connection) -> None:
-        taken.set()
-        done.wait()
-
-    holder = threading.Thread(target=lambda: single.read(hold))
-    holder.start()
-    taken.wait()
-    try:
+    with holding(single, "SELECT 1"):
         with pytest.raises(StorageUnavailable, match="busy"):
             single.read(backend)
         # What keeps answers alive does not wait behind it.
         assert single.apart(1).read(backend) > 0
-    finally:
-        done.set()
-        holder.join()
     assert single.read(backend) > 0
 
 
@@ -189,26 +197,6 @@ def test_the_locks_of_a_process_that_is_frozen_are_freed(url: str) -> None:
         finally:
             process.kill()
     opened.close()
-
-
-@contextmanager
-def holding(database: Database, statement: str) -> Iterator[None]:
-    """While the block runs, a transaction is open that has run the statement."""
-    held, done = threading.Event(), threading.Event()
-
-    def hold(c: sa.Connection) -> None:
-        c.exec_driver_sql(statement)
-        held.set()
-        done.wait()
-
-    holder = threading.Thread(target=lambda: database.write(hold))
-    holder.start()
-    held.wait()
-    try:
-        yield
-    finally:
-        done.set()
-        holder.join()
 
 
 def test_who_waits_too_long_for_a_lock_is_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

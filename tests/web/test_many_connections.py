@@ -2,12 +2,12 @@
 
 import resource
 import socket
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import psutil
 
 from likeopt.config import Config
+from tests.limits import soft_limit
 from tests.web.conftest import serving
 from tests.web.hasty import gunicorn
 
@@ -15,20 +15,9 @@ REQUEST = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 FEW = 256
 
 
-@contextmanager
-def few_open_files() -> Iterator[None]:
-    """What is started meanwhile begins with a low limit."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (FEW, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 def test_connections_beyond_the_soft_limit_are_served(config: Config) -> None:
     with ExitStack() as opened:
-        with few_open_files():
+        with soft_limit(resource.RLIMIT_NOFILE, FEW):
             conf = ("-c", "python:likeopt.web.gunicorn_conf")
             bound, _ = opened.enter_context(gunicorn(config, *conf))
         for _ in range(FEW + 100):
@@ -44,7 +33,7 @@ def test_connections_beyond_the_soft_limit_are_served(config: Config) -> None:
 
 def test_every_process_of_a_server_may_open_more(config: Config) -> None:
     with ExitStack() as opened:
-        with few_open_files():
+        with soft_limit(resource.RLIMIT_NOFILE, FEW):
             server = opened.enter_context(serving(config))
         supervisor = psutil.Process(server.process.pid)
         for process in [supervisor, *supervisor.children(recursive=True)]:
