@@ -6,6 +6,7 @@ index is looked at before the counters, so what it shows is never newer than wha
 
 import logging
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 
@@ -46,8 +47,8 @@ _SAMPLE = 256
 _PAUSE = 2.0
 
 
-class Semantic(msgspec.Struct):
-    """Search by meaning with one model.
+class Semantic(msgspec.Struct, weakref=True):
+    """Search by meaning with one model; closed when no search has it any more.
 
     `background` is the mean of some of the library's vectors, None while there are none: a
     question's cosine with it is what any passage has. It was taken when there were `sampled`.
@@ -60,9 +61,8 @@ class Semantic(msgspec.Struct):
     background: Vector | None = None
     sampled: int = 0
 
-    def close(self) -> None:
-        self.vectors.close()
-        self.embeddings.close()
+    def __post_init__(self) -> None:
+        weakref.finalize(self, _close, self.vectors, self.embeddings)
 
 
 class View(msgspec.Struct):
@@ -223,9 +223,12 @@ class Library:
         wanted = (database_id, model)
         if self._opening:
             key, opening = self._opening
+            if key == (database_id, None) and _is_of(opening, model):
+                # The first vectors have come: they name the model that the settings had chosen.
+                key = wanted
+                self._opening = wanted, opening
             if key == wanted and not (opening.done() and opening.exception()):
                 return opening
-            self._close_semantic()
         self._opened += 1
         opening = self._opener.submit(self._open, self._opened, database_id, model)
         self._opening = wanted, opening
@@ -242,12 +245,6 @@ class Library:
             QueryEmbeddings(embedder, self._clock, cache, threads=threads),
             self._vectors(database_id, embedder),
         )
-
-    def _close_semantic(self) -> None:
-        if self._opening:
-            _, opening = self._opening
-            self._opening = None
-            opening.add_done_callback(_close)
 
     def _sample(self, semantic: Semantic) -> None:
         """Take the background anew when there are twice as many vectors as the last time."""
@@ -293,15 +290,19 @@ class Library:
         self.catalogue = Catalogue()
         self._lexical = LexicalReader(self._indexes / "lexical", self.analyser)
         self._seen = None
-        self._close_semantic()
+        self._opening = None
 
     def _tagged(self, tags: list[str]) -> list[str]:
         return self._db.read(lambda c: engine_queries.documents_with_tags(c, tags))
 
 
-def _close(opening: "Future[Semantic]") -> None:
-    if not opening.cancelled() and not opening.exception():
-        opening.result().close()
+def _is_of(opening: "Future[Semantic]", model: str | None) -> bool:
+    return opening.done() and not opening.exception() and opening.result().embeddings.model == model
+
+
+def _close(vectors: VectorIndex, embeddings: QueryEmbeddings) -> None:
+    vectors.close()
+    embeddings.close()
 
 
 def _batch(rows: list[EmbeddingRow], dim: int) -> VectorBatch:

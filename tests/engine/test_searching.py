@@ -2,11 +2,14 @@
 
 import os
 import threading
+from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from likeopt.engine.library import Library
@@ -23,6 +26,8 @@ from likeopt.storage import facts
 from tests.engine.shelf import CACHE, LEAVE, Search, Shelf, fill, names, parts
 from tests.fakes import FakeEmbedder
 from tests.servers import free_port
+
+T = TypeVar("T")
 
 # -- finding -------------------------------------------------------------------------------------
 
@@ -234,6 +239,43 @@ def test_the_model_in_force_is_followed(shelf: Shelf) -> None:
         shelf.db.write(partial(facts.put, name=facts.EMBEDDING_MODEL, value=model))
         assert library.view(shelf.clock.monotonic() + 10).semantic
     assert asked == ["fake", "other"]
+    library.close()
+
+
+def test_a_search_under_way_ends_with_the_model_that_it_began_with(shelf: Shelf) -> None:
+    """Also the very first vectors of a library name the model in force."""
+    fill(shelf)
+    library = Library(shelf.config, shelf.db, shelf.clock, lambda _: shelf.embedder)
+    searcher = Searcher(library, shelf.db, shelf.clock, threads=2)
+    until = shelf.clock.monotonic() + 10
+
+    def run(work: Callable[[], T]) -> T:
+        # Between the look at the library and what is computed, another search comes and goes.
+        shelf.db.write(partial(facts.put, name=facts.EMBEDDING_MODEL, value="other"))
+        assert library.view(until).semantic
+        return work()
+
+    found = searcher.search(SearchRequest("requests cached", ["default"]), until, run)
+    assert (names(found)[0], parts(found)) == ("cache", set())
+    assert found.hits[0].vector_rank
+    searcher.close()
+    library.close()
+
+
+def test_the_model_stays_open_once_its_first_vectors_name_it(shelf: Shelf) -> None:
+    fill(shelf)
+    asked: list[str | None] = []
+
+    def open_embedder(model: str | None) -> FakeEmbedder:
+        asked.append(model)
+        return shelf.embedder
+
+    library = Library(shelf.config, shelf.db, shelf.clock, open_embedder)
+    shelf.db.write(lambda c: c.execute(sa.text("DELETE FROM facts WHERE name = 'embedding_model'")))
+    for _ in range(2):
+        assert library.view(shelf.clock.monotonic() + 10).semantic
+        shelf.db.write(partial(facts.put, name=facts.EMBEDDING_MODEL, value="fake"))
+    assert asked == [None]
     library.close()
 
 
