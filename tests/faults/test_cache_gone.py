@@ -195,8 +195,8 @@ def ask(server: Server, question: str) -> Any:
     response = server.request("POST", "/api/v1/chat", json=body)
     assert response.status == 200, response.data.decode()
     told = events(response.data)
-    logged = [line for line in server.log() if "exception" in line]
-    assert told[-1].event == "done", (told[-1], logged)
+    logged = [line["exception"] for line in server.log() if "exception" in line]
+    assert told[-1].event == "done", "\n".join([repr(told[-1]), *logged])
     message = told[-1].data["message"]
     assert message["state"] == "complete"
     assert message["content"] == ANSWER
