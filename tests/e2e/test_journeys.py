@@ -102,7 +102,9 @@ def test_a_table_in_an_uploaded_pdf_is_found_and_cited(
     row = page.locator("li.document", has_text=name)
     visit.picture("added")
     # Without a reload: the page follows the indexing.
-    expect(row.locator(".status")).to_contain_text(visit.say("단어 검색", "by words"))
+    expect(row.locator(".status")).to_contain_text(
+        visit.say("단어 검색", "by words"), use_inner_text=True
+    )
     visit.picture("searchable")
     row.get_by_role("link", name=name).click()
     expect(page.locator(".viewer-text")).to_contain_text(

@@ -83,11 +83,12 @@ def add(visit: Visit, name: str, content: bytes) -> str:
     wait_until(lambda: is_read(visit.url), name, seconds=60)
     found: str = added.json()["items"][0]["document"]["id"]
 
-    def is_embedded() -> bool:
+    def is_found() -> bool:
         document = visit.page.request.get(f"{visit.url}/api/v1/documents/{found}").json()
-        return bool(document["embedded"] == document["chunks"] > 0)
+        embedded = document["embedded"] == document["chunks"] > 0
+        return bool(embedded and document["searchable_by_words"])
 
-    wait_until(is_embedded, f"the vectors of {name}", seconds=120)
+    wait_until(is_found, f"the vectors of {name}", seconds=120)
     return found
 
 

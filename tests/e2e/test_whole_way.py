@@ -83,7 +83,9 @@ def upload(visit: Visit, name: str) -> None:
         {"name": name, "mimeType": "application/pdf", "buffer": TRAVEL[visit.language]}
     )
     row = page.locator("li.document", has_text=name)
-    expect(row.locator(".status")).to_contain_text(visit.say("단어 검색", "by words"))
+    expect(row.locator(".status")).to_contain_text(
+        visit.say("단어 검색", "by words"), use_inner_text=True
+    )
 
 
 def ask_and_look_up(visit: Visit, name: str) -> None:

@@ -58,11 +58,10 @@ function Searchable({ document }: { document: Document }): JSX.Element {
   return (
     <div class="status ready">
       <p>
-        {words && (
-          <span class="able">
-            <Icon name="check" /> {t.value.byWords}
-          </span>
-        )}
+        {/* Its place is kept: a vector that was known already can come before the words. */}
+        <span class={words ? "able" : "able pending"}>
+          <Icon name="check" /> {t.value.byWords}
+        </span>
         {embedded >= chunks ? (
           <span class="able">
             <Icon name="check" /> {t.value.byMeaning}
