@@ -50,6 +50,8 @@ class QueryEmbeddings:
         self._layers = [name for name in cache.layers if name != "memory"]
         self._pool = ThreadPoolExecutor(threads, "embed")
         self._lock = threading.Lock()
+        # What is still being embedded then must not open the cache again.
+        self._closed = False
         self._known: OrderedDict[str, Vector] = OrderedDict()
         self._pending: dict[str, _Pending] = {}
         self._hits = self._misses = self._shared = self._evictions = 0
@@ -84,6 +86,7 @@ class QueryEmbeddings:
 
     def close(self) -> None:
         """Give up the queries that wait; those that are being embedded finish on their own."""
+        self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._cache.close()
 
@@ -132,5 +135,6 @@ class QueryEmbeddings:
             return np.frombuffer(kept, dtype="<f4").copy()
         vector: Vector = self.embedder.queries([query])[0]
         body = vector.astype("<f4").tobytes()
-        self._cache.set(key, body, ttl=KEPT_SECONDS, layers=self._layers)
+        if not self._closed:
+            self._cache.set(key, body, ttl=KEPT_SECONDS, layers=self._layers)
         return vector

@@ -45,6 +45,7 @@ _SAMPLE = 256
 # A backend that failed is left alone for so many seconds: each attempt may take until a search's
 # deadline, on a thread that others need.
 _PAUSE = 2.0
+_OPENING = "The model is being opened."
 
 
 class Semantic(msgspec.Struct, weakref=True):
@@ -188,6 +189,11 @@ class Library:
         if not now.database_id:
             return None
         with self._lock:
+            # Others may have seen more since: their model is not put out again.
+            latest = self._seen or now
+            if latest.database_id != now.database_id:
+                degraded.append(Degraded("embedding", _OPENING))
+                return None
             if self._broken:
                 until, why = self._broken
                 if self._clock.monotonic() < until:
@@ -195,11 +201,11 @@ class Library:
                     return None
                 # One search tries whether it works again; the others go on without.
                 self._broken = self._clock.monotonic() + _PAUSE, why
-            opening = self._open_for(now.database_id, now.embedding_model)
+            opening = self._open_for(now.database_id, latest.embedding_model)
         try:
             error = opening.exception(max(0.0, deadline - self._clock.monotonic()))
         except (TimeoutError, CancelledError):
-            degraded.append(Degraded("embedding", "The model is being opened."))
+            degraded.append(Degraded("embedding", _OPENING))
             return None
         if error is not None:
             if not isinstance(error, LikeOptError):
@@ -220,18 +226,13 @@ class Library:
     def _open_for(self, database_id: str, model: str | None) -> "Future[Semantic]":
         """Search with the model whose vectors serve, which is the old one while those of a new
         model are being made. Called with the lock held."""
-        wanted = (database_id, model)
         if self._opening:
-            key, opening = self._opening
-            if key == (database_id, None) and _is_of(opening, model):
-                # The first vectors have come: they name the model that the settings had chosen.
-                key = wanted
-                self._opening = wanted, opening
-            if key == wanted and not (opening.done() and opening.exception()):
+            (of, asked), opening = self._opening
+            if of == database_id and _serves(opening, asked, model):
                 return opening
         self._opened += 1
         opening = self._opener.submit(self._open, self._opened, database_id, model)
-        self._opening = wanted, opening
+        self._opening = (database_id, model), opening
         return opening
 
     def _open(self, number: int, database_id: str, model: str | None) -> Semantic:
@@ -296,8 +297,14 @@ class Library:
         return self._db.read(lambda c: engine_queries.documents_with_tags(c, tags))
 
 
-def _is_of(opening: "Future[Semantic]", model: str | None) -> bool:
-    return opening.done() and not opening.exception() and opening.result().embeddings.model == model
+def _serves(opening: "Future[Semantic]", asked: str | None, model: str | None) -> bool:
+    """Whether what is opened for `asked` does for `model`. The first vectors of a library name the
+    model, which before was the one that the settings choose."""
+    if not opening.done():
+        return asked in (None, model)
+    if opening.exception():
+        return False
+    return asked == model or (asked is None and opening.result().embeddings.model == model)
 
 
 def _close(vectors: VectorIndex, embeddings: QueryEmbeddings) -> None:

@@ -269,17 +269,19 @@ class Searcher:
             return None
         try:
             with search.stages.time("embed"):
-                query = vector.result(max(0.0, search.deadline - self._clock.monotonic()))
-        except Busy as error:
-            search.without("embedding", error.message)
-            return None
-        except LikeOptError as error:
-            _log.warning("no search by meaning: embedding: %s", error.message)
-            search.without("embedding", FAILED)
-            return None
+                # Raised here, it would hold this search and its model in a circle.
+                failed = vector.exception(max(0.0, search.deadline - self._clock.monotonic()))
         except (TimeoutError, CancelledError):
             search.without("embedding", "It took too long.")
             return None
+        if isinstance(failed, Busy):
+            search.without("embedding", failed.message)
+            return None
+        if isinstance(failed, LikeOptError):
+            _log.warning("no search by meaning: embedding: %s", failed.message)
+            search.without("embedding", FAILED)
+            return None
+        query = vector.result()
         try:
             with search.stages.time("vector"):
                 found = semantic.vectors.search(query, search.depth, search.scope)

@@ -330,7 +330,8 @@ class LexicalReader:
         self._seen: tuple[int, int] | None = None
         self._snapshot: LexicalSnapshot | None = None
         self._number = 0
-        self._unusable: tuple[Path, IndexDamaged] | None = None
+        # The generation that cannot be used, and why.
+        self._unusable: tuple[Path, str] | None = None
 
     def refresh(self, database_id: str) -> LexicalSnapshot | None:
         """The newest snapshot; None where nothing has been published yet.
@@ -339,20 +340,19 @@ class LexicalReader:
         leaving a note for the worker, when what is in force cannot be used.
         """
         with self._lock:
-            folder = self._generations.current()
-            if folder is None:
-                return None
-            if self._unusable and self._unusable[0] == folder:
-                raise self._unusable[1]
-            try:
-                return self._follow(folder, database_id)
-            except IndexDamaged as error:
-                self._folder, self._index, self._snapshot = None, None, None
-                # Unless the worker has replaced the generation while it was being opened.
-                if self._generations.current() == folder:
-                    self._unusable = folder, error
-                    self._generations.report_damage(folder, error.message)
-                raise
+            while (folder := self._generations.current()) is not None:
+                if self._unusable and self._unusable[0] == folder:
+                    raise IndexDamaged(self._unusable[1])
+                try:
+                    return self._follow(folder, database_id)
+                except IndexDamaged as error:
+                    self._folder, self._index, self._snapshot = None, None, None
+                    # Unless the worker has replaced the generation while it was being opened.
+                    if self._generations.current() == folder:
+                        self._unusable = folder, error.message
+                        self._generations.report_damage(folder, error.message)
+                        raise
+            return None
 
     def _follow(self, folder: Path, database_id: str) -> LexicalSnapshot:
         try:
@@ -392,21 +392,28 @@ def check(folder: Path, analyser: Analyser, database_id: str) -> None:
         raise IndexDamaged(f"The index of words is damaged: {error}") from None
     if about != _About(SCHEMA, analyser.version, database_id):
         raise IndexDamaged("The index of words was made with another analyser or database.")
+    meta = folder / "index" / "meta.json"
     try:
-        _check_files(folder / "index")
+        while True:
+            committed = meta.read_bytes()
+            try:
+                return _check_files(folder / "index", committed)
+            except (OSError, ValueError, KeyError, TypeError, struct.error):
+                # The worker removes what a commit has replaced, also while it is being read.
+                if meta.read_bytes() == committed:
+                    raise
     except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
         raise IndexDamaged(f"The index of words is damaged: {error}") from None
 
 
-def _check_files(index: Path) -> None:
+def _check_files(index: Path, committed: bytes) -> None:
     """Compare each file of the committed segments with the CRC-32 in its footer.
 
     A footer is JSON, its length and a magic number (tantivy's directory/footer.rs). tantivy
     itself only looks at it when a file has the wrong length; other damage would end in a panic or
     in wrong hits.
     """
-    meta = msgspec.json.decode((index / "meta.json").read_bytes())
-    for segment in meta["segments"]:
+    for segment in msgspec.json.decode(committed)["segments"]:
         name = segment["segment_id"].replace("-", "")
         deletes = segment.get("deletes")
         files = [

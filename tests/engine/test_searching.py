@@ -2,6 +2,7 @@
 
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -21,7 +22,7 @@ from likeopt.retrieval.types import (
     Mode,
     SearchRequest,
 )
-from likeopt.retrieval.vector.local import LocalVectors
+from likeopt.retrieval.vector.local import VECTORS, LocalVectors
 from likeopt.storage import facts
 from tests.engine.shelf import CACHE, LEAVE, Search, Shelf, fill, names, parts
 from tests.fakes import FakeEmbedder
@@ -276,6 +277,66 @@ def test_the_model_stays_open_once_its_first_vectors_name_it(shelf: Shelf) -> No
         assert library.view(shelf.clock.monotonic() + 10).semantic
         shelf.db.write(partial(facts.put, name=facts.EMBEDDING_MODEL, value="fake"))
     assert asked == [None]
+    library.close()
+
+
+def test_who_looked_before_the_model_changed_does_not_put_the_new_one_out(shelf: Shelf) -> None:
+    fill(shelf)
+    asked: list[str | None] = []
+
+    def open_embedder(model: str | None) -> FakeEmbedder:
+        asked.append(model)
+        return shelf.embedder
+
+    library = Library(shelf.config, shelf.db, shelf.clock, open_embedder)
+    until = shelf.clock.monotonic() + 10
+    catch_up = library._catch_up
+    late: list[bool] = []
+
+    def overtaken() -> object:
+        seen = catch_up()
+        if not late:
+            late.append(True)
+            # As another thread would, between the look and what is made of it.
+            shelf.db.write(partial(facts.put, name=facts.EMBEDDING_MODEL, value="other"))
+            catch_up()
+        return seen
+
+    library._catch_up = overtaken  # type: ignore[method-assign,assignment]
+    assert library.view(until).semantic is library.view(until).semantic
+    assert asked == ["other"]
+    library.close()
+
+
+@pytest.mark.parametrize("harmed", [False, True])
+def test_a_model_is_closed_when_no_search_has_it(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, *, harmed: bool
+) -> None:
+    fill(shelf)
+    shelf.merge_vectors()
+    monkeypatch.setattr("likeopt.engine.library._PAUSE", 0.0)
+    library = Library(shelf.config, shelf.db, shelf.clock, lambda _: shelf.embedder)
+    searcher = Searcher(library, shelf.db, shelf.clock, threads=2)
+    ask = partial(searcher.search, SearchRequest("requests cached", ["default"]))
+    until = shelf.clock.monotonic() + 10
+    view = library.view(until)
+    assert view.semantic
+    held, embeddings = weakref.ref(view.semantic), view.semantic.embeddings
+    if harmed:
+        # What is noticed of an index, and what a model says, keeps neither open.
+        shelf.merge_vectors()
+        for path in shelf.vector_root.glob(f"*/{VECTORS}"):
+            path.write_bytes(b"")
+        assert parts(ask(until)) == {"vector"}
+        shelf.merge_vectors()
+    shelf.db.write(partial(facts.put, name=facts.EMBEDDING_MODEL, value="other"))
+    assert ask(until).degraded == []
+    assert held() is view.semantic
+    del view
+    assert held() is None
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        embeddings.vector("requests cached, anew", until)
+    searcher.close()
     library.close()
 
 

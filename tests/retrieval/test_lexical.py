@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from likeopt.errors import Conflict, IndexDamaged
+from likeopt.retrieval import lexical
 from likeopt.retrieval.analyse import Analyser
 from likeopt.retrieval.lexical import LexicalChunk, LexicalReader, LexicalSnapshot, LexicalWriter
 from likeopt.retrieval.scope import Scope
@@ -247,6 +248,33 @@ def test_what_the_engine_reports_the_writer_rebuilds(tmp_path: Path, writer: Lex
     with pytest.raises(IndexDamaged):
         snapshot(tmp_path)
     assert writer.damage() is not None
+
+
+def test_what_a_commit_removes_while_it_is_read_is_no_damage(
+    tmp_path: Path, writer: LexicalWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine looks at an index for the first time while the worker writes on."""
+    writer.apply(1, [chunk(1, "word")], [])
+    check_files = lexical._check_files
+    removed: list[Path] = []
+
+    def overtaken(index: Path, committed: bytes) -> None:
+        if not removed:
+            removed.extend(index_files(tmp_path))
+            writer.apply(2, [chunk(2, "other")], [1])
+            # As tantivy does once nothing names them.
+            named = (removed[0].parent / "meta.json").read_text().replace("-", "")
+            for path in removed:
+                if path.name.partition(".")[0] not in named:
+                    path.unlink(missing_ok=True)
+        check_files(index, committed)
+
+    monkeypatch.setattr(lexical, "_check_files", overtaken)
+    shown = LexicalReader(tmp_path, ANALYSER).refresh(DB)
+    assert shown
+    assert shown.applied == 2
+    assert removed
+    assert writer.damage() is None
 
 
 @pytest.mark.parametrize("name", ["about.json", "index/meta.json", "../CURRENT"])

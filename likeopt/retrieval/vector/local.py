@@ -73,7 +73,7 @@ class Base:
             raise IndexDamaged(f"The vector index cannot be opened: {error}") from None
         self.rows = rows
         self.folder = folder
-        self._index: Index | None = None
+        self._graph: Index | None = None
         # usearch searches in scratch memory that belongs to the index, one per native thread.
         self._lock = threading.Lock()
 
@@ -86,6 +86,11 @@ class Base:
                 raise IndexDamaged(f"The vector index cannot be read: {error}") from None
             if found != expected:
                 raise IndexDamaged(f"{name} of the vector index has the wrong checksum.")
+
+    def map_graph(self) -> None:
+        """Make the base ready to be searched, while its generation stands. Raises IndexDamaged."""
+        if self.rows:
+            self._graph = open_graph(self, view=True)
 
     def search(self, query: Vector, k: int, scope: Scope) -> Found:
         if not self.rows:
@@ -116,10 +121,9 @@ class Base:
 
     def _nearest(self, query: Vector, count: int) -> Ids:
         """Rows that the graph takes for the nearest, in no particular order."""
+        assert self._graph is not None
         with self._lock:
-            if self._index is None:
-                self._index = open_graph(self, view=True)
-            keys = self._index.search(query, count, threads=1).keys
+            keys = self._graph.search(query, count, threads=1).keys
         return np.searchsorted(self.chunk_ids, keys.astype(np.int64)).astype(np.int64)
 
 
@@ -199,7 +203,8 @@ class LocalVectors:
         self._read_delta = read_delta
         self._lock = threading.Lock()
         self._folder: Path | None = None
-        self._unusable: tuple[Path, IndexDamaged] | None = None
+        # The generation that cannot be used, and why.
+        self._unusable: tuple[Path, str] | None = None
         self._base: Base | None = None
         self._delta = Delta(dim, 0)
         self._dim = dim
@@ -247,23 +252,26 @@ class LocalVectors:
             self._base, self._folder = None, None
 
     def _follow_base(self) -> None:
-        folder = self._generations.current()
-        if folder == self._folder:
-            return
-        if folder is None:
-            self._base, self._folder, self._delta = None, None, Delta(self._dim, 0)
-            return
-        if self._unusable and self._unusable[0] == folder:
-            raise self._unusable[1]
-        try:
-            base = open_base(folder, self._database_id, self._model, self._dim)
-            base.verify()
-        except IndexDamaged as error:
-            # Unless the worker has replaced the generation while it was being opened.
-            if self._generations.current() == folder:
-                self._unusable = folder, error
-                self._generations.report_damage(folder, error.message)
-            raise
+        while (folder := self._generations.current()) != self._folder:
+            if folder is None:
+                self._base, self._folder, self._delta = None, None, Delta(self._dim, 0)
+                return
+            if self._unusable and self._unusable[0] == folder:
+                raise IndexDamaged(self._unusable[1])
+            try:
+                base = open_base(folder, self._database_id, self._model, self._dim)
+                base.verify()
+                base.map_graph()
+            except IndexDamaged as error:
+                # Unless the worker has replaced the generation while it was being opened.
+                if self._generations.current() == folder:
+                    self._unusable = folder, error.message
+                    self._generations.report_damage(folder, error.message)
+                    raise
+            else:
+                self._use(base)
+
+    def _use(self, base: Base) -> None:
         # What the delta has not read yet and the base has must not be skipped, nor read twice.
         kept = self._delta.revision >= base.about.revision and self._base is not None
         self._delta = (
@@ -271,7 +279,7 @@ class LocalVectors:
             if kept
             else Delta(self._dim, base.about.revision)
         )
-        self._base, self._folder = base, folder
+        self._base, self._folder = base, base.folder
 
 
 def vector_root(indexes: Path, model: str) -> Path:

@@ -10,7 +10,7 @@ import pytest
 
 from likeopt.errors import IndexDamaged
 from likeopt.retrieval.scope import Ids
-from likeopt.retrieval.vector.local import GRAPH, IDS, VECTORS, LocalVectors
+from likeopt.retrieval.vector.local import EXACT, GRAPH, IDS, VECTORS, Base, LocalVectors
 from likeopt.retrieval.vector.local_writer import BaseState, LocalVectorBuilder
 from tests.retrieval.vector.backends import LocalBackend, Vectors, batch, cone, exact, scope
 
@@ -210,3 +210,37 @@ def test_a_base_of_another_database_or_model_is_not_used(backend: LocalBackend) 
     other = LocalVectorBuilder(backend.root, database_id="other", model="fake", dim=DIM)
     with pytest.raises(IndexDamaged, match="another"):
         other.state()
+
+
+def test_a_generation_that_is_replaced_while_it_is_opened_is_no_damage(
+    backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors, rows = cone(200, DIM, seed=1), numbers(1, 200)
+    everything = batch(rows, rows, vectors)
+    backend.fill(everything, rows, NONE)
+    verify = Base.verify
+    replaced: list[Path] = []
+
+    def overtaken(base: Base) -> None:
+        if not replaced:
+            replaced.append(base.folder)
+            assert backend.builder().merge(2, [everything], rows, fresh=True)
+        verify(base)
+
+    monkeypatch.setattr(Base, "verify", overtaken)
+    index = backend.index()
+    index.refresh(2)
+    assert not replaced[0].exists()
+    assert recall(index, vectors, numbers(0, 200)) >= 0.98
+    assert backend.builder().state() == BaseState(2, 200)
+
+
+def test_what_was_opened_is_searched_though_its_generation_is_gone(backend: LocalBackend) -> None:
+    vectors, rows = cone(EXACT + 10, DIM, seed=1), numbers(1, EXACT + 10)
+    everything = batch(rows, rows, vectors)
+    backend.fill(everything, rows, NONE)
+    index = backend.index()
+    index.refresh(1)
+    # No search has asked for much yet; another has looked at the library before this.
+    assert backend.builder().merge(2, [everything], rows, fresh=True)
+    assert recall(index, vectors, rows - 1) >= 0.98
