@@ -18,6 +18,7 @@ from likeopt.storage.db import migrate
 from likeopt.web.app import create_app
 from likeopt.web.assets import STATIC, Assets
 from tests.e2e.conftest import Open
+from tests.servers import wait_until
 
 MARK = "--next-release"
 
@@ -90,19 +91,30 @@ def test_an_open_page_goes_on_and_the_next_one_is_the_new_one(site: Site, open_p
     assert is_new(page)
     # What is kept for a day without a network is that of the release before, as one whole,
     # until no page of it is open.
-    page.wait_for_function(
-        "navigator.serviceWorker.ready.then((one) => one.waiting?.state === 'installed')"
-    )
+    wait_until(lambda: worker(page) == ["activated", "installed"], "the next worker")
     assert is_new_when_offline(page) is False
-    page.close()
-    page = visit.page = visit.page.context.new_page()
-    visit.go("/library")
-    page.wait_for_function(
-        "navigator.serviceWorker.ready.then("
-        "(one) => !one.waiting && one.active.state === 'activated')"
-    )
-    assert is_new_when_offline(page)
+
+    def is_relieved() -> bool:
+        # A page that is being closed may hold the worker for a moment, and so does one that opens
+        # in that moment.
+        visit.page.close()
+        visit.page = visit.page.context.new_page()
+        visit.go("/library")
+        return worker(visit.page) == ["activated", None]
+
+    wait_until(is_relieved, "the old worker's end")
+    assert is_new_when_offline(visit.page)
     visit.allow("ERR_INTERNET_DISCONNECTED|Failed to load resource|Failed to fetch")
+
+
+def worker(page: Page) -> list[str | None]:
+    """The states of the worker in force and of the one that waits for its turn."""
+    # Not `wait_for_function`, for which a promise is true.
+    states: list[str | None] = page.evaluate(
+        "navigator.serviceWorker.ready.then("
+        "({ active, waiting }) => [active?.state ?? null, waiting?.state ?? null])"
+    )
+    return states
 
 
 def is_new_when_offline(page: Page) -> bool:
