@@ -39,12 +39,19 @@ class Shelf:
         self.db = db
         self.clock = clock
         self.embedder = FakeEmbedder()
+        # Each model that `open_embedder` was called for.
+        self.asked: list[str | None] = []
         db.write(lambda c: bootstrap.prepare(c, clock))
         db.write(lambda c: facts.put(c, facts.EMBEDDING_MODEL, self.embedder.model))
         db.write(lambda c: facts.put(c, TARGET_MODEL, self.embedder.model))
         self.database_id = db.read(lambda c: facts.get(c, facts.DATABASE_ID)) or ""
         self.lexical_root = config.data_dir / "indexes" / "lexical"
         self.vector_root = vector_root(config.data_dir / "indexes", self.embedder.model)
+
+    def open_embedder(self, model: str | None) -> FakeEmbedder:
+        """For a `Library`: the one embedder, whatever the model is called."""
+        self.asked.append(model)
+        return self.embedder
 
     # -- documents -------------------------------------------------------------------------------
 

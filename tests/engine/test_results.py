@@ -28,7 +28,6 @@ from likeopt.storage import access, collections, documents, facts, revisions
 from likeopt.storage.collections import Readers
 from likeopt.storage.tables import counters, users
 from tests.engine.shelf import Search, Shelf, fill, names, parts
-from tests.fakes import FakeEmbedder
 
 QUERY = "requests cached"
 
@@ -249,20 +248,14 @@ def told(found: SearchResponse) -> tuple[object, ...]:
 
 def test_another_model_is_asked_at_once(shelf: Shelf) -> None:
     fill(shelf)
-    asked: list[str | None] = []
-
-    def open_embedder(model: str | None) -> FakeEmbedder:
-        asked.append(model)
-        return shelf.embedder
-
-    library = Library(shelf.config, shelf.db, shelf.clock, open_embedder)
+    library = Library(shelf.config, shelf.db, shelf.clock, shelf.open_embedder)
     searcher = Searcher(library, shelf.db, shelf.clock, threads=2)
     ask = partial(searcher.search, SearchRequest(QUERY, ["default"]))
     for model, misses in (("fake", 1), ("fake", 1), ("other", 2), ("other", 2), ("fake", 3)):
         shelf.db.write(partial(facts.put, name=facts.EMBEDDING_MODEL, value=model))
         assert names(ask(shelf.clock.monotonic() + 10))[0] == "cache"
         assert counts(searcher).misses == misses
-    assert asked == ["fake", "other", "fake"]
+    assert shelf.asked == ["fake", "other", "fake"]
     searcher.close()
     library.close()
 

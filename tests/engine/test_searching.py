@@ -229,17 +229,11 @@ def test_a_model_that_cannot_be_opened_is_tried_again(
 def test_the_model_in_force_is_followed(shelf: Shelf) -> None:
     """While another model's vectors are being made, the old one is asked."""
     fill(shelf)
-    asked: list[str | None] = []
-
-    def open_embedder(model: str | None) -> FakeEmbedder:
-        asked.append(model)
-        return shelf.embedder
-
-    library = Library(shelf.config, shelf.db, shelf.clock, open_embedder)
+    library = Library(shelf.config, shelf.db, shelf.clock, shelf.open_embedder)
     for model in ("fake", "other", "other"):
         shelf.db.write(partial(facts.put, name=facts.EMBEDDING_MODEL, value=model))
         assert library.view(shelf.clock.monotonic() + 10).semantic
-    assert asked == ["fake", "other"]
+    assert shelf.asked == ["fake", "other"]
     library.close()
 
 
@@ -265,30 +259,20 @@ def test_a_search_under_way_ends_with_the_model_that_it_began_with(shelf: Shelf)
 
 def test_the_model_stays_open_once_its_first_vectors_name_it(shelf: Shelf) -> None:
     fill(shelf)
-    asked: list[str | None] = []
-
-    def open_embedder(model: str | None) -> FakeEmbedder:
-        asked.append(model)
-        return shelf.embedder
-
-    library = Library(shelf.config, shelf.db, shelf.clock, open_embedder)
+    library = Library(shelf.config, shelf.db, shelf.clock, shelf.open_embedder)
     shelf.db.write(lambda c: c.execute(sa.text("DELETE FROM facts WHERE name = 'embedding_model'")))
     for _ in range(2):
         assert library.view(shelf.clock.monotonic() + 10).semantic
         shelf.db.write(partial(facts.put, name=facts.EMBEDDING_MODEL, value="fake"))
-    assert asked == [None]
+    assert shelf.asked == [None]
     library.close()
 
 
-def test_who_looked_before_the_model_changed_does_not_put_the_new_one_out(shelf: Shelf) -> None:
+def test_who_looked_before_the_model_changed_does_not_put_the_new_one_out(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(shelf)
-    asked: list[str | None] = []
-
-    def open_embedder(model: str | None) -> FakeEmbedder:
-        asked.append(model)
-        return shelf.embedder
-
-    library = Library(shelf.config, shelf.db, shelf.clock, open_embedder)
+    library = Library(shelf.config, shelf.db, shelf.clock, shelf.open_embedder)
     until = shelf.clock.monotonic() + 10
     catch_up = library._catch_up
     late: list[bool] = []
@@ -302,9 +286,9 @@ def test_who_looked_before_the_model_changed_does_not_put_the_new_one_out(shelf:
             catch_up()
         return seen
 
-    library._catch_up = overtaken  # type: ignore[method-assign,assignment]
+    monkeypatch.setattr(library, "_catch_up", overtaken)
     assert library.view(until).semantic is library.view(until).semantic
-    assert asked == ["other"]
+    assert shelf.asked == ["other"]
     library.close()
 
 
