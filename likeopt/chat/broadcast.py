@@ -114,7 +114,7 @@ class Broadcast:
         # What it tells, once that is known.
         self.log: Log | None = None
         self._until = 0
-        self._positions: list[Queue] = []
+        self._position: Queue | None = None
         self._alone_since = self.begun
         self._changed = threading.Condition()
         self._woken = 0
@@ -130,7 +130,7 @@ class Broadcast:
 
     def position(self, position: int) -> None:
         """Its place before a busy model, while it has no log."""
-        self._positions.append(Queue(position))
+        self._position = Queue(position)
         self.wake()
 
     def news(self, record: Record) -> None:
@@ -184,16 +184,17 @@ class Broadcast:
             self.readers += 1
             self.counted(1)
             woken = self._woken
-        positions = 0
+        told: Queue | None = None
         try:
             with telling(self.wake):
                 while not self._is_over(after):
                     with self._changed:
-                        if woken == self._woken and self._next(after, positions) is None:
+                        if woken == self._woken and self._next(after, told) is None:
                             self._changed.wait(ping)
                         woken = self._woken
-                    one = self._next(after, positions)
-                    positions = len(self._positions)
+                    one = self._next(after, told)
+                    if one is not None and isinstance(one.event, Queue):
+                        told = one.event
                     after = max(after, one.sequence) if one else after
                     yield one
                     if one is not None and one.event is self.final:
@@ -207,8 +208,9 @@ class Broadcast:
     def _is_over(self, after: int) -> bool:
         return self.final is not None and after == self._until + 2
 
-    def _next(self, after: int, positions: int) -> Numbered | None:
-        """The event to tell after number `after` and so many positions, if there is one."""
+    def _next(self, after: int, told: Queue | None) -> Numbered | None:
+        """The event to tell after number `after`, and after this place if it has no log yet, if
+        there is one."""
         final, log = self.final, self.log
         if log is None:
             if after == 0:
@@ -216,16 +218,16 @@ class Broadcast:
             if final is not None:
                 return Numbered(2, final)
             # They have no numbers of their own: who comes back goes on after the start.
-            news = self._positions[positions:]
-            return Numbered(1, news[-1]) if news else None
+            place = self._position
+            return Numbered(1, place) if place is not None and place is not told else None
         until = self._until if final is not None else len(log.told)
         begins = log.begins(until)
         if after < begins + 2:
             return Numbered(begins + 2, self._start)
-        place = after - 1
-        if place >= until:
+        at = after - 1
+        if at >= until:
             return Numbered(until + 2, final) if final is not None else None
-        return self._at(log, place, until, final)
+        return self._at(log, at, until, final)
 
     def _at(self, log: Log, place: int, until: int, final: Final | None) -> Numbered | None:
         texts = []

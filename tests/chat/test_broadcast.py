@@ -120,6 +120,19 @@ def test_the_place_before_the_model_comes_before_anything_has_a_number() -> None
     assert [one for one in reading if one] == [Numbered(2, Delta("text")), Numbered(3, DONE)]
 
 
+def test_who_comes_while_it_waits_for_the_model_is_told_the_place() -> None:
+    made = Broadcast(READER, START, FakeClock())
+    made.position(2)
+    made.position(1)
+    # The first to read it, and another one who comes later.
+    for reading in (made.events(ping=0.01), made.events(ping=0.01)):
+        assert next(reading) == Numbered(1, START)
+        assert next(reading) == Numbered(1, Queue(1))
+        assert next(reading) is None
+    made.position(0)
+    assert next(made.events(1, ping=0.01)) == Numbered(1, Queue(0))
+
+
 def test_every_reader_gets_everything_whenever_it_comes() -> None:
     made = Told()
     texts: list[str] = []
