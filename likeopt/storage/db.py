@@ -38,8 +38,8 @@ class Runner(Protocol):
     ) -> Any: ...
 
 
-# Tells others which counters a committed transaction has raised.
-Spread = Callable[[Collection[str]], None]
+# Tells others which counters a committed transaction has raised; in how many seconds they know.
+Spread = Callable[[Collection[str]], float]
 
 BUSY_TIMEOUT_MS = 10_000
 # SQLite connections that are kept for later: gevent has 10 native threads to use them.
@@ -94,17 +94,18 @@ def run_here(work: Callable[[], Any], /, turn: AbstractContextManager[None] | No
         return work()
 
 
-def tell_nobody(_names: Collection[str]) -> None:
+def tell_nobody(_names: Collection[str]) -> float:
     """The `spread` of a database that no other process remembers anything of."""
+    return 0.0
 
 
 class Database:
     """Runs units of work; holds the connection pool.
 
     `runner` decides where a SQLite unit of work runs (see the module's docstring); `spread` is
-    called with the counters that a transaction raised, between its commit and `write`'s return.
-    `connections` is how many PostgreSQL ones it has at most; who waits for one for 30 s is told
-    that the database is busy (StorageUnavailable).
+    called with the counters that a transaction raised, between its commit and `write`'s return,
+    which waits until they are known. `connections` is how many PostgreSQL ones it has at most; who
+    waits for one for 30 s is told that the database is busy (StorageUnavailable).
     """
 
     def __init__(
@@ -171,7 +172,10 @@ class Database:
         return self._transact(work, immediate=True)
 
     def _transact(self, work: Callable[[sa.Connection], T], *, immediate: bool) -> T:
+        known_in = 0.0
+
         def unit() -> T:
+            nonlocal known_in
             with self.engine.connect() as connection:
                 connection.execution_options(likeopt_immediate=immediate)
                 # Of a transaction that failed.
@@ -188,17 +192,21 @@ class Database:
                         revisions.raise_(connection, name)
                 raised = connection.info.pop(RAISED, ())
                 if immediate and raised:
-                    self._spread(raised)
+                    known_in = self._spread(raised)
                 return result
 
         try:
             turn = self._turn(self._writing) if immediate and self._writing else None
-            return self._run(unit, turn)  # type: ignore[no-any-return]
+            result = self._run(unit, turn)
         except DBAPIError as error:
             raise _translate(error) from error
         except PoolTimeout as error:
             _log.warning("database too busy: %s", error)
             raise StorageUnavailable(BUSY) from error
+        if known_in:
+            # Nobody waits behind this: the transaction is over.
+            time.sleep(known_in)
+        return result  # type: ignore[no-any-return]
 
     @contextmanager
     def _turn(self, writing: threading.Lock) -> Iterator[None]:

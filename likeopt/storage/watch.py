@@ -12,13 +12,11 @@ from contextlib import contextmanager
 from likeopt.clock import Clock
 from likeopt.errors import LikeOptError
 from likeopt.storage import revisions
-from likeopt.storage.board import Board
+from likeopt.storage.board import FRESH_SECONDS, Board
 from likeopt.storage.db import Database
 
 # Half of what a change may take to be noticed. A look costs 0.3 ms of CPU.
 POLL_SECONDS = 0.05
-# What was seen counts for this long.
-FRESH_SECONDS = 0.1
 # Without anybody who asks, the watch ends after this long.
 IDLE_SECONDS = 10.0
 # Who needs to be sure waits for a look of somebody else for this long.

@@ -88,6 +88,32 @@ def test_without_room_for_a_board_nothing_is_ever_sure(board: Board) -> None:
     assert board.read("library") == board.read("library")
 
 
+def test_a_change_succeeds_and_is_known_though_its_board_cannot_be_had(
+    database_config: Config, database: Database, board: Board, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = Watch(database, Clock(), board)
+    # Nobody looks but this test.
+    watch._stop.set()
+    board.read("library")
+    board._path.unlink()
+    board._path.mkdir()
+    broken = Board(board._path)
+    writer = Database(database_config.database, spread=broken.mark)
+    before = database.read(lambda c: revisions.current(c, "library"))
+    for _ in range(2):
+        watch._look()
+        raise_one(writer, "library")
+        # What was seen before the change counts no more: the database has to be asked.
+        assert watch.stamp("library") is None
+    assert database.read(lambda c: revisions.current(c, "library")) == before + 2
+    assert broken.read("library") != broken.read("library")
+    assert [one.levelname for one in caplog.records] == ["WARNING"]
+    board._path.rmdir()
+    assert broken.mark(["library"]) == 0
+    assert broken.read("library") == broken.read("library")
+    writer.close()
+
+
 def test_change_that_failed_is_no_news(
     database_config: Config, database: Database, board: Board
 ) -> None:

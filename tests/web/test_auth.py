@@ -168,7 +168,7 @@ def test_what_no_stamp_is_known_of_is_looked_up_each_time(
     sign_in(client)
     monkeypatch.setattr(Watch, "confirmed", lambda *_: None)
     # As another machine would, whose change has not been noticed yet.
-    services.db._spread = lambda _: None
+    services.db._spread = lambda _: 0.0
     for _ in range(2):
         assert client.get("/api/v1/info").status_code == 200
     services.sessions.revoke_all(made.user.id)

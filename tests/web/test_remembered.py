@@ -9,10 +9,12 @@ import pytest
 from likeopt.config import Config
 from likeopt.services import Services
 from likeopt.storage import access, answers, collections, conversations, jobs, messages, people
+from likeopt.storage.board import board_file
 from likeopt.storage.db import Database
 from likeopt.storage.reader import LOCAL_USER, Reader
 from likeopt.storage.watch import Watch
 from likeopt.web import auth
+from likeopt.web.app import create_app
 from likeopt.web.context import Identity
 from tests.servers import wait_until
 from tests.web.api.test_conversations import hold
@@ -143,7 +145,7 @@ def test_while_the_watch_is_not_sure_nothing_is_remembered(
     client.get(CONVERSATIONS)
     monkeypatch.setattr(Watch, "stamp", lambda *_: None)
     # As another machine would, whose change has not been noticed yet.
-    services.db._spread = lambda _: None
+    services.db._spread = lambda _: 0.0
     hold(services, reader, "And when?", "Now [1].")
     assert len(client.get(CONVERSATIONS).json["items"]) == 2
 
@@ -179,6 +181,24 @@ def test_change_by_another_process_is_seen(
     assert client.get(CONVERSATIONS).json["items"][0]["title"] == "Places"
     near.close()
     elsewhere.close()
+
+
+def test_a_worker_that_cannot_open_the_board_changes_and_shows_what_is_so(
+    client: Client, config: Config, services: Services
+) -> None:
+    path = board_file(config.data_dir)
+    path.unlink()
+    path.mkdir()
+    near = Services(config)
+    apart: Client = create_app(config, near).test_client()
+    for number in range(3):
+        # Both have the list in memory, if they may.
+        for one in (client, client, apart, apart):
+            names = [each["name"] for each in one.get(COLLECTIONS).json["items"]]
+            assert len([name for name in names if name.startswith("New ")]) == number
+        made = (apart, client, apart)[number].post(COLLECTIONS, json={"name": f"New {number}"})
+        assert made.status_code == 201, made.text
+    near.close()
 
 
 def test_everybody_has_their_own(services: Services, client: Client, reader: Reader) -> None:
