@@ -48,6 +48,7 @@ _RELEASE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
 """
+_HELD = "return redis.call('EXISTS', KEYS[1])"
 _STORE = """
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[3])
@@ -107,7 +108,8 @@ class Leases:
         """Hold nothing. In a forked child, what its parent's threads held at that moment, locks
         too, stays held for ever."""
         client = self._client()
-        scripts = {"take": _TAKE, "renew": _RENEW, "release": _RELEASE, "store": _STORE}
+        scripts = {"take": _TAKE, "renew": _RENEW, "release": _RELEASE}
+        scripts |= {"held": _HELD, "store": _STORE}
         self._scripts = {name: client.register_script(text) for name, text in scripts.items()}
         self._breaker = Breaker(self._clock)
         self._lock = threading.Lock()
@@ -130,6 +132,10 @@ class Leases:
         if start:
             threading.Thread(target=self._renew, name="cache-leases", daemon=True).start()
         return lease
+
+    def is_held(self, key: str) -> bool:
+        """Whether somebody holds a lease, and so lives; LayerFailed if Redis does not answer."""
+        return bool(self.run("held", self.keys(key)[:1], []))
 
     def release(self, lease: Lease) -> None:
         """See `Lease`."""

@@ -2,8 +2,9 @@
 
 In a process those who ask wait for the one who computes; the processes of a machine exclude each
 other by a lock of the kernel (`locks`), machines by a lease in Redis (`lease`). Who waits for
-another process looks into the cache between two tries, and computes itself once it has waited
-long enough: a flight can be slow, it cannot fail what would have succeeded without it.
+another process looks into the cache between two tries, and waits for as long as that one lives:
+a lease that is renewed proves it. Where there is none, the kernel tells of a death, but not of one
+that hangs: after a minute, who waits computes itself.
 
 A thread may ask for other keys while it computes one. That cannot end in a circle of threads that
 wait for each other, for then the computations would need each other too, and would never end.
@@ -29,8 +30,8 @@ from likeopt.clock import Clock
 
 V = TypeVar("V")
 
-# Longer than two leases, so that a killed holder is followed and not given up.
-WAIT_SECONDS = 15.0
+# Longer than any computation takes: from then on its holder has to have a lease.
+WAIT_SECONDS = 60.0
 # Between two tries for what another process holds: the first soon, as most computations are
 # short, then longer, as each try costs a look into the cache.
 _FIRST_TRY, _LAST_TRY, _GROWTH = 0.002, 0.05, 1.5
@@ -113,17 +114,17 @@ class Flights(Generic[V]):
         `make` computes and stores; `look` finds what somebody else has stored, who is within
         `reach`. What `make` raises is raised by all that waited for it in this process.
         """
-        deadline = self._clock.monotonic() + self._wait
         while True:
             flight, mine = self._join(key)
             if mine:
-                return self._lead(
-                    key, flight, lambda: self._first(key, look, make, reach, deadline)
-                )
-            left = deadline - self._clock.monotonic()
+                return self._lead(key, flight, lambda: self._first(key, look, make, reach))
             # The owner itself asks again, inside of `make`: waiting would never end.
-            if flight.owner == threading.get_ident() or not flight.done.wait(max(0.0, left)):
+            if flight.owner == threading.get_ident():
                 return make(self._late(reach))
+            while not flight.done.wait(self._wait):
+                # One that ends just now has let its lease go a moment before.
+                if not self._is_led(key, reach) and not flight.done.wait(_LAST_TRY):
+                    return make(self._late(reach))
             if flight.value is not MISSING:
                 self._avoided(key)
                 return flight.value
@@ -190,21 +191,23 @@ class Flights(Generic[V]):
         look: Callable[[], Found[V]],
         make: Callable[[Permit], V],
         reach: Reach,
-        deadline: float,
     ) -> V:
         """What `make` returns, or what another process stored in the meantime."""
-        pause = _FIRST_TRY
-        while (permit := self._take(key, reach)) is None:
-            left = deadline - self._clock.monotonic()
-            if left <= 0:
+        until, pause = self._clock.monotonic() + self._wait, _FIRST_TRY
+        while True:
+            # Looked at before the try, which who has ended in between leaves to us.
+            late = self._clock.monotonic() >= until and not self._is_led(key, reach)
+            permit = self._take(key, reach)
+            if permit is not None:
+                return self._inside(key, permit, look, make, reach)
+            if late:
                 return make(self._late(reach))
-            time.sleep(min(left, pause * random.uniform(0.5, 1.0)))  # noqa: S311  (not a secret)
+            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  (not a secret)
             pause = min(pause * _GROWTH, _LAST_TRY)
             found = look()
             if found is not MISSING:
                 self._avoided(key)
                 return found
-        return self._inside(key, permit, look, make, reach)
 
     def _inside(
         self,
@@ -250,6 +253,15 @@ class Flights(Generic[V]):
     def _unlock(self, key: str, reach: Reach) -> None:
         if reach is not Reach.PROCESS and self._locks is not None:
             self._locks.release(key)
+
+    def _is_led(self, key: str, reach: Reach) -> bool:
+        """Whether somebody who lives has the right to compute, as far as a lease tells."""
+        if self._leases is None or reach is not Reach.MACHINES:
+            return False
+        try:
+            return self._leases.is_held(key)
+        except LayerFailed:
+            return False
 
     def _late(self, reach: Reach) -> Permit:
         """For who has waited long enough."""

@@ -412,6 +412,70 @@ def test_who_has_waited_long_enough_computes(shelf: Shelf, tmp_path: Path) -> No
     thread.join(60)
 
 
+def test_another_process_is_waited_for_for_a_minute(
+    shelf: Shelf, tmp_path: Path, clock: FakeClock
+) -> None:
+    holder, locks = _flights(shelf, tmp_path), MachineLocks(tmp_path / "locks" / "computing")
+    other: Flights[str] = Flights(clock, locks, avoided=shelf.avoided.append)
+    ask = lambda: holder.compute("a", shelf.look("a"), shelf.make("a"), reach=R)  # noqa: E731
+    threads = started(1, ask)
+    wait_until(lambda: bool(shelf.made), "the holder's computation")
+    looks: list[Found[str]] = []
+    alone: list[str] = []
+
+    def look() -> Found[str]:
+        looks.append(shelf.look("a")())
+        return looks[-1]
+
+    def make(permit: Permit) -> str:
+        alone.append("a")
+        return "my own"
+
+    threads += started(1, lambda: other.compute("a", look, make, reach=R))
+    wait_until(lambda: bool(looks), "somebody who waits")
+    clock.advance(59)
+    seen = len(looks)
+    wait_until(lambda: len(looks) > seen + 2, "further looks")
+    assert not alone
+    clock.advance(1)
+    wait_until(lambda: bool(alone), "the end of its patience")
+    shelf.gate.set()
+    for thread in threads:
+        thread.join(60)
+
+
+def test_who_renews_a_lease_is_waited_for(shelf: Shelf, tmp_path: Path, redis_client: Any) -> None:
+    def machine(name: str) -> Flights[str]:
+        leases = Leases(lambda: redis_client, "lo:test:waited:", Clock())
+        locks = MachineLocks(tmp_path / name)
+        return Flights(Clock(), locks, leases, avoided=shelf.avoided.append, wait_seconds=0.02)
+
+    here, there = machine("here"), machine("there")
+    looks: list[Found[str]] = []
+    values: list[str] = []
+
+    def look() -> Found[str]:
+        looks.append(shelf.look("a")())
+        return looks[-1]
+
+    def ask(flights: Flights[str], look: Callable[[], Found[str]]) -> None:
+        made = shelf.make("a")
+        values.append(flights.compute("a", look, made, reach=Reach.MACHINES))
+
+    threads = started(1, lambda: ask(here, shelf.look("a")))
+    wait_until(lambda: bool(shelf.made), "the holder's computation")
+    # In the same process, and on another machine.
+    threads += started(1, lambda: ask(here, shelf.look("a")))
+    threads += started(1, lambda: ask(there, look))
+    # Many times longer than they wait for somebody without a lease.
+    wait_until(lambda: len(looks) > 20, "many looks")
+    shelf.gate.set()
+    for thread in threads:
+        thread.join(60)
+    assert values == ["value 1"] * 3
+    assert shelf.made == ["a"]
+
+
 def test_who_took_longer_than_others_wait_knows(clock: FakeClock, tmp_path: Path) -> None:
     flights: Flights[bool] = Flights(
         clock, MachineLocks(tmp_path / "locks"), avoided=lambda _: None
