@@ -260,7 +260,7 @@ class Chat:
     def _know(self, asker: Broadcast, generation: Generation, prepared: Prepared) -> None:
         """Store which generation an answer is of."""
         if asker.answer is None:
-            id_, query = generation.id, _query(prepared)
+            id_, query = generation.id, prepared.reworded
             self._db.write(lambda c: answers.set_generation(c, asker.message_id, id_, query))
 
     def _asker(
@@ -294,7 +294,7 @@ class Chat:
             conversation, question = find(c)
             # A question that is asked again has other messages after it.
             last = question.created_at if new else None
-            query = _query(prepared) if prepared else None
+            query = prepared.reworded if prepared else None
             if end:
                 known = msgspec.structs.replace(end.outcome, stages=end.outcome.stages | stages)
                 made = answers.add(c, clock, question, known, last=last, query=query)
@@ -385,7 +385,8 @@ class Chat:
             if kept := self._kept.get(generation.key):
                 end = self._writer.repeat(generation.prepared, kept, publish)
             else:
-                ticket = ticket or (self._queue.enter() if self._queue else None)
+                # Without one, somebody who led before has died: all who were let in wait for this.
+                ticket = ticket or (self._queue.enter(beyond=True) if self._queue else None)
                 end = self._written(generation, publish, ticket)
                 if generation.key == generation.prepared.key:
                     self._keep(generation.prepared, end)
@@ -489,8 +490,3 @@ class Chat:
 def _detach(work: Callable[[], None]) -> None:
     """Run `work` in a thread, which in web workers is a greenlet: threading is patched there."""
     threading.Thread(target=work, daemon=True).start()
-
-
-def _query(prepared: Prepared) -> str | None:
-    """What was searched, if it differs from the question."""
-    return prepared.query if prepared.query != prepared.task.question else None

@@ -88,6 +88,11 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     problem: LikeOptError | None = None
 
+    @property
+    def reworded(self) -> str | None:
+        """What was searched, if it differs from the question."""
+        return self.query if self.query != self.task.question else None
+
 
 class Writer:
     """Answers questions, with a model or without one. Thread-safe."""

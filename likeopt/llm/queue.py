@@ -30,16 +30,17 @@ class Queue:
         self._waiting = waiting
         self._folder = folder
 
-    def enter(self) -> "Ticket":
-        """Take a place. Raises Busy when all places are taken."""
+    def enter(self, *, beyond: bool = False) -> "Ticket":
+        """Take the last place. Raises Busy when all are taken; not for who goes `beyond` them in
+        the stead of somebody who was let in, perhaps on another machine, and died."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / "door").open("w") as door:
             # Held for 0.1 ms, while numbers are given out.
             fcntl.flock(door, fcntl.LOCK_EX)
-            places = self.places()
-            if len(places) >= self.running + self._waiting:
+            places, room = self.places(), self.running + self._waiting
+            if len(places) >= room:
                 places = [name for name in places if not self.reap(name)]
-            if len(places) >= self.running + self._waiting:
+            if len(places) >= room and not beyond:
                 wait = _ANSWER_SECONDS * max(1, self._waiting / self.running)
                 raise Busy(
                     "Too many questions are waiting for the model. Try again in a moment.",

@@ -197,6 +197,29 @@ def test_with_a_full_queue_who_asks_the_same_still_joins(
     assert {last(one).content for one in (first, *joined)} == {"First [1]."}
 
 
+def test_who_takes_over_waits_in_a_full_queue(
+    make_chat: Callable[..., Chat],
+    open_exchange: Callable[[], Exchange],
+    stub: StubOpenAI,
+    reader: Reader,
+) -> None:
+    chat = make_chat(running=1, waiting=0)
+    held = stub.say("First [1].", hold=0)
+    first = chat.ask(reader, "When does unused leave expire?")
+    stub.wait_for_request()
+    # On another machine, which has a queue of its own, and dies.
+    key = chat._writer.prepare(chat._task(reader, QUESTION, [], None, None)).key
+    lead = open_exchange().enter(key)
+    assert lead is not None
+    joined = chat.ask(reader, QUESTION)
+    lead.close()
+    until(Queue, joined)
+    stub.say("You get 15 days [1].")
+    held.release()
+    assert last(joined).content == "You get 15 days [1]."
+    assert last(first).content == "First [1]."
+
+
 def test_all_wait_at_one_place_of_the_queue(
     make_chat: Callable[..., Chat], stub: StubOpenAI, reader: Reader
 ) -> None:

@@ -114,6 +114,26 @@ def test_beyond_the_limit_is_busy_and_takes_no_place(queue: Queue, waiters: list
     assert queue.places() == []
 
 
+def test_who_follows_somebody_dead_waits_beyond_the_limit(queue: Queue) -> None:
+    tickets = [queue.enter() for _ in range(3)]
+    follower = queue.enter(beyond=True)
+    positions: list[int] = []
+    stopping = threading.Event()
+
+    def told(position: int) -> None:
+        positions.append(position)
+        stopping.set()
+
+    assert not follower.wait(stopping, told)
+    assert positions == [3]
+    with pytest.raises(Busy):
+        queue.enter()
+    for ticket in tickets:
+        ticket.leave()
+    assert wait(follower)
+    follower.leave()
+
+
 def test_whoever_gives_up_leaves_no_gap(queue: Queue, waiters: list[Waiter]) -> None:
     running = queue.enter()
     first, second = Waiter(queue), Waiter(queue)
