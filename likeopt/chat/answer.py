@@ -8,7 +8,7 @@ leads: it writes the answer detached from any request, for all who join (see `me
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -361,8 +361,8 @@ class Chat:
             kept = self._similar.find(prepared)
         return kept
 
-    def _keep(self, prepared: Prepared, end: End) -> None:
-        if self._kept.put(prepared.key, end) and self._similar:
+    def _keep(self, prepared: Prepared, end: End, begun: Mapping[str, int] | None) -> None:
+        if self._kept.put(prepared.key, end, begun) and self._similar:
             self._similar.add(prepared)
 
     def _lead(self, generation: Generation, lead: Lead, ticket: Ticket | None = None) -> None:
@@ -381,6 +381,7 @@ class Chat:
             generation.catch_up(lead.told)
             if generation.log.told:
                 publish(Restart())
+            begun = self._kept.era()
             # Somebody may have come to the end between our look and our lead.
             if kept := self._kept.get(generation.key):
                 end = self._writer.repeat(generation.prepared, kept, publish)
@@ -389,7 +390,7 @@ class Chat:
                 ticket = ticket or (self._queue.enter(beyond=True) if self._queue else None)
                 end = self._written(generation, publish, ticket)
                 if generation.key == generation.prepared.key:
-                    self._keep(generation.prepared, end)
+                    self._keep(generation.prepared, end, begun)
         except LikeOptError as raised:
             error = raised
         except Exception:  # outermost handler of this thread or greenlet

@@ -4,20 +4,27 @@ Their key says all that they depend on (see `key`), so they never grow stale, in
 idle neither: whoever asks has searched just now, with the rights of just now, and a changed passage
 or another right is another key. What is kept is the text alone; sources and doubts are always
 today's.
+
+An answer that was begun before an administrator had answers cleared is one of those to be
+forgotten, whenever its end comes, on whichever machine: each carries how often they were cleared by
+then.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from likeopt.cache.layered import Cache
 from likeopt.chat.events import End
 from likeopt.clock import Clock
+from likeopt.storage import revisions
 from likeopt.storage.messages import Kind
 
 # The name of this use of the cache. What nobody asked for in a week makes room.
 USE = "answers"
 KEEP_SECONDS = 7 * 86_400.0
+# Raised when answers, or all that is cached, were cleared in all layers.
+_CLEARED = (revisions.of_cache(USE), revisions.of_cache(None))
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -52,13 +59,20 @@ class KeptAnswers:
         kept = self._cache.get(self._cache.key(USE, key), Kept)
         return kept if isinstance(kept, Kept) else None
 
-    def put(self, key: str, end: End) -> bool:
-        """Keep an answer, if a model wrote it to its end just now; says whether it did."""
+    def era(self) -> Mapping[str, int] | None:
+        """When an answer is begun that begins now, as `put` wants it."""
+        return self._cache.versions(_CLEARED) if self._cache else None
+
+    def put(self, key: str, end: End, begun: Mapping[str, int] | None) -> bool:
+        """Keep an answer, if a model wrote it to its end just now, and none had to be forgotten
+        since it was `begun`; says whether it did."""
         outcome = end.outcome
         whole = outcome.state == "complete" and outcome.cached_at is None
         if self._cache is None or not whole or outcome.model is None or outcome.kind is None:
             return False
+        if begun is None or begun != self.era():
+            return False
         used = [one.number for one in outcome.citations]
         kept = Kept(outcome.content, outcome.kind, outcome.model, used, self._clock.now_ms())
-        self._cache.set(self._cache.key(USE, key), kept, ttl=KEEP_SECONDS)
+        self._cache.set(self._cache.key(USE, key), kept, ttl=KEEP_SECONDS, tags=begun)
         return True

@@ -180,6 +180,33 @@ def test_only_whole_answers_of_a_model_are_kept(
     assert (answer.content, answer.cached_at) == ("You get 15 days [1].", None)
 
 
+@pytest.mark.parametrize("use", ["answers", None])
+@pytest.mark.parametrize("where", ["worker", "machine"])
+def test_what_was_begun_before_answers_were_cleared_is_not_kept(
+    services: Services, make_chat: Callable[..., Chat], stub: StubOpenAI, database: Database,
+    reader: Reader, where: str, use: str | None,
+) -> None:  # fmt: skip
+    chat = make_chat(cache=services.cache, hear=services.watch.confirmed)
+    held = stub.say("The old model: 15 days [1].", hold=1)
+    answer = chat.ask(reader, QUESTION)
+    stub.wait_for_request()
+    services.cache.clear(use)
+    counter = revisions.of_cache(use)
+    if where == "worker":
+        other = Services(services.config)
+        other.db.write(lambda c: revisions.raise_(c, counter))
+        other.close()
+    else:
+        # It does not share the board, and is heard of within 100 ms.
+        database.write(lambda c: revisions.raise_(c, counter))
+        wait_until(lambda: (chat._kept.era() or {}).get(counter) == 1, "the news")
+    held.release()
+    assert last(answer).content == "The old model: 15 days [1]."
+    stub.say("The new model: 15 days [1].")
+    again = last(chat.ask(reader, QUESTION))
+    assert (again.content, again.cached_at) == ("The new model: 15 days [1].", None)
+
+
 @pytest.mark.parametrize("change", ["document", "rights", "clearing"])
 def test_a_worker_that_was_idle_gives_nothing_old(
     services: Services, make_chat: Callable[..., Chat], stub: StubOpenAI, database: Database,
