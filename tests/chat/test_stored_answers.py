@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from likeopt.chat.answer import Chat
+from likeopt.chat.broadcast import Broadcast
 from likeopt.chat.events import Failed, Start
 from likeopt.chat.exchange_files import FileExchange
 from likeopt.clock import Clock
@@ -264,6 +265,14 @@ def failing(
     return lambda: len(calls)
 
 
+def ask_first(chat: Chat, stub: StubOpenAI, reader: Reader) -> Broadcast:
+    """A question that is stored before its answer ends: else both would be stored at once."""
+    held = stub.say("You get 15 days [1].", hold=0)
+    asked = chat.ask(reader, "How many days of annual leave?")
+    held.release()
+    return asked
+
+
 AWAY = StorageUnavailable("The database does not answer.")
 
 
@@ -275,8 +284,7 @@ def test_an_answer_is_stored_when_the_database_is_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     failing(monkeypatch, "finish", AWAY, 3)
-    stub.say("You get 15 days [1].")
-    done = last(chat.ask(reader, "How many days of annual leave?"))
+    done = last(ask_first(chat, stub, reader))
     assert (done.state, done.content) == ("complete", "You get 15 days [1].")
     assert stored(database, reader, done) == done
 
@@ -300,8 +308,7 @@ def test_a_first_try_that_takes_long_is_not_the_last(
         return finish(*args)
 
     monkeypatch.setattr(answers, "finish", slow)
-    stub.say("You get 15 days [1].")
-    done = last(make_chat(clock=clock).ask(reader, "How many days of annual leave?"))
+    done = last(ask_first(make_chat(clock=clock), stub, reader))
     assert (done.state, done.content) == ("complete", "You get 15 days [1].")
     assert stored(database, reader, done) == done
     assert len(tries) == 2
@@ -327,8 +334,7 @@ def test_whoever_waits_for_an_end_that_cannot_be_stored_is_told(
 ) -> None:
     monkeypatch.setattr("likeopt.storage.messages.STALE_SECONDS", stale)
     calls = failing(monkeypatch, "finish", error, 1000)
-    stub.say("You get 15 days [1].")
-    assert failure(chat.ask(reader, "How many days of annual leave?")).code == code
+    assert failure(ask_first(chat, stub, reader)).code == code
     assert calls() >= tried
 
 
