@@ -3,6 +3,9 @@
 The key names all of it (see `Searcher`), so nothing is ever invalidated: what was found in a
 library that has changed since is never asked for again, and is dropped at the next look.
 
+What misses a part is not kept, but told to all who ask at the same time: while nothing is found by
+meaning, too, the same search is done once. Not if time was short: others may have more of it.
+
 Kept are encoded responses: their size is known to the byte, one is never shared between two who
 could change it, and decoding ten hits of 1,200 characters takes 18 µs.
 """
@@ -14,7 +17,7 @@ from concurrent.futures import Future
 
 import msgspec
 
-from likeopt.retrieval.types import Remembered, SearchResponse
+from likeopt.retrieval.types import LATE, Remembered, SearchResponse
 
 # About 2,000 results of ten passages.
 MOST_BYTES = 32 << 20
@@ -33,7 +36,7 @@ class Results:
         self._lock = threading.Lock()
         self._library: Hashable = None
         self._kept: OrderedDict[bytes, bytes] = OrderedDict()
-        # Searches that run: what they find, or None if it is not to be kept.
+        # Searches that run: what they find, or None if that is not for others.
         self._running: dict[bytes, Future[bytes | None]] = {}
         self._bytes = 0
         self._hits = self._misses = self._shared = self._evictions = 0
@@ -42,16 +45,16 @@ class Results:
         self,
         library: Hashable,
         key: bytes,
-        compute: Callable[[], tuple[SearchResponse, bool]],
+        compute: Callable[[], SearchResponse],
         wait: float,
     ) -> SearchResponse:
         """The response for `key`: a remembered one, that of the same search which runs already,
-        or what `compute` returns, which says too whether it may be kept.
+        or what `compute` returns.
 
         `library` is the part of the key that all searches of one moment share. The other search
-        is waited for `wait` seconds at most; if it fails or returns nothing to be kept, or takes
-        longer, `compute` is called here: its caller has a deadline of its own. Responses that
-        were not computed here have no stages. Raises what `compute` raises.
+        is waited for `wait` seconds at most; if it fails, has to leave something out because it
+        took too long, or takes longer, `compute` is called here: its caller has a deadline of its
+        own. Responses that were not computed here have no stages. Raises what `compute` raises.
         """
         with self._lock:
             self._forget_others(library)
@@ -71,7 +74,7 @@ class Results:
             return _decode(body)
         with self._lock:
             self._misses += 1
-        return compute()[0]
+        return compute()
 
     def counts(self, library: Hashable) -> Remembered:
         """How it went so far. What belongs to another library than `library` is dropped, so that
@@ -97,19 +100,21 @@ class Results:
         self,
         library: Hashable,
         key: bytes,
-        compute: Callable[[], tuple[SearchResponse, bool]],
+        compute: Callable[[], SearchResponse],
         mine: "Future[bytes | None]",
     ) -> SearchResponse:
         body: bytes | None = None
+        whole = False
         try:
-            response, keep = compute()
-            if keep:
+            response = compute()
+            whole = not response.degraded
+            if all(part.reason != LATE for part in response.degraded):
                 body = _encode(msgspec.structs.replace(response, stages={}))
             return response
         finally:
             with self._lock:
                 del self._running[key]
-                if body is not None and library == self._library:
+                if body is not None and whole and library == self._library:
                     self._keep(key, body)
             mine.set_result(body)
 

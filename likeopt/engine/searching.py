@@ -9,8 +9,8 @@
     rows       the best passages' texts, from the database
     sentences  highlights, coverage, best sentences
 
-One of the two searches may fail: the response then says which, and why. One that did not is
-remembered (`likeopt.engine.results`): asked again it costs the look at the counters.
+One of the two searches may fail: the response then says which, and why. A response that misses
+nothing is remembered (`likeopt.engine.results`): asked again it costs the look at the counters.
 
 tantivy searches without the GIL and usearch with it. So the thread that has the GIL searches by
 words, and with that lets go of it, and the one that waits for it searches by meaning; the other
@@ -37,6 +37,7 @@ from likeopt.retrieval.lexical import FoundWords, LexicalSnapshot, Weighed
 from likeopt.retrieval.scope import Ids, Scope
 from likeopt.retrieval.types import (
     FAILED,
+    LATE,
     Degraded,
     EmbedRequest,
     EmbedResponse,
@@ -145,14 +146,12 @@ class Searcher:
         with stages.time("library"):
             view = self._library.view(deadline)
 
-        def compute() -> tuple[SearchResponse, bool]:
+        def compute() -> SearchResponse:
             return run(lambda: self._search(request, view, deadline, stages))
 
-        if _concerning(request, view.degraded):
-            return compute()[0]
         key = _key(request, view)
         if key is None:
-            return compute()[0]
+            return compute()
         wait = deadline - self._clock.monotonic()
         found = self._results.find(_library_of(view), key, compute, wait)
         if not found.stages:
@@ -161,8 +160,7 @@ class Searcher:
 
     def _search(
         self, request: SearchRequest, view: View, deadline: float, stages: Stages
-    ) -> tuple[SearchResponse, bool]:
-        """What is found, and whether it may be kept."""
+    ) -> SearchResponse:
         with stages.time("library"):
             readable = self._library.readable(view, request.collections, request.filters)
         search = _Search(request, view, readable.scope, deadline, stages)
@@ -185,8 +183,7 @@ class Searcher:
             for hit in hits:
                 _mark(hit, self._library.analyser, weighed, request.sentences)
         degraded = _concerning(request, view.degraded)
-        found = SearchResponse(hits, view.library, readable.pending, degraded, _rounded(stages))
-        return found, not degraded
+        return SearchResponse(hits, view.library, readable.pending, degraded, _rounded(stages))
 
     def embed(self, request: EmbedRequest, deadline: float) -> EmbedResponse:
         """Vectors of queries. Raises ModelUnavailable, Busy."""
@@ -272,7 +269,7 @@ class Searcher:
                 # Raised here, it would hold this search and its model in a circle.
                 failed = vector.exception(max(0.0, search.deadline - self._clock.monotonic()))
         except (TimeoutError, CancelledError):
-            search.without("embedding", "It took too long.")
+            search.without("embedding", LATE)
             return None
         if isinstance(failed, Busy):
             search.without("embedding", failed.message)
@@ -302,7 +299,7 @@ class Searcher:
             error = meaning.exception(max(0.0, search.deadline - self._clock.monotonic()) + 0.05)
         except (TimeoutError, CancelledError):
             meaning.cancel()
-            search.without("vector", "It took too long.")
+            search.without("vector", LATE)
             return None
         if error is not None:
             _log.error("search by meaning failed", exc_info=error)
@@ -343,8 +340,9 @@ def _library_of(view: View) -> tuple[int, int, int]:
 
 def _key(request: SearchRequest, view: View) -> bytes | None:
     """Stands for all that the result depends on. Not for the deadline, which can only leave
-    something out, and such a result is not kept. None while vectors are on their way of which
-    nothing here tells when they arrive.
+    something out, and such a result is not kept. What is out from the beginning is told to nobody
+    for whom it works. None while vectors are on their way of which nothing here tells when they
+    arrive.
 
     Rows are read later than the counters, so they are never older than the key says.
     """
@@ -360,6 +358,7 @@ def _key(request: SearchRequest, view: View) -> bytes | None:
         _library_of(view),
         None if words is None else (words.number, words.applied),
         model,
+        [part.part for part in _concerning(request, view.degraded)],
     )
     return hashlib.blake2b(_encode(parts), digest_size=16).digest()
 

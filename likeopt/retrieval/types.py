@@ -119,6 +119,8 @@ class Hit(msgspec.Struct):
 # Why a part did not work where others know it better: their words may tell whoever searches what is
 # not theirs to know, and go to the log.
 FAILED = "It failed; the log says why."
+# Why it did not where more time may have helped.
+LATE = "It took too long."
 
 
 class Degraded(msgspec.Struct, frozen=True):

@@ -18,6 +18,8 @@ from likeopt.engine.searching import Searcher
 from likeopt.errors import EngineUnavailable, LikeOptError, ModelUnavailable, StorageUnavailable
 from likeopt.retrieval.lexical import LexicalSnapshot
 from likeopt.retrieval.types import (
+    FAILED,
+    Degraded,
     Filters,
     ForgetRequest,
     Remembered,
@@ -489,6 +491,63 @@ def test_of_the_same_search_by_many_at_once_one_is_done(
     assert not held.begun.acquire(blocking=False)
 
 
+@pytest.mark.parametrize("out", ["before", "meanwhile"])
+def test_without_meaning_the_same_search_by_many_at_once_is_done_once_too(
+    shelf: Shelf,
+    search: Search,
+    searcher: Searcher,
+    library: Library,
+    held: Held,
+    joined: threading.Semaphore,
+    monkeypatch: pytest.MonkeyPatch,
+    out: str,
+) -> None:
+    fill(shelf)
+
+    def fail(_: list[str]) -> None:
+        raise ModelUnavailable("The model is away.")
+
+    with monkeypatch.context() as patched:
+        if out == "before":
+            patched.setattr("likeopt.engine.library._PAUSE", 600.0)
+            library.broke("embedding", "The model is away.")
+        patched.setattr(shelf.embedder, "queries", fail)
+        everyone = [Asking(search) for _ in range(8)]
+        for _ in range(7):
+            assert joined.acquire(timeout=10)
+        assert held.begun.acquire(timeout=10)
+        held.release.set()
+        for one in everyone:
+            assert (names(one.answer()), parts(one.answer())) == (["cache"], {"embedding"})
+        found = counts(searcher)
+        assert (found.misses, found.shared, found.entries) == (1, 7, 0)
+        assert not held.begun.acquire(blocking=False)
+    library._broken = None
+    assert search(QUERY).degraded == []
+
+
+def test_what_took_too_long_is_not_told_to_who_has_more_time(
+    shelf: Shelf, search: Search, joined: threading.Semaphore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(shelf)
+    begun, release = threading.Event(), threading.Event()
+    real = shelf.embedder.queries
+
+    def slow(texts: list[str]) -> Any:
+        begun.set()
+        assert release.wait(10)
+        return real(texts)
+
+    monkeypatch.setattr(shelf.embedder, "queries", slow)
+    hasty = Asking(search, within=0.5)
+    assert begun.wait(10)
+    patient = Asking(search)
+    assert joined.acquire(timeout=10)
+    assert parts(hasty.answer()) == {"embedding"}
+    release.set()
+    assert patient.answer().degraded == []
+
+
 def test_who_has_less_time_does_not_wait_for_who_has_more(
     shelf: Shelf,
     search: Search,
@@ -561,12 +620,12 @@ def test_a_change_while_a_search_runs_is_not_waited_for_but_searched(
 # -- bounds --------------------------------------------------------------------------------------
 
 
-def response(number: int, size: int = 1000) -> Callable[[], tuple[SearchResponse, bool]]:
-    return lambda: (SearchResponse([], number, stages={"s" * size: 1.0}, pending=number), True)
+def response(number: int, size: int = 1000) -> Callable[[], SearchResponse]:
+    return lambda: SearchResponse([], number, stages={"s" * size: 1.0}, pending=number)
 
 
-def degraded(number: int) -> Callable[[], tuple[SearchResponse, bool]]:
-    return lambda: (SearchResponse([], number), False)
+def degraded(number: int) -> Callable[[], SearchResponse]:
+    return lambda: SearchResponse([], number, degraded=[Degraded("vector", FAILED)])
 
 
 def test_the_least_recently_asked_for_make_room() -> None:
@@ -593,7 +652,7 @@ def test_what_is_larger_than_all_the_room_is_not_kept() -> None:
 def test_what_comes_too_late_for_its_library_is_not_kept() -> None:
     memory = Results()
 
-    def slow() -> tuple[SearchResponse, bool]:
+    def slow() -> SearchResponse:
         memory.find("new", b"new", response(2), 1.0)
         return response(1)()
 
