@@ -258,7 +258,7 @@ def _forget(cache: Cache, names: list[str]) -> None:
             layers = [each for each in cache.layers if only in ("*", each)]
             if "memory" in layers:
                 cache.clear(use, layer="memory")
-            if layers != ["memory"]:
+            if layers not in ([], ["memory"]):
                 clear = partial(_clear, cache, use, layers[::-1])
                 threading.Thread(target=clear, daemon=True).start()
 

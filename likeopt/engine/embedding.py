@@ -55,6 +55,7 @@ class QueryEmbeddings:
         self._known: OrderedDict[str, Vector] = OrderedDict()
         self._pending: dict[str, _Pending] = {}
         self._hits = self._misses = self._shared = self._evictions = 0
+        self._cleared = 0
 
     def vector(self, query: str, deadline: float) -> "Future[Vector]":
         """The vector of `query`, [dim], as soon as it is there.
@@ -101,6 +102,13 @@ class QueryEmbeddings:
                 entries=len(self._known),
                 bytes=sum(vector.nbytes for vector in self._known.values()),
             )
+
+    def follow(self, cleared: int) -> None:
+        """Forget what this process's memory holds if all engines' was cleared again since the last
+        call; `cleared` is how often by now."""
+        if cleared > self._cleared:
+            self._cleared = cleared
+            self.clear()
 
     def clear(self) -> None:
         """Forget what this process's memory holds."""

@@ -68,12 +68,14 @@ class Semantic(msgspec.Struct, weakref=True):
 
 class View(msgspec.Struct):
     """The library at one moment. `lexical` and `semantic` are None where they cannot be used;
-    `degraded` says why, unless there is nothing to search yet. `library` and `embeddings` are
-    counters of the database; `era` changes when there is another database, or an older copy."""
+    `degraded` says why, unless there is nothing to search yet. `library`, `embeddings` and
+    `searches` (what was found before is forgotten) are counters of the database; `era` changes when
+    there is another database, or an older copy."""
 
     era: int
     library: int
     embeddings: int
+    searches: int
     applied: int
     lexical: LexicalSnapshot | None
     semantic: Semantic | None
@@ -121,7 +123,8 @@ class Library:
             self._lock.release()
         applied = lexical.applied if lexical else now.library
         semantic = self._meaning(now, deadline, degraded)
-        return View(era, now.library, now.embeddings, applied, lexical, semantic, degraded)
+        counters = now.library, now.embeddings, now.searches
+        return View(era, *counters, applied, lexical, semantic, degraded)
 
     def broke(self, part: str, reason: str) -> Degraded:
         """Search by meaning failed: it is left alone for a moment, and searches go without."""
@@ -213,6 +216,7 @@ class Library:
             degraded.append(self.broke("embedding", str(error)))
             return None
         semantic = opening.result()
+        semantic.embeddings.follow(now.queries)
         try:
             semantic.vectors.refresh(now.embeddings)
             self._sample(semantic)

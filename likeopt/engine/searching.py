@@ -333,9 +333,10 @@ class Searcher:
         ]
 
 
-def _library_of(view: View) -> tuple[int, int, int]:
-    """The part of every key that changes with each change of documents or vectors."""
-    return view.era, view.library, view.embeddings
+def _library_of(view: View) -> tuple[int, int, int, int]:
+    """The part of every key that changes with each change of documents or vectors, and when an
+    administrator has results forgotten."""
+    return view.era, view.library, view.embeddings, view.searches
 
 
 def _key(request: SearchRequest, view: View) -> bytes | None:

@@ -1,4 +1,4 @@
-"""What the engine reads: the two counters at every search, then only what changed since."""
+"""What the engine reads: the counters at every search, then only what changed since."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -10,6 +10,7 @@ from sqlalchemy.exc import ProgrammingError
 from likeopt.errors import StorageUnavailable
 from likeopt.storage import facts as facts_
 from likeopt.storage.indexing import TARGET_MODEL
+from likeopt.storage.revisions import of_cache
 from likeopt.storage.tables import (
     chunks,
     counters,
@@ -23,10 +24,13 @@ from likeopt.storage.tables import (
 
 class Revisions(msgspec.Struct, frozen=True):
     """The counters, and which database and models they are of (None before the first start is
-    complete). `embedding_model` serves, `target_model` is what passages are embedded with."""
+    complete). `embedding_model` serves, `target_model` is what passages are embedded with.
+    `searches` and `queries` count how often the engines' memories of these were to be cleared."""
 
     library: int
     embeddings: int
+    searches: int
+    queries: int
     database_id: str | None
     embedding_model: str | None
     target_model: str | None
@@ -73,11 +77,17 @@ class EmbeddingRow(msgspec.Struct, frozen=True):
     vector: bytes
 
 
+# Raised by whoever has engines forget results of searches, or vectors of questions.
+SEARCHES = of_cache("searches", "engine")
+QUERIES = of_cache("queries", "engine")
+
 # Statements of every search are made once: SQLAlchemy takes 0.3 ms to make one. The first is all
 # that a remembered search costs; as `IN` its lists would be written anew each time (45 µs of 216).
 _REVISIONS = (
     sa.select(counters.c.name, counters.c.value, sa.null().label("text"))
-    .where(sa.or_(*(counters.c.name == name for name in ("library", "embeddings"))))
+    .where(
+        sa.or_(*(counters.c.name == name for name in ("library", "embeddings", SEARCHES, QUERIES)))
+    )
     .union_all(
         sa.select(facts.c.name, sa.null(), facts.c.value).where(
             sa.or_(
@@ -126,6 +136,8 @@ def revisions(c: sa.Connection) -> Revisions:
     return Revisions(
         library=rows["library"][0],
         embeddings=rows["embeddings"][0],
+        searches=rows.get(SEARCHES, (0, None))[0],
+        queries=rows.get(QUERIES, (0, None))[0],
         database_id=rows.get(facts_.DATABASE_ID, (0, None))[1],
         embedding_model=rows.get(facts_.EMBEDDING_MODEL, (0, None))[1],
         target_model=rows.get(TARGET_MODEL, (0, None))[1],

@@ -120,6 +120,33 @@ def test_an_administrator_may_have_it_forgotten(
     assert counts(searcher).misses == 2
 
 
+@pytest.mark.parametrize("use", ["searches", "queries"])
+def test_what_was_cleared_through_another_machine_is_forgotten_here(
+    shelf: Shelf, search: Search, searcher: Searcher, use: str
+) -> None:
+    fill(shelf)
+    for _ in range(2):
+        first = search(QUERY)
+        shelf.db.write(lambda c: revisions.raise_(c, revisions.of_cache(use, "engine")))
+        now = searcher.status(Clock().monotonic() + 10)
+        left = {"searches": now.searches.entries, "queries": now.queries.entries}
+        assert left == {"searches": 1, "queries": 1} | {use: 0}
+        assert content(search(QUERY)) == content(first)
+
+
+def test_what_is_searched_while_results_are_cleared_is_not_kept(
+    shelf: Shelf, search: Search, searcher: Searcher, held: "Held"
+) -> None:
+    fill(shelf)
+    asking = Asking(search)
+    assert held.begun.acquire(timeout=10)
+    shelf.db.write(lambda c: revisions.raise_(c, revisions.of_cache("searches", "engine")))
+    assert counts(searcher).entries == 0
+    held.release.set()
+    assert names(asking.answer())
+    assert counts(searcher).entries == 0
+
+
 # -- changes -------------------------------------------------------------------------------------
 
 Change = Callable[[Shelf], None]

@@ -117,7 +117,7 @@ class Warming(msgspec.Struct):
 class ClearedLayer(msgspec.Struct):
     """What was forgotten in one layer; null where it cannot count that. `failed`: it did not
     answer, and may still hold everything. Of `memory`, it is this worker's; the others forget
-    within 100 ms."""
+    within 100 ms. Of `engine`, this server's; the others forget before their next search."""
 
     layer: str
     entries: int | None
@@ -126,9 +126,11 @@ class ClearedLayer(msgspec.Struct):
 
 
 class ClearedCaches(msgspec.Struct):
-    """What was forgotten, by layer; empty for a `tag`, which throws nothing out."""
+    """What was forgotten, by layer; empty for a `tag`, which throws nothing out: `version` is that
+    of the tag from now on, and what carries an older one is not used any more."""
 
     cleared: list[ClearedLayer]
+    version: int | None = None
 
 
 @caches.operation(
@@ -173,7 +175,8 @@ def get_caches() -> Caches:
     "",
     summary="Forget what is cached",
     detail="Memory in every worker of every server within 100 ms, each machine's disk a moment"
-    " later; of engines, this server's. Nothing is lost: it is made anew when it is asked for.",
+    " later, and engines before their next search. Nothing is lost: it is made anew when it is"
+    " asked for.",
     access="admin",
     query=ClearQuery,
     returns=ClearedCaches,
@@ -189,13 +192,18 @@ def clear_caches(query: ClearQuery) -> ClearedCaches:
     cleared: list[ClearedLayer] = []
     if query.layer != ENGINE:
         cleared += map(_cleared, found.cache.clear(query.use, layer=query.layer))
-    if query.layer in (None, ENGINE):
-        cleared += _forget(query.use)
+    of_engine = [name for name in ENGINE_USES if query.use in (None, name)]
+    if query.layer not in (None, ENGINE):
+        of_engine = []
+    if of_engine:
+        cleared.append(_forget(of_engine))
 
     def write(c: Any) -> None:
         # What each process or machine has for itself; Redis and Memcached are cleared already.
         if query.layer in (None, "memory", "disk"):
             revisions.raise_(c, revisions.of_cache(query.use, query.layer))
+        for name in of_engine:
+            revisions.raise_(c, revisions.of_cache(name, ENGINE))
         note(c, "cache.clear", kind="cache", name=query.use, layer=query.layer)
 
     found.db.write(write)
@@ -230,15 +238,14 @@ def _invalidate(query: ClearQuery) -> ClearedCaches:
     if query.use is not None or query.layer is not None:
         raise BadInput("`tag` goes without `use` and `layer`.")
 
-    def write(c: Any) -> None:
+    def write(c: Any) -> int:
         if not revisions.is_there(c, tag):
             raise NotFound(f"Nothing depends on {tag!r}.")
-        revisions.raise_(c, tag)
         note(c, "cache.clear", kind="cache", tag=tag)
+        return revisions.raise_(c, tag)
 
-    services().db.write(write)
     # It stays where it is, is never used again, and goes in its time.
-    return ClearedCaches([])
+    return ClearedCaches([], services().db.write(write))
 
 
 def _latest_round() -> Round | None:
@@ -327,16 +334,13 @@ def _of_engine(found: Remembered) -> CachedIn:
     )
 
 
-def _forget(use: str | None) -> list[ClearedLayer]:
-    chosen = [name for name in ENGINE_USES if use in (None, name)]
-    if not chosen:
-        return []
+def _forget(uses: list[EngineUse]) -> ClearedLayer:
     try:
-        gone = services().engine.forget(chosen).uses.values()
+        gone = services().engine.forget(uses).uses.values()
     except EngineUnavailable:
-        return [ClearedLayer(ENGINE, None, None, failed=True)]
+        return ClearedLayer(ENGINE, None, None, failed=True)
     entries, held = sum(one.entries for one in gone), sum(one.bytes for one in gone)
-    return [ClearedLayer(ENGINE, entries, held, failed=False)]
+    return ClearedLayer(ENGINE, entries, held, failed=False)
 
 
 def _cleared(one: Cleared) -> ClearedLayer:

@@ -6,7 +6,7 @@ import pytest
 
 from likeopt.config import Config
 from likeopt.services import Services
-from likeopt.storage import audit
+from likeopt.storage import audit, engine_queries
 from tests.servers import wait_until
 from tests.web.conftest import Client
 
@@ -102,13 +102,16 @@ def test_by_tag(client: Client, services: Services) -> None:
     key = services.cache.key("answers", "tagged")
     client.post("/api/v1/collections", json={"name": "New"})
     versions = services.cache.versions(["access"])
+    assert versions
     services.cache.set(key, "said", ttl=600, tags=versions)
     assert services.cache.get(key) == "said"
     of_content = services.cache.key("answers", "of content")
     services.cache.set(of_content, "said", ttl=600)
     wait_until(lambda: listed(client) > 0, "the list of collections to be remembered")
     before = listed(client)
-    assert client.delete(PATH, query_string={"tag": "access"}).json == {"cleared": []}
+    (old,) = versions.values()
+    told = client.delete(PATH, query_string={"tag": "access"}).json
+    assert told == {"cleared": [], "version": old + 1}
     assert not services.cache.get(key)
     assert listed(client) == before, "what was remembered is not used"
     assert services.cache.get(of_content) == "said"
@@ -124,6 +127,27 @@ def test_by_tag(client: Client, services: Services) -> None:
 )
 def test_what_does_not_exist(client: Client, query: dict[str, str], status: int) -> None:
     assert client.delete(PATH, query_string=query).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("query", "cleared"),
+    [
+        ({}, ["searches", "queries"]),
+        ({"layer": "engine"}, ["searches", "queries"]),
+        ({"use": "queries"}, ["queries"]),
+        ({"use": "answers"}, []),
+        ({"layer": "disk"}, []),
+    ],
+)
+def test_engines_of_other_machines_are_told(
+    client: Client, services: Services, query: dict[str, str], cleared: list[str]
+) -> None:
+    told = client.delete(PATH, query_string=query).json["cleared"]
+    assert [one["layer"] for one in told].count("engine") == bool(cleared)
+    seen = services.db.read(engine_queries.revisions)
+    assert (seen.searches, seen.queries) == tuple(
+        int(use in cleared) for use in ("searches", "queries")
+    )
 
 
 def test_an_engine_that_is_away_says_so(client: Client) -> None:
