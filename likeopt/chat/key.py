@@ -16,7 +16,8 @@ from likeopt.chat import prompt
 from likeopt.chat.text import Language
 from likeopt.storage.messages import Citation
 
-# Raise it with every change of what an answer is made of, or of how it is written down.
+# Raise it with every change of what an answer is made of, or of how it is written down; not of what
+# the model is told, which is in the key itself.
 FORMAT = 2
 
 _spaces = re.compile(r"\s+")
@@ -62,7 +63,7 @@ def answer_key(  # noqa: PLR0913  (all that an answer depends on)
     """
     parts = [
         FORMAT,
-        prompt.VERSION,
+        prompt.fixed(language),
         model,
         language,
         max_tokens,

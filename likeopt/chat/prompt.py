@@ -19,9 +19,6 @@ from likeopt.llm.types import Turn
 from likeopt.retrieval.types import Hit
 from likeopt.storage.messages import Exchange
 
-# Part of what an answer depends on; raise it with every change of the text or its layout.
-VERSION = "1"
-
 INSTRUCTIONS: dict[Language, str] = {
     "en": (
         "You answer questions from numbered passages of the user's documents, and from nothing"
@@ -129,16 +126,20 @@ def build(
     """
     history = _history(exchanges, int(budget * _HISTORY_SHARE))
     asked = inert(question if history else query)
-    line = f"{_QUESTION[language]} {asked}"
+    line = _line(asked, language)
     left = budget - tokens(line) - sum(tokens(turn.content) for turn in history)
     texts = _fit(sources, left)
     blocks = [
         _quoted(one.hit, one.number, texts[one.number]) for one in sources if one.number in texts
     ]
     passages = "\n\n".join(blocks)
-    content = "\n\n".join([_PASSAGES[language], passages, line])
-    turns = [*PREFIX[language], *history, Turn("user", content)]
+    turns = [*PREFIX[language], *history, _last(passages, line, language)]
     return Prompt(turns, frozenset(texts), history, passages, asked)
+
+
+def fixed(language: Language) -> list[Turn]:
+    """What all prompts in a language say alike: part of what an answer depends on."""
+    return [*PREFIX[language], _last("", _line("", language), language)]
 
 
 def tokens(text: str) -> int:
@@ -164,6 +165,14 @@ def is_not_found(answer: str) -> bool:
         plain.startswith(text.rstrip(".")) and len(plain) < len(text) + 40
         for text in (NOT_FOUND["ko"], NOT_FOUND["en"].partition(":")[0])
     )
+
+
+def _line(asked: str, language: Language) -> str:
+    return f"{_QUESTION[language]} {asked}"
+
+
+def _last(passages: str, line: str, language: Language) -> Turn:
+    return Turn("user", "\n\n".join([_PASSAGES[language], passages, line]))
 
 
 def _history(exchanges: list[Exchange], budget: int) -> list[Turn]:

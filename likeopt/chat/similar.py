@@ -100,7 +100,7 @@ class SimilarAnswers:
         )
         return self._cache.key(
             USE,
-            prompt.VERSION,
+            prompt.fixed(task.language),
             prepared.model,
             task.language,
             task.max_tokens,

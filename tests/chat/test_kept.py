@@ -6,11 +6,14 @@ import msgspec
 import pytest
 
 from likeopt.cache.layered import Cache
+from likeopt.chat import prompt
 from likeopt.chat.answer import Chat
 from likeopt.chat.events import Delta, Done, Sources, Start
+from likeopt.chat.text import Language
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.llm.openai import OpenAIChat
+from likeopt.llm.types import Turn
 from likeopt.services import Services
 from likeopt.storage import messages, revisions
 from likeopt.storage.db import Database
@@ -132,6 +135,30 @@ def test_what_else_an_answer_depends_on_is_part_of_the_key(
         "words": lambda: chat.ask(reader, "How many days of annual leave? C++"),
     }
     assert last(asked[way]()).content == "Anew [1]."
+
+
+def reword(monkeypatch: pytest.MonkeyPatch, text: str, language: str) -> None:
+    """Change a word of what models are told, as an upgrade may."""
+    texts = getattr(prompt, text)
+    told = texts[language]
+    new = f"{told}:" if text != "PREFIX" else [Turn("system", f"{told[0].content}!"), *told[1:]]
+    monkeypatch.setitem(texts, language, new)
+
+
+@pytest.mark.parametrize("text", ["PREFIX", "_PASSAGES", "_QUESTION"])
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_a_changed_word_of_what_models_are_told_is_part_of_the_key(
+    chat: Chat, stub: StubOpenAI, reader: Reader, monkeypatch: pytest.MonkeyPatch, text: str,
+    language: Language,
+) -> None:  # fmt: skip
+    stub.say("You get 15 days [1].")
+    last(chat.ask(reader, QUESTION, language=language))
+    other: Language = "ko" if language == "en" else "en"
+    reword(monkeypatch, text, other)
+    assert last(chat.ask(reader, QUESTION, language=language)).cached_at is not None
+    reword(monkeypatch, text, language)
+    stub.say("Anew [1].")
+    assert last(chat.ask(reader, QUESTION, language=language)).content == "Anew [1]."
 
 
 def test_the_same_name_at_another_endpoint_is_another_model(

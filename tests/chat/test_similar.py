@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from likeopt.cache.layered import Cache
+from likeopt.chat import prompt
 from likeopt.chat.answer import Chat
 from likeopt.chat.kept import Kept
 from likeopt.chat.similar import _Known, _renumbered
@@ -102,6 +103,14 @@ def test_other_passages_are_another_matter(
 def test_other_readers_are_another_matter(answered: Chat, reader: Reader, stub: StubOpenAI) -> None:
     more = msgspec.structs.replace(reader, collections=reader.collections | {"secret"})
     assert last(answered.ask(more, SAME)).cached_at is None
+    assert len(stub.requests) == 2
+
+
+def test_a_model_that_is_told_other_words_is_asked(
+    answered: Chat, reader: Reader, stub: StubOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(prompt._QUESTION, "en", "Q:")
+    assert last(answered.ask(reader, SAME)).cached_at is None
     assert len(stub.requests) == 2
 
 
