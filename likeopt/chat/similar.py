@@ -90,9 +90,9 @@ class SimilarAnswers:
 
     def _family(self, prepared: Prepared) -> str | None:
         """What a question's answer depends on but for its words; None for one in a conversation,
-        whose words mean something else there."""
+        whose words mean something else there, whether or not the prompt has room for it."""
         task = prepared.task
-        if prepared.asked is None or prepared.asked.history:
+        if prepared.asked is None or task.exchanges:
             return None
         hits = [source.hit for source in prepared.sources]
         passages = sorted(

@@ -21,6 +21,7 @@ from likeopt.errors import EngineUnavailable
 from likeopt.llm.openai import OpenAIChat
 from likeopt.services import Services
 from likeopt.storage.db import Database
+from likeopt.storage.messages import Exchange, Message
 from likeopt.storage.reader import Reader
 from tests.chat.conftest import last
 from tests.chat.shelf import Shelf
@@ -104,6 +105,30 @@ def test_other_readers_are_another_matter(answered: Chat, reader: Reader, stub: 
     more = msgspec.structs.replace(reader, collections=reader.collections | {"secret"})
     assert last(answered.ask(more, SAME)).cached_at is None
     assert len(stub.requests) == 2
+
+
+@pytest.mark.parametrize("others", ["trainees", ""])
+def test_what_was_said_before_counts_where_the_prompt_has_no_room_for_it(
+    similar: Callable[..., Chat], reader: Reader, stub: StubOpenAI, others: str
+) -> None:
+    chat = similar()
+    model = chat._writer.model
+    assert isinstance(model, OpenAIChat)
+    # Without a rewriting, the question alone is what is compared.
+    model.quick, model._prompt_tokens = False, 60
+
+    def ask(about: str) -> Message:
+        said = Exchange(f"Who are the {about}?", "word " * 99, f"Who are the {about}?")
+        question = "How many days of annual leave do they get?"
+        return last(chat.reply(reader, question, [said] if about else []))
+
+    stub.say("Managers get 15 days [1].")
+    ask("managers")
+    stub.say("They get 15 days [1].")
+    assert ask(others).content == "They get 15 days [1]."
+    assert "word" not in stub.requests[0].prompt
+    # In a conversation that goes the same way, it is the same question.
+    assert (ask("managers").content, len(stub.requests)) == ("Managers get 15 days [1].", 2)
 
 
 def test_a_model_that_is_told_other_words_is_asked(
