@@ -121,7 +121,7 @@ def _digest(text: str) -> str:
 class Hashing:
     """Texts that share words get similar vectors."""
 
-    model = "hashing"
+    model = identity = "hashing"
     dim = 128
 
     def queries(self, texts: list[str]) -> NDArray[np.float32]:

@@ -142,12 +142,9 @@ class Services:
             find,
             self.run,
             self.cache,
-            embed=self._vector,
+            embed=lambda questions: self.engine.embed(questions).vectors,
             hear=self.watch.confirmed,
         )
-
-    def _vector(self, question: str) -> bytes:
-        return self.engine.embed([question]).vectors[0]
 
     @part
     def warmer(self) -> Warmer:

@@ -38,7 +38,7 @@ class FakeEmbedder:
     `calls` counts the texts embedded, for tests of batching and resuming.
     """
 
-    model = "fake"
+    model = identity = "fake"
     dim = 384
 
     def __init__(self) -> None:

@@ -23,17 +23,18 @@ USE = "similar"
 # Earlier questions that are looked through for the same passages: 0.3 ms.
 MOST = 16
 
-# The vector of a question, float32, L2-normalised.
-Embed = Callable[[str], bytes]
+# The vectors of questions, float32, L2-normalised.
+Embed = Callable[[list[str]], list[bytes]]
 
 _marker = re.compile(r"\[(\d+)\]")
 
 
 class _Known(msgspec.Struct, frozen=True, array_like=True):
-    """An earlier question, under which key its answer is kept, and the passages by number."""
+    """An earlier question, under which key its answer is kept, and the passages by number.
+
+    Not its vector: the engine remembers that, and only it knows of which model."""
 
     question: str
-    vector: bytes
     key: str
     chunks: list[int]
 
@@ -53,16 +54,14 @@ class SimilarAnswers:
         if not known:
             return None
         question = prepared.task.question
+        questions = [one.question for one in known]
         try:
-            vector = array("f", self._embed(question))
+            vectors = [array("f", each) for each in self._embed([question, *questions])]
         except LikeOptError:
             # The model that compares does not answer: the other one will.
             return None
-        earlier = [
-            semantic.Earlier(one.question, sum(map(mul, vector, array("f", one.vector))))
-            for one in known
-        ]
-        nearest = semantic.nearest(question, earlier)
+        cosines = (sum(map(mul, vectors[0], other)) for other in vectors[1:])
+        nearest = semantic.nearest(question, map(semantic.Earlier, questions, cosines))
         if nearest is None:
             return None
         found = known[nearest]
@@ -74,13 +73,8 @@ class SimilarAnswers:
         family = self._family(prepared)
         if not family:
             return
-        question = prepared.task.question
-        try:
-            vector = self._embed(question)
-        except LikeOptError:
-            return
         chunks = [source.hit.chunk_id for source in prepared.sources]
-        new = _Known(question, vector, prepared.key, chunks)
+        new = _Known(prepared.task.question, prepared.key, chunks)
         others = [one for one in self._known(family) if one.key != new.key]
         self._cache.set(family, [new, *others][:MOST], ttl=KEEP_SECONDS)
 

@@ -137,11 +137,12 @@ class QueryEmbeddings:
     def _in_time(self, query: str, pending: _Pending) -> Vector:
         if self._clock.monotonic() > pending.deadline:
             raise Busy("The question waited too long for the model.", retry_after=1.0)
-        key = self._cache.key("embeddings", self.model, query)
+        embedder = self.embedder
+        key = self._cache.key("embeddings", embedder.identity, embedder.dim, query)
         kept = self._cache.get(key, bytes, layers=self._layers)
-        if isinstance(kept, bytes) and len(kept) == 4 * self.embedder.dim:
+        if isinstance(kept, bytes) and len(kept) == 4 * embedder.dim:
             return np.frombuffer(kept, dtype="<f4").copy()
-        vector: Vector = self.embedder.queries([query])[0]
+        vector: Vector = embedder.queries([query])[0]
         body = vector.astype("<f4").tobytes()
         if not self._closed:
             self._cache.set(key, body, ttl=KEPT_SECONDS, layers=self._layers)

@@ -36,6 +36,11 @@ class Embedder(Protocol):
         ...
 
     @property
+    def identity(self) -> str:
+        """Which model it is, among all that may have this name; part of cache keys."""
+        ...
+
+    @property
     def dim(self) -> int:
         """Numbers in a vector."""
         ...

@@ -13,7 +13,7 @@ from likeopt.cache.layered import Cache
 from likeopt.chat import prompt
 from likeopt.chat.answer import Chat
 from likeopt.chat.kept import Kept
-from likeopt.chat.similar import _Known, _renumbered
+from likeopt.chat.similar import Embed, _Known, _renumbered
 from likeopt.chat.writer import Writer
 from likeopt.clock import Clock
 from likeopt.config import Config
@@ -31,9 +31,14 @@ ASKED = "How many days of annual leave do employees get?"
 SAME = "How many annual leave days do employees get?"
 
 
-def near(_question: str) -> bytes:
+def near(questions: list[str]) -> list[bytes]:
     """Everything is near everything: what is served is up to the guards."""
-    return array("f", [1.0, 0.0]).tobytes()
+    return [array("f", [1.0, 0.0]).tobytes() for _ in questions]
+
+
+def far(questions: list[str]) -> list[bytes]:
+    """Everything is far from everything else."""
+    return [array("f", [float(a == b) for b in questions]).tobytes() for a in questions]
 
 
 @pytest.fixture
@@ -45,7 +50,7 @@ def cache(config: Config, database: Database) -> Cache:
 def similar(
     database: Database, shelf: Shelf, stub: StubOpenAI, real_clock: Clock, cache: Cache
 ) -> Callable[..., Chat]:
-    def make(embed: Callable[[str], bytes] | None = near) -> Chat:
+    def make(embed: Embed | None = near) -> Chat:
         model = OpenAIChat(stub.url, "", "stub", clock=real_clock, timeout=10.0)
         writer = Writer(shelf.search, model, real_clock)
         return Chat(database, real_clock, writer, cache=cache, embed=embed)
@@ -141,7 +146,7 @@ def test_a_model_that_is_told_other_words_is_asked(
 
 def test_numbers_follow_the_order_of_today() -> None:
     kept = Kept("15 days [1], lunch at noon [3][1]. See [4].", "generated", "stub", [1, 3], 0)
-    known = _Known(ASKED, b"", "key", [70, 71, 72])
+    known = _Known(ASKED, "key", [70, 71, 72])
     sources = [SimpleNamespace(hit=SimpleNamespace(chunk_id=id_)) for id_ in (72, 70, 71)]
     for number, source in enumerate(sources, 1):
         source.number = number
@@ -169,10 +174,17 @@ def test_off_by_default(
     assert Config(data_dir=tmp_path).semantic_cache is False
 
 
+def test_another_embedding_model_compares_with_vectors_of_its_own(
+    similar: Callable[..., Chat], answered: Chat, reader: Reader, stub: StubOpenAI
+) -> None:
+    assert last(similar(embed=far).ask(reader, SAME)).cached_at is None
+    assert len(stub.requests) == 2
+
+
 def test_without_vectors_the_model_is_asked(
     similar: Callable[..., Chat], answered: Chat, reader: Reader, stub: StubOpenAI
 ) -> None:
-    def fails(_question: str) -> bytes:
+    def fails(_questions: list[str]) -> list[bytes]:
         raise EngineUnavailable("The engine is away.")
 
     assert last(similar(embed=fails).ask(reader, SAME)).cached_at is None

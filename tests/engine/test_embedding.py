@@ -15,9 +15,11 @@ from likeopt.config import Config
 from likeopt.engine.embedding import QUEUE, REMEMBERED, QueryEmbeddings
 from likeopt.engine.server import open_by_name
 from likeopt.errors import Busy
-from likeopt.retrieval.embed import BUILT_IN, FALLBACK
+from likeopt.retrieval.embed import BUILT_IN, FALLBACK, Embedder
+from likeopt.retrieval.embedding.http import HttpEmbedder
 from likeopt.storage.db import run_here
 from tests.fakes import FakeEmbedder
+from tests.stub_openai import StubOpenAI
 
 SOON = 10.0
 
@@ -49,7 +51,7 @@ def embeddings(embedder: Gated, config: Config) -> Iterator[QueryEmbeddings]:
     made.close()
 
 
-def opened(embedder: FakeEmbedder, config: Config, tenant: str = "tenant") -> QueryEmbeddings:
+def opened(embedder: Embedder, config: Config, tenant: str = "tenant") -> QueryEmbeddings:
     """With the cache of the settings."""
     cache = open_cache(config, tenant=tenant, clock=Clock(), tags=LocalTags(), run=run_here)
     return QueryEmbeddings(embedder, Clock(), cache, threads=1)
@@ -136,7 +138,7 @@ def test_vectors_of_the_fallback_serve_after_int8_has_become_available(config: C
 # -- beyond this process -------------------------------------------------------------------------
 
 
-def vector_of(embedder: FakeEmbedder, config: Config, question: str) -> NDArray[np.float32]:
+def vector_of(embedder: Embedder, config: Config, question: str) -> NDArray[np.float32]:
     """Its vector in an engine that has just started."""
     started = opened(embedder, config)
     vector = started.vector(question, later()).result(SOON)
@@ -167,7 +169,7 @@ def test_a_vector_is_shared_between_machines(config: Config, redis_url: str) -> 
 
 def test_another_model_has_vectors_of_its_own(config: Config) -> None:
     embedder, other = FakeEmbedder(), FakeEmbedder()
-    other.model = "other"
+    other.model = other.identity = "other"
     vector_of(embedder, config, "question")
     vector_of(other, config, "question")
     assert (embedder.calls, other.calls) == (1, 1)
@@ -178,6 +180,16 @@ def test_a_model_of_the_same_name_and_another_size_is_asked(config: Config) -> N
     other.dim = 128
     vector_of(embedder, config, "question")
     assert vector_of(other, config, "question").shape == (128,)
+
+
+def test_a_model_of_the_same_name_at_another_server_is_asked(config: Config) -> None:
+    """An operator changes LIKEOPT_EMBED_URL and starts again."""
+    with StubOpenAI() as one, StubOpenAI() as other:
+        for stub in (one, other, one, other):
+            vector_of(HttpEmbedder(stub.url, "stub"), config, "question")
+        for stub in (one, other):
+            sent = [request.body["input"] for request in stub.requests]
+            assert sent.count(["question"]) == 1
 
 
 def test_a_cache_that_fails_is_a_miss(config: Config) -> None:

@@ -21,6 +21,8 @@ class HttpEmbedder:
         and Ollama, vLLM and OpenAI allow more.
         """
         self.model = f"openai/{model}"
+        # Every server has names of its own.
+        self.identity = f"{url.rstrip('/')} {model}"
         self._name = model
         self._url = f"{url.rstrip('/')}/embeddings"
         self._batch = batch

