@@ -46,17 +46,19 @@ _OTHER_SECONDS = 0.3
 # Fewer do not hold an answer: the question, and the best three or four sentences.
 LEAST_PROMPT_TOKENS = 200
 _CONTEXT_TOKENS = 4096
+# A first start is often a busy one, at which the sample library is read: another that reads half as
+# fast again puts that right. What differs less does so by chance.
+_FASTER = 1.5
 _PROMPT_CACHE_MIB = 256
 _NICE = 5
 
 
 class _State(msgspec.Struct, frozen=True):
-    """What `run/model.json` holds. `speed` is in prompt tokens a second."""
+    """What `run/model.json` holds."""
 
     url: str
     key: str
     name: str
-    speed: float
 
 
 def _state_path(config: Config) -> Path:
@@ -87,20 +89,16 @@ class LocalChat:
         self.identity = _identity(config)
         self._config = config
         self._clock = clock
-        self._speed = 0.0
-        self._last: TextStream | None = None
 
     def prompt_tokens(self) -> int:
-        """As many as the model reads within FIRST_TOKEN_SECONDS, by its latest prompts."""
+        """As many as the model reads within FIRST_TOKEN_SECONDS. The same in all processes of the
+        machine and after a restart: what is in a prompt is in the key of its answer."""
         if self._config.llm_context_tokens:
             return self._config.llm_context_tokens
-        if self._last and self._last.timings.get("prompt_n", 0) >= 64:
-            latest = self._last.timings.get("prompt_per_second", 0.0)
-            self._speed = (self._speed + latest) / 2 if self._speed else latest
-            self._last = None
-        if not self._speed:
-            self._speed = _read_state(self._config).speed
-        fitting = int(self._speed * (FIRST_TOKEN_SECONDS - _OTHER_SECONDS))
+        speed = _speeds(self._config).get(_measured_as(self._config))
+        if speed is None:
+            raise _loading()
+        fitting = int(speed * (FIRST_TOKEN_SECONDS - _OTHER_SECONDS))
         return min(max(fitting, LEAST_PROMPT_TOKENS), PROMPT_TOKENS)
 
     def stream(self, request: Completion) -> TextStream:
@@ -108,8 +106,7 @@ class LocalChat:
         state = _read_state(self._config)
         endpoint = Endpoint(state.url, state.key)
         timeout = self._config.llm_timeout
-        self._last = TextStream(endpoint, body(self.name, request), self._clock, timeout)
-        return self._last
+        return TextStream(endpoint, body(self.name, request), self._clock, timeout)
 
 
 def is_ready(config: Config) -> bool:
@@ -121,9 +118,45 @@ def _read_state(config: Config) -> _State:
     try:
         return msgspec.json.decode(_state_path(config).read_bytes(), type=_State)
     except FileNotFoundError:
-        raise ModelUnavailable(
-            "The language model is still being loaded.", code="model_loading", retry_after=5.0
-        ) from None
+        raise _loading() from None
+
+
+def _loading() -> ModelUnavailable:
+    return ModelUnavailable(
+        "The language model is still being loaded.", code="model_loading", retry_after=5.0
+    )
+
+
+# -- its speed -----------------------------------------------------------------------------------
+
+
+def _speeds_path(config: Config) -> Path:
+    return config.data_dir / "models" / "speeds.json"
+
+
+def _measured_as(config: Config) -> str:
+    return f"{_identity(config)}, {_threads(config)} threads"
+
+
+def _speeds(config: Config) -> dict[str, float]:
+    """Prompt tokens a second, by model and threads. What is damaged is measured anew."""
+    try:
+        return msgspec.json.decode(_speeds_path(config).read_bytes(), type=dict[str, float])
+    except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
+        return {}
+
+
+def _keep_speed(config: Config, measured: float) -> None:
+    """Keep the model's speed for all processes and later starts, unless one is kept that is about
+    the same."""
+    speeds, name = _speeds(config), _measured_as(config)
+    if measured <= _FASTER * speeds.get(name, 0.0):
+        return
+    path = _speeds_path(config)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    new.write_bytes(msgspec.json.encode(speeds | {name: measured}))
+    new.replace(path)
 
 
 # -- the process ---------------------------------------------------------------------------------
@@ -145,8 +178,9 @@ def main(config: Config, warm: Iterable[list[Turn]] = ()) -> None:
     state_path.unlink(missing_ok=True)
     key = secrets.token_urlsafe(24)
     server = xllamacpp.Server(_parameters(xllamacpp, config, path, key))
-    speed = max(_prompt_speed(server, turns) for turns in [*warm, [Turn("system", _SAMPLE)]])
-    state = _State(f"{server.listening_address}/v1", key, path.stem, speed)
+    speeds = [_prompt_speed(server, turns) for turns in [*warm, [Turn("system", _SAMPLE)]]]
+    _keep_speed(config, max(speeds))
+    state = _State(f"{server.listening_address}/v1", key, path.stem)
     with _write_state(state_path, state):
         stopping = threading.Event()
         for stop in (signal.SIGTERM, signal.SIGINT):
@@ -198,7 +232,7 @@ def _parameters(xllamacpp: Any, config: Config, path: Path, key: str) -> Any:
     parameters.fit_params = False
     parameters.cache_ram_mib = _PROMPT_CACHE_MIB
     for threads in (parameters.cpuparams, parameters.cpuparams_batch):
-        threads.n_threads = config.llm_threads or _cores()
+        threads.n_threads = _threads(config)
         threads.poll = 0
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = 0
@@ -237,6 +271,10 @@ def _write_state(path: Path, state: _State) -> IO[bytes]:
     file.flush()
     new.rename(path)
     return file
+
+
+def _threads(config: Config) -> int:
+    return config.llm_threads or _cores()
 
 
 def _cores() -> int:

@@ -12,6 +12,8 @@ from likeopt.chat.events import Delta, Done, Sources, Start
 from likeopt.chat.text import Language
 from likeopt.clock import Clock
 from likeopt.config import Config
+from likeopt.llm import local
+from likeopt.llm.local import LocalChat
 from likeopt.llm.openai import OpenAIChat
 from likeopt.llm.types import Turn
 from likeopt.services import Services
@@ -173,6 +175,34 @@ def test_the_same_name_at_another_endpoint_is_another_model(
         restarted._writer.model = OpenAIChat(other.url, "", "stub", clock=real_clock)
         other.say("Fifteen [1].")
         assert last(restarted.ask(reader, QUESTION)).content == "Fifteen [1]."
+
+
+def test_workers_whose_local_model_was_quick_and_slow_find_the_answers_of_each_other(
+    config: Config, make_chat: Callable[..., Chat], cache: Cache, stub: StubOpenAI, shelf: Shelf,
+    reader: Reader, real_clock: Clock,
+) -> None:  # fmt: skip
+    # More than a slow model's prompt has room for.
+    shelf.add(
+        "leave.md", "Annual leave is 15 days. " + "Days of leave are noted by the office. " * 30
+    )
+    config = msgspec.structs.replace(config, llm="local", llm_threads=2)
+    run = config.data_dir / "run"
+    run.mkdir(parents=True, exist_ok=True)
+    state = {"url": stub.url, "key": "", "name": "stub", "speed": 100.0}
+    (run / "model.json").write_bytes(msgspec.json.encode(state))
+    local._keep_speed(config, 100.0)
+    workers = [make_chat(cache=cache) for _ in range(2)]
+    for speed, worker in zip((50, 5000), workers, strict=True):
+        worker._writer.model = model = LocalChat(config, real_clock)
+        model.name = "stub"
+        timings = {"prompt_n": 500, "prompt_per_second": speed}
+        event = msgspec.json.encode({"choices": [], "timings": timings})
+        stub.say("At noon [1].", b"data: %b\n\n" % event)
+        last(worker.reply(reader, f"When does the canteen open at {speed}?", []))
+    stub.say("You get 15 days [1].")
+    told = [last(worker.reply(reader, QUESTION, [])) for worker in workers]
+    assert [one.cached_at is not None for one in told] == [False, True]
+    assert len(stub.requests) == 3
 
 
 def test_what_was_not_found_is_remembered_without_its_doubts(

@@ -101,6 +101,33 @@ def test_prompts_are_fitted_to_the_speed(running: tuple[Config, object]) -> None
     assert LocalChat(fixed, Clock()).prompt_tokens() == 777
 
 
+def test_a_speed_is_measured_once_for_all_processes_and_starts(config: Config) -> None:
+    def budget(threads: int = 2) -> int:
+        changed = msgspec.structs.replace(config, llm_threads=threads)
+        return LocalChat(changed, Clock()).prompt_tokens()
+
+    def start(measured: float) -> None:
+        local._keep_speed(msgspec.structs.replace(config, llm_threads=2), measured)
+
+    with pytest.raises(ModelUnavailable) as caught:
+        budget()
+    assert caught.value.instance_code == "model_loading"
+    start(300.0)
+    first = budget()
+    for measured in (200.0, 310.0, 449.0):
+        start(measured)
+        assert budget() == first
+    # The first start was a busy one.
+    start(600.0)
+    assert budget() == 2 * first
+    with pytest.raises(ModelUnavailable):
+        budget(threads=1)
+    # As a power cut leaves it.
+    (config.data_dir / "models" / "speeds.json").write_bytes(b"\0\xff")
+    start(300.0)
+    assert budget() == first
+
+
 def test_closing_a_stream_frees_the_model_for_the_next(running: tuple[Config, object]) -> None:
     chat = LocalChat(running[0], Clock())
     endless = chat.stream(Completion([Turn("user", "Count to one million.")], max_tokens=3000))
@@ -160,7 +187,7 @@ def test_a_signal_ends_it_and_it_is_no_longer_ready(
 
 def test_what_a_killed_process_has_written_makes_nothing_ready(config: Config) -> None:
     written = config.data_dir / "run" / "model.json"
-    held = "model = local._write_state(Path(sys.argv[1]), local._State('http://x', 'k', 'm', 1.0))"
+    held = "model = local._write_state(Path(sys.argv[1]), local._State('http://x', 'k', 'm'))"
     script = f"import sys; from pathlib import Path; from likeopt.llm import local; {held}; input()"
     command = [sys.executable, "-c", script, str(written)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE) as process:
