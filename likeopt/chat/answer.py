@@ -24,6 +24,7 @@ from likeopt.chat.follow import follow, start_of
 from likeopt.chat.generation import Generation, over
 from likeopt.chat.kept import Kept, KeptAnswers
 from likeopt.chat.meeting import Meeting
+from likeopt.chat.rewrites import Enter, Rewrites, Rewriting
 from likeopt.chat.rows import Rows, broken, last_event, logged, so_far
 from likeopt.chat.similar import Embed, SimilarAnswers
 from likeopt.chat.text import Language, clean_question, language_of
@@ -72,8 +73,11 @@ class Chat:
         self._queue = queue
         self._kept = KeptAnswers(cache, clock, hear)
         self._similar = SimilarAnswers(cache, self._kept, embed) if cache and embed else None
+        self._rewrites = Rewrites(writer, self._enter, cache, hear)
         self._max_tokens = max_tokens
         self._entrance = Entrance()
+        # For those whose question was rewritten: they have waited before, and may be a thousand.
+        self._reentrance = Entrance()
         self._broadcasts = Broadcasts(clock)
         self._rows = Rows(db.apart(ANSWERS_CONNECTIONS), clock)
         self._meeting = Meeting(
@@ -197,16 +201,17 @@ class Chat:
     ) -> Broadcast:
         """`find` is None for an answer that is not stored; a `fresh` one is not shared."""
         begun = self._clock.monotonic()
-        if self._writer.rewrites(task):
-            return self._begin_later(task, find, whole=whole, fresh=fresh)
+        rewritten = self._rewrites.begin(task)
+        if isinstance(rewritten, Rewriting):
+            return self._begin_later(task, find, rewritten, whole=whole, fresh=fresh)
         prepared = None
         try:
-            prepared = self._writer.prepare(task)
+            prepared = self._writer.prepare(task, rewritten)
         except LikeOptError as error:
             # It is stored all the same, and can be asked again.
             generation = over(broken(Log(), error))
         else:
-            generation = self._place(prepared, fresh=fresh)
+            generation = self._place(prepared, self._enter, fresh=fresh)
         try:
             asker = self._asker(
                 task, find, generation, prepared, whole=whole, new=not fresh, begun=begun
@@ -219,42 +224,42 @@ class Chat:
         return asker
 
     def _begin_later(
-        self, task: Task, find: _Find | None, *, whole: bool, fresh: bool
+        self, task: Task, find: _Find | None, rewriting: Rewriting, *, whole: bool, fresh: bool
     ) -> Broadcast:
         """Begin an answer whose question the model has to rewrite first."""
-        ticket = self._queue.enter() if self._queue else None
         try:
             asker = self._asker(task, find, None, None, whole=whole, new=not fresh)
         except BaseException:
-            if ticket:
-                ticket.leave()
+            rewriting.leave()
             raise
         if asker.answer is None:
             self._rows.watch(asker)
-        _detach(lambda: self._rewritten(asker, task, ticket, fresh=fresh))
+        _detach(lambda: self._rewritten(asker, task, rewriting, fresh=fresh))
         return asker
 
     def _rewritten(
-        self, asker: Broadcast, task: Task, ticket: Ticket | None, *, fresh: bool
+        self, asker: Broadcast, task: Task, rewriting: Rewriting, *, fresh: bool
     ) -> None:
         prepared = generation = None
+        begun = self._clock.monotonic()
         try:
-            prepared = self._writer.prepare(
-                task, lambda: ticket is None or ticket.wait(asker.left, asker.position)
-            )
-            if asker.left.is_set():
-                generation = over(so_far(Log()))
-            else:
-                generation = self._place(prepared, fresh=fresh, ticket=ticket)
-                self._know(asker, generation, prepared)
+            text = rewriting.wait(asker.left, asker.position)
+            took = self._clock.monotonic() - begun
+            with self._reentrance.place():
+                prepared = self._writer.prepare(task, text)
+                prepared.stages["rewrite"] = round(took * 1000, 1)
+                if asker.left.is_set():
+                    generation = over(so_far(Log()))
+                else:
+                    generation = self._place(prepared, rewriting.enter, fresh=fresh)
+                    self._know(asker, generation, prepared)
         except LikeOptError as error:
             generation = generation or over(broken(Log(), error))
         except Exception:  # outermost handler of this thread or greenlet
             logging.getLogger(__name__).exception("an answer failed")
             generation = generation or over(broken(Log(), logged()))
         finally:
-            if ticket and (generation is None or generation.log.end is not None):
-                ticket.leave()
+            rewriting.leave()
         self._attach(asker, generation, prepared.stages if prepared else {})
 
     def _know(self, asker: Broadcast, generation: Generation, prepared: Prepared) -> None:
@@ -326,9 +331,10 @@ class Chat:
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def _place(
-        self, prepared: Prepared, *, fresh: bool, ticket: Ticket | None = None
-    ) -> Generation:
+    def _enter(self, *, beyond: bool = False) -> Ticket | None:
+        return self._queue.enter(beyond=beyond) if self._queue else None
+
+    def _place(self, prepared: Prepared, enter: Enter, *, fresh: bool) -> Generation:
         """The generation that answers a task, where one answer more is expected. Raises Busy."""
         if prepared.asked is None:
             # No model is needed, or none can be asked: that takes no time.
@@ -338,10 +344,10 @@ class Chat:
         if kept := self._known(prepared, key, fresh=fresh):
             repeated: list[Record] = []
             return over(self._writer.repeat(prepared, kept, repeated.append), repeated)
-        lead = None
+        lead = ticket = None
         generation = self._meeting.join(prepared, key)
         if generation is None:
-            ticket = ticket or (self._queue.enter() if self._queue else None)
+            ticket = enter()
             try:
                 generation, lead = self._meeting.enter(prepared, key)
             except BaseException:
@@ -387,7 +393,7 @@ class Chat:
                 end = self._writer.repeat(generation.prepared, kept, publish)
             else:
                 # Without one, somebody who led before has died: all who were let in wait for this.
-                ticket = ticket or (self._queue.enter(beyond=True) if self._queue else None)
+                ticket = ticket or self._enter(beyond=True)
                 end = self._written(generation, publish, ticket)
                 if generation.key == generation.prepared.key:
                     self._keep(generation.prepared, end, begun)

@@ -15,7 +15,7 @@ from likeopt.errors import Busy
 # turn, and not for a connection at each of their transactions, where those that came first were the
 # last to be answered: of 1,000 at once on a busy machine, 353 waited in vain for the database and
 # the first words came after 104 s (median); with eight at a time (a semaphore, then), all were
-# answered, after 32 s. Follow-ups that a model rewrites are bounded by its queue.
+# answered, after 32 s.
 BEGIN_AT_ONCE = 8
 # Below the 60 s that nginx waits for an answer's first byte.
 PATIENCE_SECONDS = 50.0

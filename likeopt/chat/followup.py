@@ -93,18 +93,9 @@ def depends(question: str) -> bool:
     return not named or (named == 1 and words <= (1 if language_of(question) == "ko" else 2))
 
 
-def standalone(question: str, exchanges: list[Exchange], model: ChatModel | None) -> str:
-    """A question that depends on `exchanges`, with what it refers to.
-
-    `model` rewrites it; without one, or if it fails or takes longer than REWRITE_SECONDS, the
-    content words of the last question are added, and if that one depended too, those of the last
-    one that did not.
-    """
-    rewritten = _ask(model, question, exchanges) if model else ""
-    return rewritten or _extended(question, exchanges)
-
-
-def _extended(question: str, exchanges: list[Exchange]) -> str:
+def extended(question: str, exchanges: list[Exchange]) -> str:
+    """A question that depends on `exchanges`, with what it refers to, without a model: the content
+    words of the last question, and if that one depended too, those of the last one that did not."""
     last = exchanges[-1]
     if _understood(last):
         about = last.query
@@ -130,8 +121,8 @@ _INSTRUCTIONS = (
 )
 
 
-def _ask(model: ChatModel, question: str, exchanges: list[Exchange]) -> str:
-    """The model's rewriting, or "" if it is late, fails or is no single question."""
+def request(question: str, exchanges: list[Exchange]) -> Completion:
+    """What a model is told to rewrite a question."""
     before = "\n".join(
         f"Q: {exchange.question[:_ANSWER_CHARS]}\nA: {exchange.answer[:_ANSWER_CHARS]}"
         for exchange in exchanges
@@ -140,7 +131,13 @@ def _ask(model: ChatModel, question: str, exchanges: list[Exchange]) -> str:
         Turn("system", _INSTRUCTIONS),
         Turn("user", f"{before}\n\nLast question: {question}"),
     ]
-    stream = model.stream(Completion(turns, max_tokens=96, stop=["\n"]))
+    return Completion(turns, max_tokens=96, stop=["\n"])
+
+
+def rewritten(question: str, exchanges: list[Exchange], model: ChatModel) -> str:
+    """What the model makes of a question that depends on `exchanges`, or "" if it fails, takes
+    longer than REWRITE_SECONDS or says no single question."""
+    stream = model.stream(request(question, exchanges))
     late = Event()
 
     def give_up() -> None:

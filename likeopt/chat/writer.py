@@ -116,18 +116,18 @@ class Writer:
         return Analyser()
 
     def rewrites(self, task: Task) -> bool:
-        """Whether the model has to be waited for before the search."""
+        """Whether the model is to rewrite the question before the search."""
         depends = bool(task.exchanges) and followup.depends(task.question)
         return depends and self.model is not None and self.model.quick
 
-    def prepare(self, task: Task, turn: Turn | None = None) -> Prepared:
-        """Search. `turn` is needed if the model `rewrites` the question.
+    def prepare(self, task: Task, rewritten: str = "") -> Prepared:
+        """Search; for the question as it was `rewritten`, if a model did that.
 
         Raises EngineUnavailable, Busy or BadInput when nothing could be searched.
         """
         stages = Stages(self.clock)
         with stages.time("rewrite"):
-            query = self._standalone(task, turn)
+            query = rewritten or _standalone(task)
         with stages.time("search"):
             found = self.search(
                 task.reader,
@@ -150,15 +150,6 @@ class Writer:
             return prepared
         return _asking(prepared, self.model)
 
-    def _standalone(self, task: Task, turn: Turn | None) -> str:
-        """The question as it is searched. A quick model rewrites it, when it is its turn."""
-        if not task.exchanges or not followup.depends(task.question):
-            return task.question
-        model = self.model
-        if model is not None and not (model.quick and turn is not None and turn()):
-            model = None
-        return followup.standalone(task.question, task.exchanges, model)
-
     def write(
         self,
         prepared: Prepared,
@@ -179,6 +170,13 @@ class Writer:
         """Answer with what was kept under the key of the task; doubts are today's."""
         frames = Frames(publish, self.clock, lambda: 0.0)
         return _Answer(self, prepared, publish, frames, Stop()).repeat(kept)
+
+
+def _standalone(task: Task) -> str:
+    """The question as it is searched where no model rewrites it."""
+    if not task.exchanges or not followup.depends(task.question):
+        return task.question
+    return followup.extended(task.question, task.exchanges)
 
 
 def _asking(prepared: Prepared, model: ChatModel) -> Prepared:

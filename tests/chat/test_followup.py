@@ -1,7 +1,7 @@
 import pytest
 
 from likeopt.chat import followup
-from likeopt.chat.followup import content_words, depends, standalone
+from likeopt.chat.followup import content_words, depends, extended, rewritten
 from likeopt.clock import Clock
 from likeopt.llm.openai import OpenAIChat
 from likeopt.storage.messages import Exchange
@@ -51,11 +51,9 @@ def test_content_words_leave_particles_endings_and_question_words_out() -> None:
 
 
 def test_without_a_model_the_subject_is_added() -> None:
-    assert standalone("그럼 급여는?", BEFORE, None) == "그럼 급여는? 육아휴직"
+    assert extended("그럼 급여는?", BEFORE) == "그럼 급여는? 육아휴직"
     english = [Exchange("?", "!", "How many days of annual leave do employees get?")]
-    assert standalone("And in Korea?", english, None) == (
-        "And in Korea? days annual leave employees get"
-    )
+    assert extended("And in Korea?", english) == "And in Korea? days annual leave employees get"
 
 
 def ask_on(questions: list[str], *, remembered: int = 3) -> str:
@@ -64,7 +62,7 @@ def ask_on(questions: list[str], *, remembered: int = 3) -> str:
     for question in questions:
         query = question
         if exchanges and depends(question):
-            query = standalone(question, exchanges[-remembered:], None)
+            query = extended(question, exchanges[-remembered:])
         exchanges.append(Exchange(question, "!", query))
     return exchanges[-1].query
 
@@ -81,11 +79,11 @@ def test_a_chain_of_follow_ups_keeps_its_subject_and_drops_the_steps_between() -
 
 
 def test_what_a_model_rewrote_is_the_subject() -> None:
-    rewritten = [
+    before = [
         *BEFORE,
         Exchange("그럼 급여는?", "없습니다.", "육아휴직 중 급여는 얼마인가요?"),
     ]
-    assert standalone("왜요?", rewritten, None) == "왜요? 육아휴직 중 급여"
+    assert extended("왜요?", before) == "왜요? 육아휴직 중 급여"
 
 
 @pytest.fixture
@@ -96,7 +94,7 @@ def stub() -> object:
 
 def ask(stub: StubOpenAI) -> str:
     model = OpenAIChat(stub.url, "", "stub", clock=Clock())
-    return standalone("그럼 급여는?", BEFORE, model)
+    return rewritten("그럼 급여는?", BEFORE, model)
 
 
 def test_a_model_rewrites(stub: StubOpenAI) -> None:
@@ -109,9 +107,9 @@ def test_a_model_rewrites(stub: StubOpenAI) -> None:
 def test_a_useless_rewriting_is_ignored(stub: StubOpenAI) -> None:
     for useless in ("", "word " * 100, "line\nline"):
         stub.say(useless)
-        assert ask(stub) == "그럼 급여는? 육아휴직"
+        assert ask(stub) == ""
     stub.fail(500)
-    assert ask(stub) == "그럼 급여는? 육아휴직"
+    assert ask(stub) == ""
 
 
 def test_a_slow_rewriting_is_not_waited_for(
@@ -119,5 +117,5 @@ def test_a_slow_rewriting_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(followup, "REWRITE_SECONDS", 0.3)
     stub.say("육아휴직 급여", "?", hold=1)
-    assert ask(stub) == "그럼 급여는? 육아휴직"
+    assert ask(stub) == ""
     assert all(request.gone.wait(10) for request in stub.requests)

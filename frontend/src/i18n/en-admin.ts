@@ -31,6 +31,7 @@ export const enAdmin = {
   uses: {
     answers: "Answers",
     similar: "Answers to similar questions",
+    rewrites: "Follow-up questions",
     embeddings: "Meaning of questions",
     responses: "Lists and conversations",
     images: "Pictures",

@@ -29,6 +29,7 @@ export const koAdmin: AdminMessages = {
   uses: {
     answers: "답변",
     similar: "비슷한 질문의 답변",
+    rewrites: "이어서 한 질문",
     embeddings: "질문의 의미",
     responses: "목록과 대화",
     images: "그림",
