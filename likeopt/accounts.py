@@ -28,19 +28,23 @@ _REFUSALS = {
 
 
 class Client(msgspec.Struct, frozen=True):
-    """Where a request comes from, for sessions, throttling and the audit log."""
+    """Where a request comes from, for sessions, throttling and the audit log. `browser` is what
+    it was given at an earlier sign-in."""
 
     address: str
     agent: str
     request_id: str = ""
+    browser: str = ""
 
 
 class SignedIn(msgspec.Struct, frozen=True):
-    """A person with their new session; `cookie_id` is told to their browser and nobody else."""
+    """A person with their new session; `cookie_id` is told to their browser and nobody else, and
+    so is `browser`, by which it is known later; empty where no password was asked for."""
 
     user: User
     session: Session
     cookie_id: str
+    browser: str
 
 
 class ProvedIdentity(msgspec.Struct, frozen=True):
@@ -78,8 +82,7 @@ class Accounts:
         """Raises Unauthorized if address and password do not belong together, TooManyRequests
         after several failures. Neither tells, nor does their time, whether the account exists."""
         email = _address(email)
-        keys = throttle.keys_of(email, client.address)
-        proved = self._proved(keys, email, password)
+        proved = self._proved(email, password, client)
         if proved is None:
             entry = Entry(
                 action="session.refuse",
@@ -89,7 +92,7 @@ class Accounts:
             )
             self._note(entry, client)
             raise _wrong()
-        user_id, encoded = proved
+        user_id, encoded, keys = proved
         return self.open_session(user_id, client, how="password", forget=keys, encoded=encoded)
 
     def sign_in_with(self, proved: ProvedIdentity, client: Client) -> SignedIn:
@@ -202,7 +205,8 @@ class Accounts:
         if not self._db.write(note):
             self._sessions.revoke(user_id, session.id)
             raise _wrong()
-        return SignedIn(user, session, cookie_id)
+        browser = throttle.new_browser(user_id, encoded) if encoded else ""
+        return SignedIn(user, session, cookie_id, browser)
 
     def setup_link(self) -> str | None:
         """The token of a new link to become the first administrator; None once there is one."""
@@ -270,8 +274,9 @@ class Accounts:
 
     def change_password(
         self, user_id: str, current: str, new: str, *, keep: str | None, client: Client
-    ) -> None:
+    ) -> str:
         """Replace the password, and end every session of the person but the one with id `keep`.
+        Returns what the browser is known by from now on (see `SignedIn`).
 
         Raises Forbidden if `current` is wrong (throttled like a sign-in), BadInput if `new` is
         weak, Conflict if the account has no password.
@@ -280,10 +285,11 @@ class Accounts:
         if user.email is None or not user.has_password:
             raise Conflict("This account has no password; an administrator can send a link.")
         new = self._passwords.checked(new, user.name, user.email)
-        keys = throttle.keys_of(user.email, client.address)
-        if self._proved(keys, user.email, current) is None:
+        proved = self._proved(user.email, current, client)
+        if proved is None:
             self._note(_by(user, "password.refuse", object_kind="user", object_id=user.id), client)
             raise Forbidden("The current password is wrong.", code="wrong_password")
+        _, _, keys = proved
         with self._passwords.slot():
             encoded = self._passwords.hash(new)
 
@@ -298,21 +304,33 @@ class Accounts:
         self._sessions.revoke_all(user.id, keep=keep)
         self._db.write(change)
         self._sessions.revoke_all(user.id, keep=keep)
+        return throttle.new_browser(user.id, encoded)
 
-    def _proved(self, keys: Sequence[str], email: str, password: str) -> tuple[str, str] | None:
-        """The id of the user with this address and password, and its hash; a failure counts.
+    def _proved(
+        self, email: str, password: str, client: Client
+    ) -> tuple[str, str, list[str]] | None:
+        """The id of the user with this address and password, its hash, and what was throttled; a
+        failure counts.
 
         The look at earlier failures happens inside the slot: attempts made at the same time
         pass it two at a time and not all together.
         """
+
+        def look(c: Any) -> tuple[str, str, list[str], float]:
+            found = people.password_hash_of(c, email)
+            user_id, encoded = found or ("", self._passwords.nobody)
+            keys = throttle.keys_of_browser(client.browser, user_id, encoded)
+            # Anybody can sign with the hash of nobody's password.
+            if not user_id or not keys or throttle.check(c, self._clock, keys):
+                keys = throttle.keys_of(email, client.address)
+            return user_id, encoded, keys, throttle.check(c, self._clock, keys)
+
         with self._passwords.slot():
-            wait = self._db.read(lambda c: throttle.check(c, self._clock, keys))
+            user_id, encoded, keys, wait = self._db.read(look)
             if wait:
                 raise TooManyRequests("Too many attempts failed. Wait a little.", retry_after=wait)
-            found = self._db.read(lambda c: people.password_hash_of(c, email))
-            encoded = found[1] if found else self._passwords.nobody
-            if self._passwords.matches(encoded, normal(password)) and found:
-                return found
+            if self._passwords.matches(encoded, normal(password)) and user_id:
+                return user_id, encoded, keys
             self._db.write(lambda c: throttle.fail(c, self._clock, keys))
         return None
 

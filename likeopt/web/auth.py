@@ -333,13 +333,16 @@ def _host_of(url: str) -> str:
 
 
 def begin(response: Response, made: SignedIn) -> None:
-    """Have the browser keep a session that has just begun, in place of any that it had."""
+    """Have the browser keep a session that has just begun, in place of any that it had, and what
+    it is known by from now on."""
     services = context.services()
     cookie = cookies.read(services.secret_key)
     former = services.sessions.find(cookie) if cookie else None
     if former is not None:
         services.sessions.revoke(former.user_id, former.id)
     cookies.put(response, services.secret_key, made.cookie_id)
+    if made.browser:
+        cookies.know(response, made.browser)
 
 
 def of_app() -> Auth:

@@ -13,7 +13,7 @@ from likeopt.storage.api_keys import ApiKey
 from likeopt.storage.people import User
 from likeopt.storage.reader import Reader
 from likeopt.storage.sessions import Session
-from likeopt.web import middleware
+from likeopt.web import cookies, middleware
 
 _EXTENSION = "likeopt"
 
@@ -57,6 +57,7 @@ def client() -> Client:
         address=request.remote_addr or "",
         agent=request.headers.get("User-Agent", ""),
         request_id=middleware.exchange().request_id,
+        browser=cookies.browser(),
     )
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
+from flask import Response
 from msgspec import Meta
 
 from likeopt.clock import rfc3339
@@ -12,7 +13,7 @@ from likeopt.shapes import Key, KeyList, Person
 from likeopt.storage import api_keys, people
 from likeopt.storage.api_keys import Scope
 from likeopt.storage.people import User
-from likeopt.web import auth, context
+from likeopt.web import auth, context, cookies
 from likeopt.web.context import identity, services
 from likeopt.web.endpoint import Endpoints
 
@@ -102,15 +103,18 @@ def rename_me(body: OwnName) -> Person:
     errors=(Forbidden, Conflict, TooManyRequests),
     scope="account",
 )
-def change_password(body: PasswordChange) -> None:
+def change_password(body: PasswordChange) -> Response:
     who = identity()
-    services().accounts.change_password(
+    browser = services().accounts.change_password(
         who.user.id,
         body.current,
         body.new,
         keep=who.session.id if who.session else None,
         client=context.client(),
     )
+    response = Response(status=204)
+    cookies.know(response, browser)
+    return response
 
 
 @me.operation(

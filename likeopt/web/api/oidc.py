@@ -64,14 +64,8 @@ def start() -> Response:
         response = _to(provider.address(_back(), state))
     except LikeOptError as error:
         return _to_sign_in(error)
-    response.set_cookie(
-        cookies.name(COOKIE),
-        f"{state}.{cookies.sign(services().secret_key, 'oidc', state)}",
-        max_age=LIFETIME_SECONDS,
-        secure=request.is_secure,
-        httponly=True,
-        samesite="Lax",
-    )
+    signature = cookies.sign(services().secret_key, "oidc", state)
+    cookies.keep(response, COOKIE, f"{state}.{signature}", LIFETIME_SECONDS)
     return response
 
 
@@ -102,9 +96,7 @@ def callback(query: ProviderAnswer) -> Response:
         response = _to("/")
         auth.begin(response, made)
     # Each question has one answer.
-    response.delete_cookie(
-        cookies.name(COOKIE), secure=request.is_secure, httponly=True, samesite="Lax"
-    )
+    cookies.forget(response, COOKIE)
     return response
 
 

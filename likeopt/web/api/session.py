@@ -97,7 +97,8 @@ def get_session() -> SessionState:
     "POST",
     "/session",
     summary="Sign in",
-    detail="The answer sets the session's cookie. Failures are slowed down.",
+    detail="The answer sets the session's cookie, and one by which the browser is known next time."
+    " Failures are slowed down.",
     body=Credentials,
     returns=SessionState,
     errors=(Unauthorized, TooManyRequests),
