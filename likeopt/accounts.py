@@ -90,7 +90,7 @@ class Accounts:
                 object_kind="user",
                 object_name=email or None,
             )
-            self._note(entry, client)
+            self._refused(entry, client)
             raise _wrong()
         user_id, encoded, keys = proved
         return self.open_session(user_id, client, how="password", forget=keys, encoded=encoded)
@@ -119,7 +119,7 @@ class Accounts:
                     object_name=proved.email or None,
                     detail={"how": "oidc", "code": found},
                 )
-                self._write(c, entry, client)
+                audit.refuse(c, self._clock, _from(client, entry))
             return found
 
         found = self._db.write(find)
@@ -287,7 +287,8 @@ class Accounts:
         new = self._passwords.checked(new, user.name, user.email)
         proved = self._proved(user.email, current, client)
         if proved is None:
-            self._note(_by(user, "password.refuse", object_kind="user", object_id=user.id), client)
+            entry = _by(user, "password.refuse", object_kind="user", object_id=user.id)
+            self._refused(entry, client)
             raise Forbidden("The current password is wrong.", code="wrong_password")
         _, _, keys = proved
         with self._passwords.slot():
@@ -352,12 +353,15 @@ class Accounts:
             return people.update(c, user_id, name=name, email=email, role="admin", disabled=False)
         return people.get(c, user_id)
 
-    def _note(self, entry: Entry, client: Client) -> None:
-        self._db.write(lambda c: self._write(c, entry, client))
+    def _refused(self, entry: Entry, client: Client) -> None:
+        self._db.write(lambda c: audit.refuse(c, self._clock, _from(client, entry)))
 
     def _write(self, c: Any, entry: Entry, client: Client) -> None:
-        origin = {"address": client.address, "request_id": client.request_id}
-        audit.write(c, self._clock, msgspec.structs.replace(entry, **origin))
+        audit.write(c, self._clock, _from(client, entry))
+
+
+def _from(client: Client, entry: Entry) -> Entry:
+    return msgspec.structs.replace(entry, address=client.address, request_id=client.request_id)
 
 
 def _wrong() -> Unauthorized:

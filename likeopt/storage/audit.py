@@ -8,10 +8,17 @@ import msgspec
 import sqlalchemy as sa
 
 from likeopt.clock import Clock
-from likeopt.storage import cursors
+from likeopt.storage import cursors, facts, revisions
 from likeopt.storage.db import Database
 from likeopt.storage.tables import audit
 from likeopt.storage.text import contains
+from likeopt.storage.throttle import network_of
+
+# Refusals of a kind that are written in a minute: of one sender, and in all. At 300 bytes an entry,
+# whoever keeps trying for a day from any number of addresses writes 9 MB.
+BY_SENDER = 6
+IN_ALL = 20
+MINUTE_MS = 60 * 1000
 
 Via = Literal["session", "key", "guest", "cli", "system", "link"]
 
@@ -65,6 +72,26 @@ def write(c: sa.Connection, clock: Clock, entry: Entry) -> None:
     """Append; it counts if the caller's transaction does."""
     row = msgspec.structs.asdict(entry) | {"detail": msgspec.json.encode(entry.detail).decode()}
     c.execute(sa.insert(audit).values(**row, at=clock.now_ms()))
+
+
+def refuse(c: sa.Connection, clock: Clock, entry: Entry) -> None:
+    """Append a refusal, unless there were many of its action in the last minute: then it is
+    counted, and the next that is written tells of how many (`left_out`)."""
+    # What is counted may not exist yet, and so cannot be locked itself.
+    revisions.lock(c, "access")
+    since = clock.now_ms() - MINUTE_MS
+    lately = sa.select(audit.c.address).where(audit.c.action == entry.action, audit.c.at > since)
+    senders = [network_of(address) for address in c.execute(lately).scalars()]
+    fact = f"{entry.action} left_out"
+    left_out = int(facts.get(c, fact) or 0)
+    if len(senders) >= IN_ALL or senders.count(network_of(entry.address)) >= BY_SENDER:
+        facts.put(c, fact, str(left_out + 1))
+        return
+    if left_out:
+        facts.put(c, fact, "0")
+        detail = entry.detail | {"left_out": left_out}
+        entry = msgspec.structs.replace(entry, detail=detail)
+    write(c, clock, entry)
 
 
 def list_(

@@ -1,10 +1,11 @@
 """What somebody was refused stands in the audit log, as often as it cannot be flooded with.
 
-Signing in notes its own refusals, with more detail (`accounts`); requests of people who are not
+Signing in notes its own refusals, with more detail (`audit.refuse`); requests of people who are not
 signed in and show nothing are in the access log only, as every request is.
 """
 
 import logging
+import mmap
 
 from flask import Flask, current_app, g, request
 
@@ -23,24 +24,43 @@ from likeopt.web.context import Identity
 
 log = logging.getLogger(__name__)
 
-# Entries a minute: of one person or address, and of all that are known or unknown. At 300
-# bytes an entry, whoever keeps trying for a day from any number of addresses writes 9 MB.
-BY_SENDER = 6
-IN_ALL = 20
-
 _EXTENSION = "likeopt-refusals"
 
 
 def install(app: Flask, clock: Clock) -> None:
     """Count for `app`; before a server forks."""
-    app.extensions[_EXTENSION] = limits.Meter(clock)
+    app.extensions[_EXTENSION] = _Meter(clock)
+
+
+class _Meter:
+    """Counts without the database: who shows a key that is none costs no transaction. Two workers
+    that leave something out in the same microsecond may count one."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._meter = limits.Meter(clock)
+        self._left_out = mmap.mmap(-1, 8)
+
+    def left_out(self, who: Identity | None) -> int | None:
+        """How many were left out since the last one that was written; None: so is this one."""
+        all_ = "refusals of strangers" if who is None else "refusals"
+        left_out = int.from_bytes(self._left_out[:])
+        may = (
+            self._meter.take(f"refusals {limits.sender_of(who)}", audit.BY_SENDER) >= 0
+            and self._meter.take(all_, audit.IN_ALL) >= 0
+        )
+        self._left_out[:] = (0 if may else left_out + 1).to_bytes(8)
+        return left_out if may else None
 
 
 def note(error: LikeOptError) -> None:
     """Write into the audit log that the current request ends with `error`, if that is a refusal
     of what its sender may not do."""
     who: Identity | None = g.get("identity")
-    if not _is_refusal(error, who) or not _may_write(who):
+    if not _is_refusal(error, who):
+        return
+    meter: _Meter = current_app.extensions[_EXTENSION]
+    left_out = meter.left_out(who)
+    if left_out is None:
         return
     where = context.client()
     rule = request.url_rule.rule if request.url_rule else ""
@@ -55,7 +75,9 @@ def note(error: LikeOptError) -> None:
         object_name=f"{request.method[:10]} {rule}",
         address=where.address,
         request_id=where.request_id,
-        detail={"code": error.instance_code} | ({"key": who.key.id} if who and who.key else {}),
+        detail={"code": error.instance_code}
+        | ({"key": who.key.id} if who and who.key else {})
+        | ({"left_out": left_out} if left_out else {}),
     )
     services = context.services()
     try:
@@ -76,10 +98,3 @@ def _is_refusal(error: LikeOptError, who: Identity | None) -> bool:
     # The first is noted where it is found; the second is a question that a page asks.
     other = error.instance_code in ("wrong_password", "sign_in_again")
     return isinstance(error, Forbidden | TooManyRequests | Misdirected) and not other
-
-
-def _may_write(who: Identity | None) -> bool:
-    meter: limits.Meter = current_app.extensions[_EXTENSION]
-    if meter.take(f"refusals {limits.sender_of(who)}", BY_SENDER) < 0:
-        return False
-    return meter.take("refusals of strangers" if who is None else "refusals", IN_ALL) >= 0

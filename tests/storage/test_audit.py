@@ -1,5 +1,6 @@
 """The audit log: it grows, is searched, and cannot be changed."""
 
+import threading
 from functools import partial
 
 import pytest
@@ -111,3 +112,49 @@ def test_what_did_not_happen_is_not_in_it(database: Database, clock: FakeClock) 
     with pytest.raises(BadInput):
         database.write(undone)
     assert actions(database, Filters()) == []
+
+
+def test_refusals_are_bounded_and_counted(database: Database, clock: FakeClock) -> None:
+    def refuse(address: str, action: str = "session.refuse") -> None:
+        entry = Entry(action=action, via="session", address=address)
+        database.write(partial(audit.refuse, clock=clock, entry=entry))
+
+    def seen() -> list[tuple[str, int]]:
+        """(the address, how many were left out before), oldest first"""
+        items = database.read(lambda c: audit.list_(c, Filters(action="session.refuse"))).items
+        return [(one.address, one.detail.get("left_out", 0)) for one in reversed(items)]
+
+    # One household of IPv6 has more addresses than anybody counts.
+    for number in range(50):
+        refuse(f"2001:db8:1:2::{number}")
+    assert len(seen()) == audit.BY_SENDER
+    for number in range(50):
+        refuse(f"192.0.2.{number}")
+    assert len(seen()) == audit.IN_ALL
+    assert seen()[audit.BY_SENDER] == ("192.0.2.0", 50 - audit.BY_SENDER)
+    left_out = 100 - audit.IN_ALL - (50 - audit.BY_SENDER)
+    # Those of another kind are there all the same.
+    refuse("192.0.2.1", "password.refuse")
+    assert actions(database, Filters(action="password.")) == ["password.refuse"]
+    clock.advance(59)
+    refuse("198.51.100.1")
+    assert len(seen()) == audit.IN_ALL
+    clock.advance(1)
+    refuse("198.51.100.2")
+    refuse("198.51.100.3")
+    assert seen()[audit.IN_ALL :] == [("198.51.100.2", left_out + 1), ("198.51.100.3", 0)]
+
+
+def test_refusals_at_the_same_time_all_count(database: Database, clock: FakeClock) -> None:
+    entry = Entry(action="session.refuse", via="session", address="192.0.2.1")
+    refuse = partial(audit.refuse, clock=clock, entry=entry)
+    threads = [threading.Thread(target=database.write, args=(refuse,)) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    clock.advance(60)
+    database.write(refuse)
+    newest, *before = database.read(lambda c: audit.list_(c, Filters())).items
+    assert len(before) == audit.BY_SENDER
+    assert newest.detail == {"left_out": 20 - audit.BY_SENDER}

@@ -1,5 +1,8 @@
 """What somebody was refused is in the audit log, and nobody can flood it."""
 
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -8,9 +11,11 @@ import pytest
 from likeopt.config import Config
 from likeopt.services import Services
 from likeopt.storage import audit
+from likeopt.storage.audit import BY_SENDER, IN_ALL
+from likeopt.storage.people import Role
 from likeopt.web import cookies
-from likeopt.web.refusals import BY_SENDER, IN_ALL
-from tests.web.conftest import Client, let_in
+from tests.fakes import FakeClock
+from tests.web.conftest import QUICK, Client, let_in
 
 ADMIN_ONLY = "/api/v1/users"
 NOBODYS = f"/api/v1/documents/{'0' * 32}"
@@ -21,14 +26,23 @@ def config(config: Config) -> Config:
     return msgspec.structs.replace(config, guest=False)
 
 
-def refused(services: Services) -> list[audit.Event]:
-    filters = audit.Filters(action="access.refuse")
+@pytest.fixture
+def services(config: Config, _sqlite_template: Path, clock: FakeClock) -> Iterator[Services]:
+    shutil.copy(_sqlite_template, config.data_dir / "likeopt.db")
+    built = Services(config, clock=clock)
+    built.accounts._passwords = QUICK
+    yield built
+    built.close()
+
+
+def refused(services: Services, action: str = "access.refuse") -> list[audit.Event]:
+    filters = audit.Filters(action=action)
     return services.db.read(lambda c: audit.list_(c, filters, limit=200)).items
 
 
-def enter(client: Client, services: Services, email: str) -> Any:
+def enter(client: Client, services: Services, email: str, role: Role = "member") -> Any:
     """Someone's session in this client, and their id."""
-    made = let_in(services, email)
+    made = let_in(services, email, role=role)
     signed = cookies.sign(services.secret_key, "session", made.cookie_id)
     client.set_cookie(cookies.NAME, f"{made.cookie_id}.{signed}")
     assert client.get("/api/v1/info").status_code == 200
@@ -84,6 +98,50 @@ def test_nobody_floods_the_log(client: Client, services: Services) -> None:
     enter(client, services, "other@example.org")
     assert client.get(ADMIN_ONLY).status_code == 403
     assert refused(services)[0].actor_name == "other"
+    # And none is hidden.
+    counts = [event.detail.get("left_out", 0) for event in refused(services)]
+    assert [counts[0], counts[IN_ALL], sum(counts)] == [80, BY_SENDER * 2, 80 + BY_SENDER * 2]
+
+
+@pytest.mark.parametrize("addresses", [1, 250], ids=["one address", "many addresses"])
+def test_nobody_floods_the_log_with_sign_ins(
+    client: Client, services: Services, clock: FakeClock, addresses: int
+) -> None:
+    let_in(services, "owner@example.org")
+    admin = client.application.test_client()
+    enter(admin, services, "boss@example.org", role="admin")
+
+    def guess(number: int) -> int:
+        # Names that nobody has, and now and then one that somebody has.
+        email = f"{number}@example.org" if number % 10 else "owner@example.org"
+        response = client.post(
+            "/api/v1/session",
+            json={"email": email, "password": "guess"},
+            environ_overrides={"REMOTE_ADDR": f"192.0.2.{number % addresses}"},
+        )
+        return int(response.status_code)
+
+    tried = [guess(number) for number in range(500)]
+    assert set(tried) == {401, 429}
+    wrong = tried.count(401)
+    most = BY_SENDER if addresses == 1 else IN_ALL
+    assert wrong > 2 * BY_SENDER
+    log = admin.get("/api/v1/audit?action=session.refuse&limit=200").json["items"]
+    assert len(log) == most
+    assert {event["address"] for event in log} == {
+        f"192.0.2.{number % addresses}" for number in range(most)
+    }
+    # Those that had to wait did not try anything; that they came is there too.
+    waits = [one for one in refused(services) if one.detail["code"] == "too_many_requests"]
+    assert 0 < len(waits) <= IN_ALL
+    # Later, it is told how many there were.
+    clock.advance(60)
+    assert client.post("/api/v1/session", json={"email": "", "password": "x"}).status_code == 401
+    newest, before = refused(services, "session.refuse")[:2]
+    assert (newest.detail, before.detail) == ({"left_out": wrong - most}, {})
+    clock.advance(60)
+    assert client.post("/api/v1/session", json={"email": "", "password": "x"}).status_code == 401
+    assert refused(services, "session.refuse")[0].detail == {}
 
 
 def test_refusal_is_answered_though_it_cannot_be_noted(

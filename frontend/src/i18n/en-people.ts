@@ -258,6 +258,7 @@ export const enPeople = {
     groups: "groups",
     members: "members",
     documents: "documents",
+    left_out: "left out before it",
   } as Record<string, string>,
   /** The log's own words among these. */
   detailWords: {

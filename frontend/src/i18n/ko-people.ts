@@ -247,6 +247,7 @@ export const koPeople: typeof enPeople = {
     groups: "그룹",
     members: "구성원",
     documents: "문서",
+    left_out: "앞서 생략한 기록 수",
   },
   detailWords: {
     true: "예",

@@ -58,6 +58,7 @@ test("details are told in one line and the reader's language, people and groups 
     "everyone: no · people: Kim, u2 · to: role: Administrator · name: admin",
   );
   expect(store.detailsOf({}, called)).toBe("");
+  expect(store.detailsOf({ left_out: 1200 }, called)).toBe("left out before it: 1200");
   chooseLanguage("ko");
   expect(store.detailsOf({ how: "password", role: "member" }, called)).toBe(
     "방법: 비밀번호 · 역할: 구성원",
