@@ -124,16 +124,6 @@ def test_every_sign_in_has_a_new_id_and_ends_the_one_before(
     assert len(services.sessions.list_of(made.user.id)) == 2
 
 
-def test_request_that_needs_nobody_sends_no_cookie_and_looks_nothing_up(
-    client: Client, services: Services
-) -> None:
-    let_in(services, WHO)
-    sign_in(client)
-    services.sessions = None  # type: ignore[assignment]
-    services.db.close()
-    assert "Set-Cookie" not in client.get("/health").headers
-
-
 def test_signed_in_requests_are_looked_up_twice_at_most(client: Client, services: Services) -> None:
     other = let_in(services, "other@example.org")
     let_in(services, WHO)
