@@ -27,6 +27,7 @@ from likeopt.config import Config
 from likeopt.retrieval import evaluate
 from likeopt.services import Services
 from tests import servers
+from tests.guest import HEADERS, SECRET_KEY
 
 BENCH = Path(__file__).parent
 # Scratch that may be deleted at any time: libraries with their embeddings.
@@ -92,7 +93,8 @@ class Server:
     def get(self, path: str) -> Any:
         """What a GET answers as JSON, None if nothing answers yet."""
         try:
-            with urllib.request.urlopen(f"{self.url}{path}", timeout=10) as answer:
+            request = urllib.request.Request(f"{self.url}{path}", headers=HEADERS)
+            with urllib.request.urlopen(request, timeout=10) as answer:
                 return json.load(answer)
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return None
@@ -145,7 +147,8 @@ def serving(config: Config, *, guest: bool = True) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    config = msgspec.structs.replace(config, port=port, guest=guest)
+    key = SECRET_KEY if guest else config.secret_key
+    config = msgspec.structs.replace(config, port=port, guest=guest, secret_key=key)
     environ = environment(config)
     command = [str(Path(sys.executable).with_name("likeopt")), "serve"]
     log = config.data_dir.with_suffix(".log")

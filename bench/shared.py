@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from bench import common
 from tests import servers
+from tests.guest import HEADERS
 from tests.stub_openai import StubOpenAI
 
 READERS = 1000
@@ -260,6 +261,7 @@ def _request(method: str, path: str, body: bytes, headers: list[str]) -> bytes:
         "Host: 127.0.0.1",
         "Accept: text/event-stream" if "chat" in path else "Accept: application/json",
         "Connection: close",
+        f"Cookie: {HEADERS['Cookie']}",
         f"Content-Length: {len(body)}",
         *headers,
     ]

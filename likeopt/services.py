@@ -186,7 +186,7 @@ class Services:
     @part
     def secret_key(self) -> bytes:
         """Signs what browsers bring back."""
-        return (self.config.secret_key or secret_key.read_or_make(self.config.data_dir)).encode()
+        return secret_key.of(self.config)
 
     def setup_link(self) -> str | None:
         """The token of a new link to become the first administrator; None once there is one."""

@@ -22,7 +22,7 @@ from pymemcache import PooledClient
 
 from likeopt.config import PREFIX, Config
 from likeopt.storage.db import Database, migrate
-from tests import servers
+from tests import guest, servers
 from tests.fakes import FakeClock, FakeEmbedder
 
 # -- rules of the house --------------------------------------------------------------------------
@@ -137,8 +137,10 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture
 def config(data_dir: Path) -> Config:
-    """SQLite, an empty data folder, a free port, no sample documents, and nobody has to sign in."""
-    return Config(data_dir=data_dir, port=0, sample_library=False, guest=True)
+    """SQLite, an empty data folder, a free port, no sample documents, and nobody has to sign in:
+    see tests/guest.py."""
+    key = guest.SECRET_KEY
+    return Config(data_dir=data_dir, port=0, sample_library=False, guest=True, secret_key=key)
 
 
 # -- databases -----------------------------------------------------------------------------------

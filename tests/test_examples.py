@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from reportlab.pdfgen.canvas import Canvas
 
+from tests import guest
 from tests.servers import like_opt
 
 ROOT = Path(__file__).parent.parent
@@ -58,7 +59,7 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def server(home: Path) -> Iterator[str]:
-    with like_opt(home, {"LIKEOPT_URL_ALLOW_PRIVATE": "true", "LIKEOPT_GUEST": "true"}) as url:
+    with like_opt(home, {"LIKEOPT_URL_ALLOW_PRIVATE": "true"} | guest.SETTINGS) as url:
         yield url
 
 
@@ -68,7 +69,12 @@ def test_example(code: str, server: str, home: Path, website: str) -> None:
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", here],
         cwd=home,
-        env={"PATH": "/usr/bin:/bin", "CURL_HOME": str(home), "HOME": str(home)},
+        env={
+            "PATH": "/usr/bin:/bin",
+            "CURL_HOME": str(home),
+            "HOME": str(home),
+            "KEY": guest.TOKEN,
+        },
         capture_output=True,
         text=True,
         check=False,

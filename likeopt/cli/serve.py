@@ -24,6 +24,7 @@ from likeopt.config import PREFIX, Config, load, settings
 from likeopt.config.shown import Source, told
 from likeopt.errors import ConfigError, Conflict, LikeOptError
 from likeopt.monitoring import log, open_files
+from likeopt.storage import secret_key
 from likeopt.storage.schema import is_prepared, is_set_up
 
 BACKLOG = 2048
@@ -47,7 +48,9 @@ def serve(config: Config, sources: Mapping[str, Source] | None = None) -> int:
         if sources is not None:
             environ |= told(sources)
         grace = config.graceful_timeout
-        return Supervisor(parts, environ, listener, graceful_timeout=grace).run()
+        guest = secret_key.guest_token(secret_key.of(config)) if config.guest else ""
+        supervisor = Supervisor(parts, environ, listener, graceful_timeout=grace, guest=guest)
+        return supervisor.run()
 
 
 def _is_prepared(config: Config) -> bool:

@@ -90,14 +90,17 @@ class Supervisor:
         listener: socket.socket,
         *,
         graceful_timeout: float,
+        guest: str = "",
     ) -> None:
         """`environ` is the parts' environment with all settings, `listener` the web's socket,
-        `graceful_timeout` the seconds that its open streams get when the server stops."""
+        `graceful_timeout` the seconds that its open streams get when the server stops, `guest` the
+        token of the link that lets guests in."""
         self._first = next((part for part in parts if part.first), None)
         self._parts = [part for part in parts if not part.first]
         self._graceful_timeout = graceful_timeout
         self._listener = listener
         self._environ = environ
+        self._guest = guest
         self._write = log.line_writer("serve")
         self._stderr = log.never_waiting(sys.stderr.fileno())
         self._clock = Clock()
@@ -257,7 +260,8 @@ class Supervisor:
             if answer.startswith(b"HTTP/1.1 200"):
                 shown = f"[{host}]" if ":" in host else host
                 address = f"http://{shown}:{port}"
-                self._say(f"Like-Opt is ready: {address}  (Ctrl-C stops it)")
+                link = f"{address}/link#{self._guest}" if self._guest else address
+                self._say(f"Like-Opt is ready: {link}  (Ctrl-C stops it)")
                 self._invite(address)
             elif not self._stopping:
                 self._greet()

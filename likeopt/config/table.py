@@ -82,8 +82,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     guest: Annotated[
         bool,
         _help(
-            "Skip sign-in for whoever sits at this machine. Only with a loopback `HOST`, and never"
-            " through a proxy."
+            "Skip sign-in for whoever opens the link that the start prints, at this machine. Only"
+            " with a loopback `HOST`, and never through a proxy."
         ),
     ] = False
     secret_key: Annotated[

@@ -1,10 +1,27 @@
 """The key that signs cookies, made once and kept in the data folder for its owner only."""
 
+import hashlib
+import hmac
 import os
 import secrets
 from pathlib import Path
 
+from likeopt.config import Config
 from likeopt.errors import ConfigError
+
+# Like an API key, so that programs send it as one.
+GUEST_PREFIX = "lo_guest_"
+
+
+def of(config: Config) -> bytes:
+    """The key that the settings give, or that of their data folder."""
+    return (config.secret_key or read_or_make(config.data_dir)).encode()
+
+
+def guest_token(key: bytes) -> str:
+    """What the link of a server without sign-in carries: the same at each start, so that a browser
+    that has opened it once stays in, and no second secret to keep."""
+    return GUEST_PREFIX + hmac.digest(key, b"guest", hashlib.sha256).hex()
 
 
 def path_in(data_dir: Path) -> Path:

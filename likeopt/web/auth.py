@@ -17,26 +17,20 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from flask import Flask, Response, current_app, g, request
 
-from likeopt.accounts import SignedIn
-from likeopt.config import is_loopback
 from likeopt.errors import Forbidden, StorageFull, StorageUnavailable, Unauthorized
 from likeopt.services import Services
 from likeopt.storage import access, api_keys, people, revisions
 from likeopt.storage.reader import LOCAL_USER, Reader
 from likeopt.storage.watch import Stamp
-from likeopt.web import context, cookies, limits
+from likeopt.web import context, cookies, guests, limits
 from likeopt.web.context import Identity
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER = "X-CSRF-Token"
-# What proxies add: with any of these, a request did not come from this machine.
-_FORWARDED = ("HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
-_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 # How long after signing in a person may do what decides who can sign in.
 FRESH_MS = 10 * 60 * 1000
 # Copies held at most: of 10,000 people who are connected, as requests of each may come to any
@@ -79,31 +73,26 @@ class Auth:
         token = self._credential()
         if token is None:
             return None
+        if token == guests.GUEST and self._services.config.guest:
+            guests.require_local()
         found = self.of(token)
         if found is None and token.startswith(api_keys.PREFIX):
             limits.take("default")
             raise Unauthorized("This API key is not known, was revoked, or has expired.")
-        if found is None and self._services.config.guest:
-            require_local()
-            found = self.of("")
         if found is None:
             return None
-        g.credential = token if found.via != "guest" else ""
-        return self._used(g.credential, found)
+        g.credential = token
+        return self._used(token, found)
 
     def _credential(self) -> str | None:
         token = bearer()
         if token is not None:
             # Before any cookie: what a key may do depends on nothing that a browser adds by itself.
-            return token
-        cookie = cookies.read(self._services.secret_key) if request.cookies else None
-        if cookie is None and self._services.config.guest:
-            require_local()
-            return ""
-        return cookie
+            return guests.GUEST if guests.is_token(self._services, token) else token
+        return cookies.read(self._services.secret_key) if request.cookies else None
 
     def of(self, credential: str) -> Identity | None:
-        """Whose this is: a key's token, a cookie's id, or nothing for the guest."""
+        """Whose this is: a key's token, or a cookie's id."""
         copy = self._copies.get(credential)
         stamp = None
         if copy is not None:
@@ -158,8 +147,9 @@ class Auth:
         if credential.startswith(api_keys.PREFIX):
             found = db.read(lambda c: api_keys.find(c, clock, credential))
             return found and Identity(found[1], "key", key=found[0])
-        session = self._services.sessions.find(credential) if credential else None
-        if credential and session is None:
+        guest = credential == guests.GUEST and self._services.config.guest
+        session = None if guest else self._services.sessions.find(credential)
+        if session is None and not guest:
             return None
         user_id = session.user_id if session else LOCAL_USER
         user = db.read(lambda c: people.get(c, user_id))
@@ -265,12 +255,9 @@ def stamp_now() -> Stamp | None:
 
 
 def is_in() -> bool:
-    """Whether the request's cookie is that of a session that lasts, or guests need none. Costs
+    """Whether the request's cookie is that of a session that lasts, or of the guest. Costs
     nothing while the session is remembered; else the page's next request finds it looked up."""
-    services = context.services()
-    if services.config.guest:
-        return True
-    cookie = cookies.read(services.secret_key)
+    cookie = cookies.read(context.services().secret_key)
     return cookie is not None and of_app().of(cookie) is not None
 
 
@@ -297,39 +284,6 @@ def require_fresh() -> None:
     now = context.services().clock.now_ms()
     if session is not None and now - session.created_at > FRESH_MS:
         raise Forbidden("Sign in once more to do this.", code="sign_in_again")
-
-
-def require_local() -> None:
-    """Refuse a guest who is not at this machine, or comes from another site's page.
-
-    Behind a proxy every address is loopback, so what a proxy adds is refused too; `Host` is what
-    tells a page whose name was made to lead here (DNS rebinding).
-    """
-    environ = request.environ
-    forwarded = any(name in environ for name in _FORWARDED) or any(
-        name.startswith("HTTP_X_FORWARDED") for name in environ
-    )
-    origin = request.headers.get("Origin")
-    if (
-        forwarded
-        # What nginx speaks to a server behind it unless told otherwise, with none of the headers
-        # above and the server's own address as the host; no browser does.
-        or environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
-        or not is_loopback(request.remote_addr or "")
-        or _host_of(f"//{request.headers.get('Host', '')}") not in _LOCAL_NAMES
-        or (origin is not None and origin != request.host_url.rstrip("/"))
-    ):
-        raise Unauthorized(
-            "Guests must sit at this machine: open the server's own address, without a proxy.",
-            code="guest_refused",
-        )
-
-
-def _host_of(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
 
 
 def begin(response: Response, made: SignedIn) -> None:

@@ -25,6 +25,7 @@ from likeopt.web.context import Identity
 log = logging.getLogger(__name__)
 
 _EXTENSION = "likeopt-refusals"
+_GUEST_CODES = ("guest_refused", "guest_link")
 
 
 def install(app: Flask, clock: Clock) -> None:
@@ -91,7 +92,7 @@ def note(error: LikeOptError) -> None:
 
 def _is_refusal(error: LikeOptError, who: Identity | None) -> bool:
     if isinstance(error, Unauthorized):
-        return auth.bearer() is not None or error.instance_code == "guest_refused"
+        return auth.bearer() is not None or error.instance_code in _GUEST_CODES
     if isinstance(error, NotFound):
         # What is not theirs does not exist for them; that it does not exist at all looks the same.
         return who is not None and bool(request.view_args)

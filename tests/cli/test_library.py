@@ -18,6 +18,7 @@ from unittest import mock
 import pytest
 
 from likeopt.cli.main import main
+from tests import guest
 from tests.retrieval.parse.bad_files import BAD_FILES
 from tests.servers import LIKEOPT, like_opt, wait_until
 
@@ -154,7 +155,7 @@ def test_files_that_will_not_open_are_reported_and_left_out(indexed: Library) ->
 @pytest.fixture(scope="module")
 def url(indexed: Library) -> Iterator[str]:
     """Where `likeopt serve` runs with the same library."""
-    with like_opt(indexed.home, {"LIKEOPT_GUEST": "true"}) as url:
+    with like_opt(indexed.home, guest.SETTINGS) as url:
         yield url
 
 
@@ -197,7 +198,8 @@ def test_what_ingest_does_is_in_the_audit_log(served: Served, url: str) -> None:
     (folder / "gone.txt").unlink()
     served.run("ingest", "audited", "--collection", "Audited", "--prune")
     served.run("ingest", "audited", "--collection", "Audited")  # nothing has changed
-    with urllib.request.urlopen(f"{url}/api/v1/audit?limit=5") as answer:
+    asked = urllib.request.Request(f"{url}/api/v1/audit?limit=5", headers=guest.HEADERS)
+    with urllib.request.urlopen(asked) as answer:
         events = json.load(answer)["items"]
     assert [(event["action"], event["object_name"]) for event in reversed(events)] == [
         ("collection.create", "Audited"),
@@ -275,7 +277,7 @@ def test_json_is_what_the_api_says(served: Served, url: str) -> None:
         request = urllib.request.Request(
             f"{url}/api/v1/{path}",
             json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
+            {"Content-Type": "application/json"} | guest.HEADERS,
         )
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)

@@ -17,6 +17,7 @@ import pytest
 from likeopt.cli.serve import environment
 from likeopt.cli.supervisor import FAILED_STARTS
 from likeopt.config import Config, load
+from tests import guest
 from tests.servers import free_port, wait_until
 from tests.web.conftest import LOAD_AND_SERVE, Server, begin_upload, serving
 
@@ -41,7 +42,7 @@ def test_life_of_a_server(config: Config) -> None:
     with serving(config) as server:
         # It says one thing to a person, and JSON to everybody else.
         assert len(server.said) == 1
-        assert server.said[0].startswith(f"Like-Opt is ready: {server.url}")
+        assert server.said[0].startswith(f"Like-Opt is ready: {server.url}/link#{guest.TOKEN} ")
         assert server.json("GET", "/health") == {"status": "ok"}
         wait_until(lambda: server.request("GET", "/ready").status == 200, "the engine")
         server.add("potoroo.txt", b"The potoroo eats truffles.")
@@ -71,6 +72,7 @@ def test_life_of_a_server(config: Config) -> None:
         parts = [line for line in server.log() if line["message"] == "process stopped"]
         exits = {line["part"]: line["exit"] for line in parts}
         assert exits == {"web": 0, "worker": 0, "engine": 0}
+        assert guest.TOKEN not in str(server.lines)
         # Nothing waits for a server that is gone.
         host, port = server.url.removeprefix("http://").split(":")
         with pytest.raises(ConnectionRefusedError):
@@ -146,7 +148,7 @@ def refused(config: Config) -> "subprocess.CompletedProcess[str]":
 
 
 def test_first_start_prints_a_link_that_makes_the_administrator(config: Config) -> None:
-    config = msgspec.structs.replace(config, guest=False, workers=1)
+    config = msgspec.structs.replace(config, guest=False, secret_key="", workers=1)
     with serving(config) as server:
         wait_until(lambda: len(server.said) == 3, "the link")
         first = server.said[2]

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserType, Locator, Page, expect, sync_playwright
 
-from tests import servers
+from likeopt.web import cookies
+from tests import guest, servers
 
 PICTURES = servers.ROOT / "test-results"
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
@@ -117,7 +118,7 @@ def serving(**settings: str) -> Iterator[str]:
     with (
         tempfile.TemporaryDirectory(prefix="lo-e2e-", ignore_cleanup_errors=True) as home,
         servers.like_opt(
-            Path(home), {"LIKEOPT_SAMPLE_LIBRARY": "true", "LIKEOPT_GUEST": "true"} | settings
+            Path(home), {"LIKEOPT_SAMPLE_LIBRARY": "true"} | guest.SETTINGS | settings
         ) as url,
     ):
         servers.wait_until(lambda: is_read(url), "the sample documents")
@@ -126,7 +127,8 @@ def serving(**settings: str) -> Iterator[str]:
 
 def is_read(url: str) -> bool:
     """Whether every document added so far can be found by words."""
-    with urllib.request.urlopen(f"{url}/api/v1/indexing") as response:
+    request = urllib.request.Request(f"{url}/api/v1/indexing", headers=guest.HEADERS)
+    with urllib.request.urlopen(request) as response:
         now = json.load(response)
     reading = now["queued"] or any(job["kind"] == "index" for job in now["running"])
     return not reading and now["lexical_revision"] == now["library_revision"]
@@ -152,6 +154,8 @@ def open_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Open
             ignore_https_errors=url.startswith("https:"),
         )
         context.set_default_timeout(PATIENCE_MS)
+        # Where nobody skips sign-in, the key is another and this is nobody's.
+        context.add_cookies([{"name": cookies.NAME, "value": guest.COOKIE, "url": url}])
         visits.append(Visit(context.new_page(), url, name, language))
         return visits[-1]
 

@@ -16,7 +16,7 @@ from likeopt.config import Config
 from likeopt.services import Services
 from likeopt.storage import audit, groups, people
 from likeopt.web import cookies
-from tests import servers
+from tests import guest, servers
 from tests.e2e.conftest import Open, Visit, is_read, serving
 from tests.servers import wait_until
 from tests.stub_openai import StubOpenAI
@@ -95,8 +95,8 @@ def library() -> Iterator[tuple[str, StubOpenAI, dict[str, str]]]:
 
 
 def call(url: str, method: str, path: str, body: Any) -> Any:
-    request = urllib.request.Request(url + path, json.dumps(body).encode(), method=method)
-    request.add_header("Content-Type", "application/json")
+    headers = {"Content-Type": "application/json"} | guest.HEADERS
+    request = urllib.request.Request(url + path, json.dumps(body).encode(), headers, method=method)
     with urllib.request.urlopen(request) as response:
         return json.load(response)
 
@@ -108,8 +108,8 @@ def upload(url: str, name: str, text: str) -> str:
         f'{text}\r\n--b\r\nContent-Disposition: form-data; name="tags"\r\n\r\n{NAME[:40]}'
         "\r\n--b--\r\n"
     )
-    request = urllib.request.Request(f"{url}/api/v1/documents", body.encode(), method="POST")
-    request.add_header("Content-Type", "multipart/form-data; boundary=b")
+    headers = {"Content-Type": "multipart/form-data; boundary=b"} | guest.HEADERS
+    request = urllib.request.Request(f"{url}/api/v1/documents", body.encode(), headers)
     with urllib.request.urlopen(request) as response:
         found: str = json.load(response)["items"][0]["document"]["id"]
     return found

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests import servers
+from tests import guest, servers
 from tests.e2e.conftest import Open, serving
 from tests.servers import wait_until
 from tests.stub_openai import StubOpenAI
@@ -282,8 +282,8 @@ def conversation() -> Iterator[tuple[str, str]]:
 
 
 def ask(url: str, body: dict[str, Any]) -> Any:
-    request = urllib.request.Request(f"{url}/api/v1/chat", json.dumps(body).encode(), method="POST")
-    request.add_header("Content-Type", "application/json")
+    headers = {"Content-Type": "application/json"} | guest.HEADERS
+    request = urllib.request.Request(f"{url}/api/v1/chat", json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request) as response:
         return json.load(response)
 

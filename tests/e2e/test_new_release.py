@@ -17,6 +17,7 @@ from likeopt.storage import bootstrap
 from likeopt.storage.db import migrate
 from likeopt.web.app import create_app
 from likeopt.web.assets import STATIC, Assets
+from tests import guest
 from tests.e2e.conftest import Open
 from tests.servers import wait_until
 
@@ -35,7 +36,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
     """The pages alone: nothing is searched here."""
     folder = tmp_path / "static"
     shutil.copytree(STATIC, folder)
-    config = Config(data_dir=tmp_path / "data", guest=True, sample_library=False)
+    key = guest.SECRET_KEY
+    config = Config(data_dir=tmp_path / "data", guest=True, secret_key=key, sample_library=False)
     config.data_dir.mkdir()
     services = Services(config)
     migrate(services.db)

@@ -32,6 +32,7 @@ from likeopt.storage.db import run_here
 from likeopt.storage.reader import Reader
 from likeopt.storage.tables import users
 from likeopt.web.app import create_app
+from tests import guest
 from tests.servers import wait_until
 
 LOAD_AND_SERVE = (
@@ -81,9 +82,9 @@ def app(config: Config, services: Services, access_log: list[dict[str, Any]]) ->
 
 
 @pytest.fixture
-def client(app: Flask) -> Client:
-    """A client of `app`."""
-    return app.test_client()
+def client(config: Config, app: Flask) -> Client:
+    """A client of `app`; a guest where sign-in is skipped."""
+    return guest.client(app) if config.guest else app.test_client()
 
 
 @pytest.fixture
@@ -187,7 +188,10 @@ class Server:
             reader.start()
 
     def request(self, method: str, path: str, **options: Any) -> urllib3.BaseHTTPResponse:
-        """One request; `json`, `fields`, `headers`, `preload_content` as urllib3 takes them."""
+        """One request; `json`, `fields`, `headers`, `preload_content` as urllib3 takes them. It is
+        the guest's where sign-in is skipped."""
+        if self.config.guest:
+            options["headers"] = guest.HEADERS | options.get("headers", {})
         return self.http.request(method, self.url + path, **options)
 
     def json(self, method: str, path: str, *, status: int = 200, **options: Any) -> Any:
@@ -296,7 +300,8 @@ def begin_upload(connection: socket.socket) -> Callable[[], bytes]:
     begin = b'--x\r\nContent-Disposition: form-data; name="tags"\r\n\r\nslow'
     rest = b"\r\n--x--\r\n"
     head = (
-        "POST /api/v1/documents HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+        f"POST /api/v1/documents HTTP/1.1\r\nHost: localhost\r\n{guest.LINE.decode()}"
+        "Expect: 100-continue\r\n"
         "Content-Type: multipart/form-data; boundary=x\r\n"
         f"Content-Length: {len(begin) + len(rest)}\r\n\r\n"
     )
@@ -315,7 +320,8 @@ def begin_upload(connection: socket.socket) -> Callable[[], bytes]:
 def _address(server: Server) -> bool:
     for line in server.said:
         if "http://" in line:
-            server.url = "http://" + line.partition("http://")[2].split()[0]
+            address = line.partition("http://")[2].split()[0]
+            server.url = "http://" + address.partition("/")[0]
             return True
     return False
 
@@ -329,6 +335,7 @@ def served() -> Iterator[Server]:
             data_dir=Path(folder),
             port=0,
             guest=True,
+            secret_key=guest.SECRET_KEY,
             sample_library=False,
             graceful_timeout=5,
             max_upload_mb=4,

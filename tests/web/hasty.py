@@ -15,6 +15,7 @@ from likeopt.config import Config
 from likeopt.services import Services
 from likeopt.web.connection import Patience
 from likeopt.web.gunicorn_worker import Worker
+from tests import guest
 
 _SPEC = ["-c", "python:likeopt.web.gunicorn_conf", "--worker-class", "tests.web.hasty.Hasty"]
 
@@ -30,7 +31,8 @@ class Hasty(Worker):
 def serving() -> Iterator[tuple[str, int]]:
     """The address of a running server with one such worker."""
     with tempfile.TemporaryDirectory(prefix="lo-") as folder:
-        config = Config(data_dir=Path(folder), guest=True, max_upload_mb=64)
+        key = guest.SECRET_KEY
+        config = Config(data_dir=Path(folder), guest=True, secret_key=key, max_upload_mb=64)
         with gunicorn(config, *_SPEC) as (bound, _):
             yield bound.getsockname()
 

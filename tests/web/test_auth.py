@@ -1,4 +1,4 @@
-"""Signing in and out, cookies, guests, other origins, rate limits."""
+"""Signing in and out, cookies, other origins, rate limits; for guests see test_guests.py."""
 
 import re
 from typing import Any
@@ -18,6 +18,7 @@ from likeopt.storage.tables import documents
 from likeopt.storage.watch import Watch
 from likeopt.web import cookies
 from likeopt.web.app import create_app
+from tests import guest
 from tests.fakes import FakeClock
 from tests.servers import wait_until
 from tests.web.conftest import CLIENT, PASSWORD, QUICK, Client, file_part, let_in, worker
@@ -285,18 +286,18 @@ def test_invited_member_and_reset(client: Client, services: Services, access_log
     made = client.post("/api/v1/invitations", json={"role": "member"}, headers=headers).json
     origin, token = made["link"].split("/link#")
     assert origin == "http://localhost"
-    guest = client.application.test_client()
+    invited = client.application.test_client()
     body = {"token": token, "name": "Lee", "email": "lee@example.org", "password": PASSWORD}
-    member = guest.post("/api/v1/link/accept", json=body).json
+    member = invited.post("/api/v1/link/accept", json=body).json
     assert member["user"]["role"] == "member"
-    assert guest.get("/api/v1/users").status_code == 403
+    assert invited.get("/api/v1/users").status_code == 403
     path = f"/api/v1/users/{member['user']['id']}"
     reset = client.post(f"{path}/reset", headers=headers).json["link"].split("#")[1]
     body = {"token": reset, "password": f"new {PASSWORD}"}
     anybody = client.application.test_client()
     assert anybody.post("/api/v1/link/accept", json=body).status_code == 200
     # Whoever had the old password is out.
-    wait_until(lambda: guest.get("/api/v1/info").status_code == 401, "the end of the session")
+    wait_until(lambda: invited.get("/api/v1/info").status_code == 401, "the end of the session")
     assert token not in str(access_log)
     assert reset not in str(access_log)
 
@@ -397,48 +398,11 @@ def test_member_makes_no_key_for_administrators(client: Client, services: Servic
     assert client.post("/api/v1/me/keys", json=body, headers=headers).status_code == 403
 
 
-# -- guests ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("headers", "environ"),
-    [
-        ({"X-Forwarded-For": "203.0.113.5"}, {}),
-        ({"X-Forwarded-Proto": "http"}, {}),
-        ({"Forwarded": "for=203.0.113.5"}, {}),
-        ({"X-Real-IP": "203.0.113.5"}, {}),
-        ({"Via": "1.1 proxy"}, {}),
-        ({"Host": ""}, {}),
-        ({"Origin": "http://elsewhere.example"}, {}),
-        ({"Origin": "null"}, {}),
-        ({}, {"REMOTE_ADDR": "192.0.2.7"}),
-        # nginx's `proxy_pass` as it comes.
-        ({"Host": "127.0.0.1:8080", "Connection": "close"}, {"SERVER_PROTOCOL": "HTTP/1.0"}),
-    ],
-)
-def test_guest_must_be_here(
-    services: Services, headers: dict[str, str], environ: dict[str, str]
-) -> None:
-    client = application(services, guest=True).test_client()
-    assert client.get("/api/v1/info").status_code == 200
-    refused = client.get("/api/v1/info", headers=headers, environ_overrides=environ)
-    assert (refused.status_code, refused.json["code"]) == (401, "guest_refused")
-    state = client.get(STATE, headers=headers, environ_overrides=environ).json
-    assert (state["guest"], state["user"]) == (True, None)
-
-
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8080", "[::1]:8080", "LOCALHOST:1"])
-def test_guest_under_every_name_of_this_machine(services: Services, host: str) -> None:
-    client = application(services, guest=True).test_client()
-    response = client.get(STATE, headers={"Host": host})
-    assert (response.json["user"]["id"], response.json["via"]) == (LOCAL_USER, "guest")
-
-
 # -- other sites -----------------------------------------------------------------------------------
 
 
 def test_browser_that_only_knows_origin_changes_nothing_from_elsewhere(services: Services) -> None:
-    client = application(services, guest=True).test_client()
+    client = guest.client(application(services, guest=True))
     for origin, status in (
         ("http://elsewhere.example", 403),
         ("null", 403),

@@ -8,13 +8,19 @@ from contextlib import suppress
 
 import pytest
 
+from tests import guest
 from tests.servers import wait_until
 from tests.web.hasty import serving
 
-HEAD = b"POST /api/v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+HEAD = (
+    b"POST /api/v1/search HTTP/1.1\r\nHost: localhost\r\n"
+    + guest.LINE
+    + b"Content-Type: application/json\r\n"
+)
 FORM = (
     b"POST /api/v1/documents HTTP/1.1\r\nHost: localhost\r\n"
-    b"Content-Type: multipart/form-data; boundary=x\r\n"
+    + guest.LINE
+    + b"Content-Type: multipart/form-data; boundary=x\r\n"
 )
 PART = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
 # Long enough for the hasty worker to end it many times over.
@@ -157,7 +163,7 @@ def test_client_that_does_not_read_is_let_go(
         idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         idle.settimeout(TOO_LONG)
         idle.connect(address)
-        idle.sendall(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path)
+        idle.sendall(b"GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n" % (path, guest.LINE))
         # Reset, so that the kernel too forgets what was not taken.
         wait_until(lambda: error_of(idle) == errno.ECONNRESET, "the end", seconds=TOO_LONG)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from likeopt.web.middleware import CLOSED_POLICY
+from tests import guest
 from tests.servers import wait_until
 from tests.web.conftest import Server
 
@@ -103,7 +104,7 @@ def test_upload_that_is_refused_can_be_answered(served: Server) -> None:
 def test_body_in_chunks_without_a_length(served: Server) -> None:
     body = b'{"query": "chunked"}'
     raw = b"POST /api/v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    raw += b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    raw += guest.LINE + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert exchange(served, raw + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))[0] == 200
     large = b"x" * 300_000
     status, _, answer = exchange(served, raw + b"%x\r\n%s\r\n0\r\n\r\n" % (len(large), large))
@@ -115,7 +116,7 @@ def test_body_in_chunks_without_a_length(served: Server) -> None:
 def test_chunks_that_are_none_are_refused(served: Server, path: str, chunks: bytes) -> None:
     kind = {"search": b"application/json", "documents": b"multipart/form-data; boundary=x"}[path]
     raw = b"POST /api/v1/%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" % path.encode()
-    raw += b"Content-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n" % kind
+    raw += guest.LINE + b"Content-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n" % kind
     status, headers, answer = exchange(served, raw + chunks)
     problem = json.loads(answer)
     assert (status, problem["code"]) == (400, "malformed_request")

@@ -15,6 +15,7 @@ import pytest
 import urllib3
 
 from likeopt.config import Config
+from tests import guest
 from tests.servers import wait_until
 from tests.stub_openai import StubOpenAI
 from tests.web.conftest import serving, worker
@@ -35,6 +36,7 @@ class Web(NamedTuple):
     above: int
 
     def request(self, method: str, path: str, **options: Any) -> urllib3.BaseHTTPResponse:
+        options["headers"] = guest.HEADERS | options.get("headers", {})
         return urllib3.request(method, self.url + path, retries=False, timeout=60, **options)
 
     def kill(self) -> None:

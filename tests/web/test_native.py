@@ -8,6 +8,7 @@ import msgspec
 import urllib3
 
 from likeopt.config import Config
+from tests import guest
 from tests.web.hasty import gunicorn
 
 PATCH = "from gevent import monkey; monkey.patch_all()\n"
@@ -135,4 +136,5 @@ def test_names_that_are_looked_up_slowly_hold_up_nothing_else(
     with gunicorn(config, "-c", f"file:{conf}") as (bound, _):
         url = f"http://127.0.0.1:{bound.getsockname()[1]}/api/v1/conversations"
         # SQLite is read in a native thread.
-        assert urllib3.request("GET", url, retries=False, timeout=30).status == 200
+        asked = urllib3.request("GET", url, headers=guest.HEADERS, retries=False, timeout=30)
+        assert asked.status == 200

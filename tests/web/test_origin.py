@@ -2,10 +2,12 @@
 
 import msgspec
 import pytest
+from flask import Flask
 
 from likeopt.config import Config
 from likeopt.services import Services
 from likeopt.web.app import create_app
+from tests import guest
 from tests.web.conftest import Client
 
 
@@ -66,7 +68,8 @@ def test_other_origin_changes_nothing_without_fetch_metadata(client: Client, ori
 
 
 @pytest.mark.parametrize("host", ["localhost", "LocalHost:8080", "[::1]:8080"])
-def test_own_origin_may_write(client: Client, host: str) -> None:
-    headers = {"Host": host, "Origin": f"http://{host}".lower()}
+def test_own_origin_may_write(app: Flask, host: str) -> None:
+    client: Client = app.test_client(use_cookies=False)
+    headers = guest.HEADERS | {"Host": host, "Origin": f"http://{host}".lower()}
     own = client.post("/api/v1/collections", json={"name": "x"}, headers=headers)
     assert own.status_code == 201

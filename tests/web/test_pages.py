@@ -18,6 +18,7 @@ from likeopt.services import Services
 from likeopt.web import cookies
 from likeopt.web.app import create_app
 from likeopt.web.assets import Assets
+from tests import guest
 from tests.web.conftest import Client, let_in
 
 SCRIPT = b"console.log('main');"
@@ -71,7 +72,8 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def page(config: Config, services: Services, folder: Path) -> Client:
-    return create_app(config, services, assets=Assets(folder), write=lambda _: None).test_client()
+    app = create_app(config, services, assets=Assets(folder), write=lambda _: None)
+    return guest.client(app)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +192,7 @@ def test_files_come_from_where_the_settings_say(
     apart = msgspec.structs.replace(config, assets_url="https://cdn.example.org/likeopt")
     with closing(Services(apart)) as built:
         app = create_app(apart, built, assets=Assets(folder), write=lambda _: None)
-        client: Client = app.test_client()
+        client = guest.client(app)
         response = client.get("/")
         base = "https://cdn.example.org/likeopt/"
         assert (

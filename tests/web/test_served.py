@@ -19,6 +19,7 @@ from likeopt.storage.reader import LOCAL_USER
 from likeopt.web import cookies, markdown
 from likeopt.web.app import create_app
 from likeopt.web.assets import Assets
+from tests import guest
 from tests.web.conftest import Client, let_in
 from tests.web.test_pages import build
 
@@ -55,7 +56,8 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def page(config: Config, services: Services, folder: Path) -> Client:
-    return create_app(config, services, assets=Assets(folder), write=lambda _: None).test_client()
+    app = create_app(config, services, assets=Assets(folder), write=lambda _: None)
+    return guest.client(app)
 
 
 def say(services: Services, *turns: tuple[str, str], user: str = LOCAL_USER, **more: Any) -> str:

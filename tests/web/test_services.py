@@ -48,12 +48,13 @@ from likeopt.config import Config
 from likeopt.services import Services
 from likeopt.web.app import create_app
 from likeopt.web.native import in_native_thread
+from tests import guest
 
-config = Config(data_dir=Path(sys.argv[1]), guest=True)
+config = Config(data_dir=Path(sys.argv[1]), guest=True, secret_key=guest.SECRET_KEY)
 services = Services(config, runner=in_native_thread)
 services.prepare()
 app = create_app(config, services)
-client = app.test_client()
+client = guest.client(app)
 added = client.post("/api/v1/documents", data={"file": (open(__file__, "rb"), "a.txt")})
 path = f"/api/v1/documents/{added.json['items'][0]['document']['id']}/original"
 assert client.get(path).status_code == 200
@@ -77,7 +78,7 @@ def make():
         return services.run(lambda: 200)
 
 def get():
-    return app.test_client().get(path).status_code
+    return guest.client(app).get(path).status_code
 
 waiting = [gevent.spawn(make), *(gevent.spawn(get) for _ in range(10))]
 gevent.joinall(waiting, raise_error=True)

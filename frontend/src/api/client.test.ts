@@ -3,7 +3,7 @@ import { ask } from "./chat";
 import { ApiError, open, proof, readAhead, readSession, request, session } from "./client";
 import { upload } from "./documents";
 import { json, serve, stream } from "./fake-server";
-import { acceptLink, signIn } from "./session";
+import { acceptLink, enterAsGuest, signIn } from "./session";
 import type { SessionState } from "./types";
 
 const never = new AbortController().signal;
@@ -120,6 +120,14 @@ test("signing in and accepting a link take over the new session", async () => {
   await acceptLink({ token: "x", password: "y" }, never);
   expect(session.value?.csrf).toBe("b");
   expect(calls[0]?.body).toEqual({ email: "k@example.org", password: "pass" });
+});
+
+test("a guest's link takes over who we are", async () => {
+  session.value = { ...state(null), guest: true };
+  const calls = serve(json({ ...state(null), guest: true, via: "guest" }));
+  await enterAsGuest("lo_guest_x", never);
+  expect(session.value?.via).toBe("guest");
+  expect(calls[0]).toMatchObject({ path: "/api/v1/session/guest", body: { token: "lo_guest_x" } });
 });
 
 test("a refused sign-in says why and how long to wait", async () => {

@@ -26,6 +26,14 @@ export async function signIn(email: string, password: string, signal: AbortSigna
   session.value = await request<SessionState>(SESSION, { method: "POST", json, signal });
 }
 
+/** Whether a link's token is that of a server without sign-in. */
+export const isGuestToken = (token: string) => token.startsWith("lo_guest_");
+
+export async function enterAsGuest(token: string, signal: AbortSignal): Promise<void> {
+  const options = { method: "POST", json: { token }, signal } as const;
+  session.value = await request<SessionState>(`${SESSION}/guest`, options);
+}
+
 export function signOut(signal: AbortSignal) {
   return request<void>(SESSION, { method: "DELETE", signal });
 }

@@ -14,7 +14,7 @@ export interface SessionState {
   via: "session" | "key" | "guest" | null;
   /** What every change must carry. */
   csrf: string | null;
-  /** Sign-in is skipped on this server. */
+  /** Sign-in is skipped on this server, for whoever opens the link in its terminal. */
   guest: boolean;
   /** Nobody can sign in before the link in the terminal was opened. */
   needs_setup: boolean;

@@ -14,6 +14,8 @@ export const enPeople = {
   forgot: "Forgot your password? An administrator can give you a link to set a new one.",
   needsSetup:
     "This server has no administrator yet. Open the set-up link that it printed in its terminal.",
+  needsGuestLink:
+    "This server is used without signing in: open the link that it printed in its terminal.",
   signInFailed: "Signing in with the sign-in service did not work. Try again.",
   waitSeconds: (seconds: number) => `Try again in ${many(seconds, "second", "seconds")}.`,
   linkTitles: {

@@ -326,6 +326,7 @@ export const en = {
     account_disabled: "This account is disabled. Ask an administrator.",
     guest_refused:
       "Without signing in, this server can be used only at the machine that it runs on.",
+    guest_link: "This is not the link of this server. Open the one that its terminal shows.",
     access_revoked: "You may no longer read what this answer is made of, so it is not shown.",
   } as Record<string, string>,
 };

@@ -94,7 +94,7 @@ def callback(query: ProviderAnswer) -> Response:
         response = _to_sign_in(error)
     else:
         response = _to("/")
-        auth.begin(response, made)
+        auth.begin(response, made.cookie_id)
     # Each question has one answer.
     cookies.forget(response, COOKIE)
     return response

@@ -10,7 +10,7 @@ from likeopt.accounts import SignedIn
 from likeopt.clock import rfc3339
 from likeopt.errors import BadInput, Conflict, NotFound, TooManyRequests, Unauthorized
 from likeopt.storage import links, people
-from likeopt.web import auth, context, cookies
+from likeopt.web import auth, context, cookies, guests
 from likeopt.web.context import Identity, services
 from likeopt.web.endpoint import JSON, Endpoints
 
@@ -41,8 +41,9 @@ class SessionState(msgspec.Struct):
     """Who is asking, and what a page needs to go on.
 
     `csrf` is what changes must carry in the header X-CSRF-Token. `guest`: sign-in is skipped on
-    this server. `needs_setup`: nobody can sign in before the link in the terminal was opened.
-    `oidc` is the name of the provider that one can sign in with at /api/v1/oidc/start.
+    this server, for whoever opens the link in its terminal. `needs_setup`: nobody can sign in
+    before the link in the terminal was opened. `oidc` is the name of the provider that one can
+    sign in with at /api/v1/oidc/start.
     """
 
     user: Me | None
@@ -111,6 +112,27 @@ def sign_in(body: Credentials) -> Response:
     return signed_in(made)
 
 
+@session.operation(
+    "POST",
+    "/session/guest",
+    summary="Come in where sign-in is skipped",
+    detail="The token stands in the link that the terminal shows. The answer sets a cookie.",
+    body=LinkToken,
+    returns=SessionState,
+    errors=(Unauthorized,),
+    access="public",
+    limit="default",
+)
+def enter_as_guest(body: LinkToken) -> Response:
+    if not guests.is_token(services(), body.token):
+        raise Unauthorized(
+            "This is not the link of this server. Open the one that its terminal shows.",
+            code="guest_link",
+        )
+    guests.require_local()
+    return _begun(auth.of_app().of(guests.GUEST), guests.GUEST)
+
+
 @session.operation("DELETE", "/session", summary="Sign out", status=204, scope="account")
 def sign_out() -> Response:
     who = context.identity()
@@ -167,9 +189,12 @@ def accept_link(body: Acceptance) -> Response:
 
 def signed_in(made: SignedIn) -> Response:
     """The state of a session that has just begun."""
-    state = _state(Identity(made.user, "session", session=made.session))
-    response = Response(msgspec.json.encode(state), content_type=JSON)
-    auth.begin(response, made)
+    return _begun(Identity(made.user, "session", session=made.session), made.cookie_id)
+
+
+def _begun(who: Identity | None, cookie_id: str) -> Response:
+    response = Response(msgspec.json.encode(_state(who)), content_type=JSON)
+    auth.begin(response, cookie_id)
     return response
 
 

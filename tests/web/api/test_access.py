@@ -176,6 +176,7 @@ PUBLIC = PAGES | {
         403,
         send=body(screen="desktop", samples=[{"name": "CLS", "value": 0, "page": "chat"}]),
     ),
+    "POST /api/v1/session/guest": Call(401, 401, 401, send=body(token="none")),
     "POST /api/v1/link": Call(404, 404, 404, send=body(token="none")),
     "POST /api/v1/link/accept": Call(404, 404, 404, send=body(token="none", password="none")),
 }

@@ -15,6 +15,7 @@ from likeopt.services import Services
 from likeopt.storage import audit, collections
 from likeopt.web import uploads
 from likeopt.web.app import create_app
+from tests import guest
 from tests.retrieval.parse import make_files as make
 from tests.retrieval.parse.bad_files import BAD_FILES
 from tests.web.conftest import Client, Server, as_stranger, file_part
@@ -168,7 +169,7 @@ def test_file_over_the_limit_is_refused_and_others_are_not(
     config: Config, services: Services
 ) -> None:
     services.config = msgspec.structs.replace(config, max_upload_mb=1)
-    client: Client = create_app(services.config, services, write=lambda _: None).test_client()
+    client = guest.client(create_app(services.config, services, write=lambda _: None))
     big = FILE + b"x" * (1 << 20)
     alone = client.post(PATH, data=form(big), content_type=FORM)
     assert alone.status_code == 413
@@ -250,7 +251,7 @@ def test_add_folder_only_below_a_root(config: Config, services: Services, tmp_pa
     (root / "b.exe").write_bytes(b"MZ")
     (root / "way out").symlink_to("/etc")
     services.config = msgspec.structs.replace(config, folder_roots=str(root))
-    client: Client = create_app(services.config, services, write=lambda _: None).test_client()
+    client = guest.client(create_app(services.config, services, write=lambda _: None))
     for outside in ("/etc", str(tmp_path), f"{root}/../", f"{root}/way out"):
         refused = client.post(f"{PATH}/folder", json={"path": outside})
         assert refused.status_code == 403, outside

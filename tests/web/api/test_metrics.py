@@ -12,6 +12,7 @@ from likeopt.services import Services
 from likeopt.storage.tables import vitals
 from likeopt.web import cookies, limits
 from likeopt.web.app import create_app
+from tests import guest
 from tests.web.conftest import Client, let_in
 
 OWN = {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}
@@ -101,7 +102,7 @@ def test_too_many_reports_of_one_address_wait(
     config: Config, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "METRICS_A_MINUTE", 2)
-    client: Client = create_app(config, services, write=lambda _: None).test_client()
+    client = guest.client(create_app(config, services, write=lambda _: None))
     statuses = [
         client.post("/api/v1/metrics", json=report(LCP), headers=OWN).status_code for _ in range(3)
     ]

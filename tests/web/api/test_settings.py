@@ -11,6 +11,7 @@ from likeopt.config import PREFIX, Config, settings
 from likeopt.config.table import SECTIONS
 from likeopt.services import Services
 from likeopt.storage import bootstrap
+from likeopt.storage.secret_key import guest_token
 from likeopt.web.app import create_app
 from tests.web.conftest import Client, Server
 
@@ -36,7 +37,9 @@ def told(config: Config, services: Services) -> Client:
         changed, sources={"workers": "option", "secret_key": "file", "chroma_url": "dotenv"}
     )
     built.db.write(lambda c: bootstrap.prepare(c, built.clock))
-    return create_app(changed, built, write=lambda _: None).test_client()
+    client: Client = create_app(changed, built, write=lambda _: None).test_client()
+    client.post("/api/v1/session/guest", json={"token": guest_token(SECRET.encode())})
+    return client
 
 
 def test_every_setting_is_told_in_both_languages(client: Client) -> None:

@@ -1,7 +1,14 @@
 import { useSignal } from "@preact/signals";
 import type { JSX, TargetedSubmitEvent } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
-import { type Acceptance, acceptLink, type LinkMeaning, lookAtLink } from "../../api/session";
+import {
+  type Acceptance,
+  acceptLink,
+  enterAsGuest,
+  isGuestToken,
+  type LinkMeaning,
+  lookAtLink,
+} from "../../api/session";
 import { takeFragment } from "../../app/router";
 import { enter } from "../../app/session";
 import { t } from "../../i18n";
@@ -11,11 +18,11 @@ import { Gate } from "../../ui/gate";
 import { Panel } from "../../ui/panel";
 import { useSending } from "../../ui/send";
 
-/** What a one-time link leads to: the first administrator, an invitation, a new password. */
+/** What a link leads to: the first administrator, an invitation, a new password, or right in. */
 export default function LinkPage(): JSX.Element {
   const token = useSignal("");
   const link = useMemo(() => new Resource<LinkMeaning>(), []);
-  const load = () => link.load((signal) => lookAtLink(token.peek(), signal), false);
+  const load = () => link.load((signal) => follow(token.peek(), signal), false);
   useEffect(() => {
     const read = () => {
       const found = takeFragment();
@@ -48,6 +55,14 @@ export default function LinkPage(): JSX.Element {
       <AcceptForm key={token.value} token={token.value} link={data} />
     </Gate>
   );
+}
+
+async function follow(token: string, signal: AbortSignal): Promise<LinkMeaning> {
+  if (!isGuestToken(token)) return lookAtLink(token, signal);
+  await enterAsGuest(token, signal);
+  enter("/");
+  // This page ends here.
+  return new Promise(() => {});
 }
 
 function AcceptForm({ token, link }: { token: string; link: LinkMeaning }): JSX.Element {

@@ -40,14 +40,14 @@ export default function SignInPage(): JSX.Element {
       )}
       <p class="small">{t.value.forgot}</p>
       {/* At the end: what is known only later must move nothing. */}
-      {state?.needs_setup && (
+      {state?.needs_setup && !state.guest && (
         <p class="gate-hint" role="status">
           {t.value.needsSetup}
         </p>
       )}
       {state?.guest && !inside && (
         <p class="gate-hint" role="status">
-          {t.value.errors.guest_refused}
+          {t.value.needsGuestLink}
         </p>
       )}
     </Gate>
