@@ -68,11 +68,19 @@ def test_a_guest_may_not_come_from_elsewhere(others: dict[str, str]) -> None:
 def test_forms(name: str, good: list[str], bad: list[str]) -> None:
     variable = f"LIKEOPT_{name}"
     for value in good:
-        config.load({variable: value})
+        config.load({variable: value, "LIKEOPT_TRUSTED_PROXIES": "1"})
     for value in bad:
         with pytest.raises(ConfigError, match=variable) as refused:
             config.load({variable: value})
         assert "pw" not in str(refused.value)
+
+
+def test_an_address_with_tls_needs_to_know_of_the_proxy_that_speaks_it() -> None:
+    address = {"LIKEOPT_PUBLIC_URL": "https://chat.example.org"}
+    with pytest.raises(ConfigError, match=r"LIKEOPT_TRUSTED_PROXIES.*Secure"):
+        config.load(address)
+    assert config.load(address | {"LIKEOPT_TRUSTED_PROXIES": "1"}).trusted_proxies == 1
+    config.load({"LIKEOPT_PUBLIC_URL": "http://10.0.0.1:8080"})
 
 
 PROVIDER = {

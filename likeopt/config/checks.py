@@ -41,6 +41,12 @@ def _check_people(config: Config) -> None:
             "LIKEOPT_PUBLIC_URL must be like https://chat.example.org, without a path or a slash"
             f" at its end, not {config.public_url!r}"
         )
+    if config.public_url.startswith("https:") and not config.trusted_proxies:
+        raise ConfigError(
+            "LIKEOPT_PUBLIC_URL with https needs LIKEOPT_TRUSTED_PROXIES, the number of proxies in"
+            " front, of which the first speaks TLS; 1 for one. Else requests would be taken for"
+            " plain HTTP, with cookies that are not Secure and without HSTS"
+        )
     if config.assets_url and not _ASSETS.fullmatch(config.assets_url):
         raise ConfigError(
             "LIKEOPT_ASSETS_URL must be like https://cdn.example.org/likeopt, not"

@@ -20,7 +20,7 @@ HELP_KO = {
     ),
     "public_url": (
         "초대 링크와 외부 로그인에 쓰이는 공개 주소입니다(예: `https://chat.example.org`)."
-        " 비워 두면 요청에 적힌 주소를 씁니다."
+        " 비워 두면 요청에 적힌 주소를 씁니다. `https`이면 `TRUSTED_PROXIES`가 0일 수 없습니다."
     ),
     "trusted_proxies": "`X-Forwarded-*` 헤더를 믿을 앞단 프록시의 수입니다. 0이면 믿지 않습니다.",
     "guest": (

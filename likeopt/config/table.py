@@ -66,7 +66,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         str,
         _help(
             "Address that people use, such as `https://chat.example.org`, for links in invitations"
-            " and sign-in elsewhere. Empty: the one that a request names."
+            " and sign-in elsewhere. Empty: the one that a request names. With `https`,"
+            " `TRUSTED_PROXIES` must not be 0."
         ),
     ] = ""
     trusted_proxies: Annotated[
