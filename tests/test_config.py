@@ -40,8 +40,18 @@ def test_a_guest_may_not_come_from_elsewhere(others: dict[str, str]) -> None:
         ("SECRET_KEY", ["k" * 32], ["k" * 31]),
         (
             "REDIS_URL",
-            ["redis://:pw@host:6379/0", "rediss://host", "unix:///run/redis.sock"],
-            ["host:6379", "http://host", "redis://"],
+            ["redis://:a@b@host:6379/0", "rediss://host", "unix:///run/redis.sock"],
+            ["host:6379", "http://host", "redis://", "redis://:a/pw@host", "redis://:pw#@host"],
+        ),
+        (
+            "DATABASE_URL",
+            [
+                "postgresql://me:pw@host:5432/x",
+                "postgresql://me:p/w#?@host/x",
+                "postgresql://me:pw@/x?host=/run/postgresql",
+                "sqlite:////srv/a@b@c.db",
+            ],
+            ["postgresql://me:a@pw@host/x", "postgresql://me:pw", "postgresql://me@host:pw/x"],
         ),
         (
             "CACHE",
@@ -155,6 +165,7 @@ def test_what_set_a_setting_is_told_to_the_parts_of_the_server() -> None:
         ("https://hidden@host", "https://********@host"),
         ("https://host/v1?key=hidden&a=b#part", "https://host/v1?********#part"),
         ("http://host/a@b", "http://host/a@b"),
+        ("redis://:a/hidden#@b?@host", "redis://********@host"),
         ("10.0.0.5:11211, host:11211", "10.0.0.5:11211, host:11211"),
         ("", ""),
         (Path("/srv/data"), "/srv/data"),

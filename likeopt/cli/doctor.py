@@ -3,9 +3,11 @@
 from itertools import chain
 
 import click
+import msgspec
 
 from likeopt.cli.output import Exit, print_json
 from likeopt.cli.settings import Environment
+from likeopt.config.masking import masked
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -24,6 +26,8 @@ def doctor(environment: Environment, as_json: bool) -> int:
     found = []
     config = environment.config()
     for check in chain(examine(config, environment.variables), cache_checks.layers(config)):
+        said = {"detail": masked(check.detail), "advice": masked(check.advice)}
+        check = msgspec.structs.replace(check, **said)  # noqa: PLW2901
         found.append(check)
         if not as_json:
             status = click.style(f"{check.status:4}", fg=COLOURS[check.status])

@@ -9,7 +9,8 @@ from dotenv import dotenv_values
 
 from likeopt.cli.output import print_json
 from likeopt.config import PREFIX, Config, is_secret, load, settings
-from likeopt.config.shown import MASK, Source, public, sources
+from likeopt.config.masking import MASK
+from likeopt.config.shown import Source, public, sources
 
 
 class Environment:

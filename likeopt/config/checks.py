@@ -4,6 +4,7 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
+from likeopt.config.masking import masked
 from likeopt.config.table import Config
 from likeopt.errors import ConfigError
 
@@ -18,10 +19,40 @@ _SERVER = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}|/.+")
 
 def check(config: Config) -> None:
     """Raise ConfigError for settings that exclude each other, or have a wrong form."""
-    _check_models(config)
-    _check_people(config)
-    _check_provider(config)
-    _check_cache(config)
+    try:
+        _check_models(config)
+        _check_addresses(config)
+        _check_people(config)
+        _check_provider(config)
+        _check_cache(config)
+    except ConfigError as error:
+        raise ConfigError(masked(error.message)) from None
+
+
+def _check_addresses(config: Config) -> None:
+    """Refuse what never worked: an address whose password is not percent-encoded is another one,
+    with a piece of the password as a host or a port, which whoever reads it there would tell."""
+    how = (
+        "is not an address. Write what is special in its password as %40 for @, %2F for /, %3F for"
+        " ?, %23 for # and %25 for %"
+    )
+    kind, _, rest = config.database_url.partition("://")
+    # To SQLAlchemy a password ends at the first `@`.
+    server = _netloc(f"//{rest.partition('@')[2] or rest}")
+    if kind.startswith("postgres") and (server is None or "@" in server):
+        raise ConfigError(f"LIKEOPT_DATABASE_URL {how}")
+    if _netloc(config.redis_url) is None:
+        raise ConfigError(f"LIKEOPT_REDIS_URL {how}")
+
+
+def _netloc(url: str) -> str | None:
+    """Whose address it is and where; None if that cannot be told, as with a port that is none."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts.netloc
 
 
 def _check_people(config: Config) -> None:
@@ -119,5 +150,6 @@ def _check_cache(config: Config) -> None:
         if not _SERVER.fullmatch(server):
             raise ConfigError(
                 "LIKEOPT_MEMCACHED_SERVERS must list servers like 10.0.0.5:11211 or"
-                f" /run/memcached.sock, not {server!r}"
+                " /run/memcached.sock, without a name or password, not"
+                f" {server.rpartition('@')[2]!r}"
             )

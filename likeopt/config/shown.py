@@ -1,6 +1,5 @@
 """What people are shown of the settings: where each comes from, and nothing that is secret."""
 
-import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
@@ -8,18 +7,15 @@ from typing import Literal
 import msgspec
 
 from likeopt.config import PREFIX, settings
+from likeopt.config.masking import masked
 
 # What set it: nothing, a variable of the process, `.env`, the file of a secret (`NAME_FILE`), or an
 # option of the command.
 Source = Literal["default", "environment", "dotenv", "file", "option"]
-MASK = "********"
 
 # Not a setting: `likeopt serve` gives its parts what is in force, whatever set it, and with this
 # what it was.
 _SOURCES = "_LIKEOPT_SOURCES"
-# In addresses people put names, passwords and keys although there are settings for them.
-_USER = re.compile(r"(?<=://)[^/?#@\s]+@")
-_QUERY = re.compile(r"(?<=\?)[^#\s]+")
 
 
 def sources(
@@ -51,6 +47,4 @@ def told(found: Mapping[str, Source]) -> dict[str, str]:
 
 def public(value: str | int | Path) -> str | int:
     """A setting's value without what may be secret in an address."""
-    if isinstance(value, int):
-        return value
-    return _QUERY.sub(MASK, _USER.sub(f"{MASK}@", str(value)))
+    return value if isinstance(value, int) else masked(str(value))

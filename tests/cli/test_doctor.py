@@ -142,6 +142,74 @@ def test_a_postgres_that_does_not_answer(doctor: Doctor) -> None:
     assert "hidden" not in json.dumps(check)
 
 
+@pytest.mark.parametrize(
+    "password", ["s3cr3t", "s3cr3t%2F%40%23", "/s3cr3t", "@s3cr3t", "#?s3cr3t"]
+)
+def test_no_password_of_an_address_is_told(
+    password: str,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = f"{password}@127.0.0.1:{free_port()}"
+    settings = {
+        "LLM": "openai",
+        "LLM_URL": f"http://me.test:{place}/v1",
+        "LLM_MODEL": "m",
+        "EMBEDDER": "openai",
+        "EMBED_URL": f"http://me.test:{place}/v1?key=s3cr3t",
+        "EMBED_MODEL": "m",
+        "VECTOR_BACKEND": "chroma",
+        "CHROMA_URL": f"http://me.test:{place}",
+        "OIDC_ISSUER": f"http://me:{place.replace('/', '').replace('#?', '')}/realm",
+        "OIDC_CLIENT_ID": "like-opt",
+        "OIDC_CLIENT_SECRET": "s3cr3t",
+    }
+    if password.startswith("s3"):
+        settings["DATABASE_URL"] = f"postgresql://me:{place}/x"
+        settings["REDIS_URL"] = f"redis://:{place}/0"
+        settings["CACHE"] = "redis"
+    for name, value in settings.items():
+        monkeypatch.setenv(f"LIKEOPT_{name}", value)
+    for arguments in (["doctor"], ["doctor", "--json"]):
+        assert main(arguments) == 1
+        told = capsys.readouterr()
+        assert "s3cr3t" not in told.out + told.err + caplog.text
+    failed = {one["name"] for one in json.loads(told.out)["checks"] if one["status"] == "fail"}
+    assert failed >= {"answers", "embeddings", "chroma", "sign-in"}
+    # What is wrong can still be found.
+    assert told.out.count("://********@127.0.0.1:") >= 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "redis://:a/s3cr3t@127.0.0.1/0"),
+        ("REDIS_URL", "redis://:s3cr3t#x@127.0.0.1/0"),
+        ("REDIS_URL", "http://:s3cr3t@127.0.0.1/0"),
+        ("DATABASE_URL", "postgresql://me:x@s3cr3t@127.0.0.1/x"),
+        ("DATABASE_URL", "postgresql://me:s3cr3t"),
+        ("MEMCACHED_SERVERS", "me:s3cr3t@127.0.0.1:x"),
+        ("PUBLIC_URL", "http://me:s3cr3t@127.0.0.1"),
+        ("ASSETS_URL", "http://me:s3cr3t@127.0.0.1"),
+        ("CORS_ORIGINS", "http://me:s3cr3t@127.0.0.1"),
+    ],
+)
+@pytest.mark.parametrize("arguments", [["doctor"], ["doctor", "--json"], ["config"]])
+def test_no_password_of_an_address_that_is_refused_is_told(
+    name: str,
+    value: str,
+    arguments: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(f"LIKEOPT_{name}", value)
+    assert main(arguments) == 2
+    told = capsys.readouterr()
+    assert "s3cr3t" not in told.out + told.err
+    assert f"LIKEOPT_{name}" in told.out + told.err
+
+
 def test_endpoints_and_their_keys(doctor: Doctor, endpoint: str) -> None:
     named = {"llm": "openai", "llm_url": endpoint, "llm_model": "m"}
     assert "answers 401" in doctor(1, **named, llm_key="wrong")["answers"]["detail"]
