@@ -65,13 +65,15 @@ class Built:
         max_bytes: int = 64 * MIB,
         tenant: str = TENANT,
         stats: Stats | None = None,
+        around: Callable[[Layer], Layer] = lambda layer: layer,
     ) -> Cache:
-        """A cache as another process would have it: only shared layers are the same."""
+        """A cache as another process would have it: only shared layers are the same. `around` puts
+        something before each layer."""
         stats = stats or Stats(None)
         made = [
             self.layer(name, stats, max_bytes=max_bytes, tenant=tenant) for name in names.split(",")
         ]
-        guards = [Guard([layer], self.clock, stats) for layer in made]
+        guards = [Guard([around(layer)], self.clock, stats) for layer in made]
         cache = Cache(
             guards,
             tenant=tenant,
