@@ -208,6 +208,11 @@ def app(config: Config, services: Services, tmp_path: Path) -> Flask:
 
 @pytest.fixture
 def world(services: Services) -> World:
+    return made_world(services)
+
+
+def made_world(services: Services) -> World:
+    """Two people, one of each thing that the first has, and of what an administrator gives out."""
     owner = let_in(services, "owner@example.org", role="admin")
     member = let_in(services, "member@example.org")
     clock = services.clock
