@@ -145,9 +145,9 @@ class _Model(StubOpenAI):
         self.asked = time.perf_counter()
         super().remember(request)
 
-    def next_reply(self) -> Reply:
+    def next_reply(self, request: Request) -> Reply:
         """See `StubOpenAI`."""
-        reply = super().next_reply()
+        reply = super().next_reply(request)
         self.answering = time.perf_counter()
         return reply
 

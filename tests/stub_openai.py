@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -75,7 +75,7 @@ class Request:
 
 
 class StubOpenAI:
-    """The server. Without a scripted reply it says `default`."""
+    """The server. Without a scripted reply it says `default`, or what that makes of the request."""
 
     def __init__(
         self, *, key: str = "", model: str = "stub", port: int = 0, tls: Path | None = None
@@ -83,7 +83,7 @@ class StubOpenAI:
         """`tls` is a PEM file with a certificate and its key: then the server speaks HTTPS."""
         self.key = key
         self.model = model
-        self.default = "The stub's answer."
+        self.default: str | Callable[[Request], str] = "The stub's answer."
         self.requests: list[Request] = []
         self._replies: deque[Reply] = deque()
         self._lock = threading.Lock()
@@ -146,10 +146,13 @@ class StubOpenAI:
             self.requests.append(request)
             self._arrived.notify_all()
 
-    def next_reply(self) -> Reply:
+    def next_reply(self, request: Request) -> Reply:
         """The next scripted reply, or the default."""
         with self._lock:
-            return self._replies.popleft() if self._replies else Reply(list(_words(self.default)))
+            if self._replies:
+                return self._replies.popleft()
+        said = self.default if isinstance(self.default, str) else self.default(request)
+        return Reply(list(_words(said)))
 
 
 def embed(text: str) -> list[float]:
@@ -227,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
     # -- chat ------------------------------------------------------------------------------------
 
     def _chat(self, request: Request) -> None:
-        reply = self.server.stub.next_reply()
+        reply = self.server.stub.next_reply(request)
         if reply.body is not None:
             self._bytes(reply.status, reply.body, reply.headers)
         elif request.body.get("stream"):

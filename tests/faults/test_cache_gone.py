@@ -1,7 +1,11 @@
-"""A whole server under load, and one layer of its cache goes, its disk is full or its clock is set:
-nobody sees an error, and once all is as before, so are the layer's answers."""
+"""A whole server under load, and one layer of its cache goes or hangs, its disk is full or its
+clock is set, and the document that all ask about is changed and deleted meanwhile: nobody sees an
+error, nor anything of what was changed before they asked, and once all is as before, so are the
+layer's answers."""
 
 import os
+import re
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +18,18 @@ import psutil
 import pytest
 
 from likeopt.config import Config
+from likeopt.llm.extractive import NOT_FOUND
 from tests.servers import free_port, memcached_process, redis_process, wait_until
-from tests.stub_openai import StubOpenAI
-from tests.web.conftest import Server, events, serving
+from tests.stub_openai import Request, StubOpenAI
+from tests.web.conftest import Sent, Server, events, serving
 
-ANSWER = "It hunts in the Channel Country [1]."
+# Where the kowari hunts, by the document's editions.
+PLACES = ("Birdsville", "Coorabulka", "Diamantina", "Mooraberree")
+ANSWER = "It hunts near {} [1]."
 QUESTIONS = [f"{word} does the kowari hunt?" for word in ("Where", "When", "Why")]
 NEW_QUESTIONS = [f"{word} would the kowari hunt?" for word in ("Where", "When", "Why")]
 READERS = 3
+_place = re.compile("|".join(PLACES))
 # Every Python process of the server reads this before anything else (docs.python.org/3/library/
 # site). It moves what a system's clock would: `time.monotonic` goes on.
 CLOCK = """
@@ -48,6 +56,8 @@ class Fault:
     # What is asked from then on, and how many calls of the model tell that it has happened.
     asked = QUESTIONS
     calls = 1
+    # Whether documents can be added meanwhile.
+    takes_files = True
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -91,6 +101,23 @@ class Killed(Fault):
         self._process, _ = self.running.enter_context(start(self._port))
 
 
+class Hung(Killed):
+    """The layer's own server stands still: it takes connections, and answers nothing."""
+
+    def begin(self, server: Server) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+        # Until the last of its threads stands: one could still answer.
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
+
+    def end(self, server: Server) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+    def _start(self) -> None:
+        super()._start()
+        # One that stands does not hear that it is to end.
+        self.running.callback(self._process.send_signal, signal.SIGCONT)
+
+
 class Full(Fault):
     """No process of the server can write to a file, as on a full disk; its database is elsewhere.
     What is on the disk can be read, so only new questions tell."""
@@ -98,6 +125,7 @@ class Full(Fault):
     asked = NEW_QUESTIONS
     # If their answers were kept, each would cost one.
     calls = len(NEW_QUESTIONS) + 1
+    takes_files = False
 
     def __init__(self, config: Config, postgres_url: str) -> None:
         super().__init__(msgspec.structs.replace(config, database_url=postgres_url))
@@ -142,11 +170,64 @@ class Moved(Fault):
         new.replace(self._file)
 
 
-class Crowd:
-    """People who ask the same few questions again and again, until the block ends."""
+class Shelf:
+    """The one document, and what has been its text; None where there is none."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        # The last may not have been acknowledged yet, but be seen already.
+        self._editions: list[str | None] = []
+        self._acknowledged = 0
+        self._left = iter(PLACES)
+
+    def change(self) -> None:
+        """Add the document, or replace it; it can be found as it is now when this returns."""
+        place = next(self._left)
+        self._editions.append(place)
+        content = f"The kowari hunts near {place}.".encode()
+        self._id = self.server.add("kowari.txt", content)["id"]
+        self._acknowledged = len(self._editions)
+
+    def delete(self) -> None:
+        """Delete the document."""
+        self._editions.append(None)
+        response = self.server.request("DELETE", f"/api/v1/documents/{self._id}")
+        assert response.status == 204, response.data.decode()
+        self._acknowledged = len(self._editions)
+
+    def ask(self, question: str) -> Any:
+        """The message of a complete answer to a question, after a look at everything that its
+        reader was sent; None if they were told that what they were shown is there no more, which
+        is so only of what was changed after they had asked."""
+        before = self._acknowledged - 1
+        sent, told = ask(self.server, question)
+        possible = self._editions[before:]
+        old = [place for place in PLACES if place not in possible and place in sent]
+        assert not old, f"{old} of before {possible}: {sent}"
+        if told[-1].event == "error" and len(possible) > 1:
+            assert told[-1].data["problem"]["code"] == "access_revoked", sent
+            return None
+        logged = [line["exception"] for line in self.server.log() if "exception" in line]
+        assert told[-1].event == "done", "\n".join([repr(told[-1]), *logged])
+        message = told[-1].data["message"]
+        assert message["state"] == "complete"
+        begun = max(place for place, one in enumerate(told) if one.event == "start")
+        text = "".join(one.data["text"] for one in told[begun:] if one.event == "delta")
+        assert text.strip() == message["content"]
+        # While one takes the place of another, neither may be found.
+        is_away = None in possible or len(possible) > 1
+        if not (is_away and message["kind"] == "not_found"):
+            assert text in [ANSWER.format(place) for place in possible if place], sent
+        else:
+            assert text.startswith(NOT_FOUND["en"])
+        return message
+
+
+class Crowd:
+    """People who ask the same few questions again and again, until the block ends."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
         self.questions = QUESTIONS
         self.answered = [0] * READERS
         self._enough = threading.Event()
@@ -173,6 +254,11 @@ class Crowd:
             "answers for everybody",
         )
 
+    def hears_from(self, layer: str) -> None:
+        """Wait until an answer has come from the layer."""
+        before = hits(self.shelf.server, layer)
+        self.wait_until(lambda: hits(self.shelf.server, layer) > before, "an answer from the layer")
+
     def wait_until(self, done: Callable[[], bool], what: str) -> None:
         """Wait as long as they are answered."""
         wait_until(lambda: done() or self._enough.is_set(), what)
@@ -181,28 +267,26 @@ class Crowd:
         try:
             while not self._enough.is_set():
                 place = (number + self.answered[number]) % len(self.questions)
-                ask(self.server, self.questions[place])
+                self.shelf.ask(self.questions[place])
                 self.answered[number] += 1
         finally:
             self._enough.set()
 
 
-def ask(server: Server, question: str) -> Any:
-    """The message of a complete answer, with nothing left in the worker's memory that could give
-    it in the place of the layer below."""
+def ask(server: Server, question: str) -> tuple[str, list[Sent]]:
+    """All that is sent as an answer, with nothing left in the worker's memory that could give it in
+    the place of the layer below."""
     server.json("DELETE", "/api/v1/caches?layer=memory")
     body = {"question": question, "stream": True}
     response = server.request("POST", "/api/v1/chat", json=body)
-    assert response.status == 200, response.data.decode()
-    told = events(response.data)
-    logged = [line["exception"] for line in server.log() if "exception" in line]
-    assert told[-1].event == "done", "\n".join([repr(told[-1]), *logged])
-    message = told[-1].data["message"]
-    assert message["state"] == "complete"
-    assert message["content"] == ANSWER
-    begun = max(place for place, sent in enumerate(told) if sent.event == "start")
-    assert "".join(sent.data["text"] for sent in told[begun:] if sent.event == "delta") == ANSWER
-    return message
+    sent = response.data.decode()
+    assert response.status == 200, sent
+    return sent, events(response.data)
+
+
+def written(request: Request) -> str:
+    """What the model makes of the passages that it is given."""
+    return ANSWER.format(" and ".join(sorted(set(_place.findall(request.prompt)))))
 
 
 def hits(server: Server, layer: str) -> int:
@@ -217,24 +301,40 @@ def hits(server: Server, layer: str) -> int:
     )
 
 
-@pytest.fixture(params=["redis", "memcached", "damaged", "full", "a year ahead", "a year behind"])
+@pytest.fixture(
+    params=[
+        "redis killed",
+        "memcached killed",
+        "redis hangs",
+        "memcached hangs",
+        "disk damaged",
+        "disk full",
+        "a year ahead",
+        "a year behind",
+    ]
+)
 def fault(request: pytest.FixtureRequest, config: Config, tmp_path: Path) -> Iterator[Fault]:
-    match request.param:
-        case "redis" | "memcached" as layer:
-            made: Fault = Killed(config, layer)
-        case "full":
+    made: Fault
+    match str(request.param).split():
+        case [layer, "killed"]:
+            made = Killed(config, layer)
+        case [layer, "hangs"]:
+            made = Hung(config, layer)
+        case ["disk", "full"]:
             made = Full(config, request.getfixturevalue("postgres_url"))
-        case "a year ahead" | "a year behind" as when:
-            made = Moved(config, tmp_path, 365 if when == "a year ahead" else -365)
+        case [*_, ("ahead" | "behind") as where]:
+            made = Moved(config, tmp_path, 365 if where == "ahead" else -365)
         case _:
             made = Fault(config)
     with made.running:
         yield made
 
 
-def test_no_error_reaches_anybody_and_answers_come_from_the_layer_again(fault: Fault) -> None:
+def test_nobody_is_told_an_error_or_what_was_before_and_the_layer_answers_again(
+    fault: Fault,
+) -> None:
     with StubOpenAI() as model, ExitStack() as running:
-        model.default = ANSWER
+        model.default = written
         config = msgspec.structs.replace(
             fault.config,
             llm="openai",
@@ -247,10 +347,11 @@ def test_no_error_reaches_anybody_and_answers_come_from_the_layer_again(fault: F
         )
         server = running.enter_context(serving(config, **fault.environ))
         wait_until(lambda: server.request("GET", "/ready").status == 200, "the engine")
-        server.add("kowari.txt", b"The kowari hunts in the Channel Country.")
-        crowd = Crowd(server)
+        shelf = Shelf(server)
+        shelf.change()
+        crowd = Crowd(shelf)
         with crowd.asking():
-            crowd.wait_until(lambda: hits(server, fault.layer) > 0, "an answer from the layer")
+            crowd.hears_from(fault.layer)
             crowd.each_was_answered()
             before = len(model.requests)
             fault.begin(server)
@@ -258,16 +359,23 @@ def test_no_error_reaches_anybody_and_answers_come_from_the_layer_again(fault: F
             crowd.wait_until(
                 lambda: len(model.requests) >= before + fault.calls, "answers to be written anew"
             )
+            if fault.takes_files:
+                shelf.change()
+                crowd.each_was_answered()
+            shelf.delete()
             crowd.each_was_answered()
             fault.end(server)
-            found = hits(server, fault.layer)
-            crowd.wait_until(
-                lambda: hits(server, fault.layer) > found, "an answer from the layer again"
-            )
-            crowd.each_was_answered(len(fault.asked))
+            # Right after it: what the layer still has is of before all that.
+            shelf.change()
+            crowd.each_was_answered()
+            # Once more when it answers again, and so has something of before that change, too.
+            crowd.hears_from(fault.layer)
+            shelf.change()
+            crowd.hears_from(fault.layer)
+            crowd.each_was_answered(len(fault.asked) + 1)
         # Nobody else asks now: each answer is there, and no model is needed for it.
         found, before = hits(server, fault.layer), len(model.requests)
         for question in fault.asked:
-            assert ask(server, question)["cached_at"] is not None
+            assert shelf.ask(question)["cached_at"] is not None
         assert hits(server, fault.layer) == found + len(fault.asked)
         assert len(model.requests) == before

@@ -83,8 +83,8 @@ def webs(
         yield webs
 
 
-def _finds(web: Web) -> bool:
-    body = {"query": "kowari", "mode": "lexical"}
+def _finds(web: Web, word: str = "kowari") -> bool:
+    body = {"query": word, "mode": "lexical"}
     return bool(web.request("POST", "/api/v1/search", json=body).json()["hits"])
 
 
@@ -153,3 +153,37 @@ def test_readers_elsewhere_get_the_whole_answer_for_one_more_call(
     *_, done = opened(other, "POST", "/api/v1/chat", json=QUESTION)
     assert done.data["message"]["cached_at"] is not None
     assert len(model.requests) == 2
+
+
+def test_who_asks_after_a_change_is_not_told_what_a_killed_writers_heir_writes(
+    webs: tuple[Web, Web], model: StubOpenAI
+) -> None:
+    killed, other = webs
+    old = "It hunts in the Channel Country [1]."
+    for _ in range(2):
+        held = model.say(old, hold=1)
+    led, joined = (opened(one, "POST", "/api/v1/chat", json=QUESTION) for one in webs)
+    for stream in (led, joined):
+        assert any(event.name == "delta" for event in stream)
+    killed.kill()
+    model.wait_for_request(2, timeout=30)
+    # What the heir writes was asked for before this is acknowledged, and is not done yet.
+    file = ("kowari.txt", b"The kowari hunts near Birdsville.")
+    assert other.request("POST", "/api/v1/documents", fields={"file": file}).status == 202
+    for web in webs:
+        wait_until(lambda w=web: _finds(w, "Birdsville"), "the document as it is now")  # type: ignore[misc]
+    model.default = "It hunts near Birdsville [1]."
+    for web in webs:
+        told = list(opened(web, "POST", "/api/v1/chat", json=QUESTION))
+        assert text_of(told) == model.default
+        assert "Channel" not in str(told)
+    # The second was told what was written for the first.
+    assert len(model.requests) == 3
+    assert "Channel" not in model.requests[2].prompt
+    held.release()
+    *_, last = joined
+    if last.name == "error":
+        # What they were shown is there no more; nothing else may have gone wrong.
+        assert last.data["problem"]["code"] == "access_revoked"
+    else:
+        assert last.data["message"]["content"] == old
