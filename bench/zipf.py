@@ -10,8 +10,11 @@ says what it is made of; and an embedder that hashes words, since embedding 15,0
 half an hour.
 
 Each answer is compared with what the passages that an engine finds which keeps nothing make of it:
-text, kind and citations. Another one is stale. The ceiling leaves out what nobody can spare: the
-first call for a question, and one each time that its passages really changed.
+text, kind and citations. Another one is stale. As that engine reads the same indexes, each version
+of a document also has a word of its own, which the model repeats, and the bench keeps a list: an
+answer is gone that has the word of a version which was deleted before it was asked for, or replaced
+and its successor in the index of words, or cites what no document says. The ceiling leaves out what
+nobody can spare: the first call for a question, and one each time its passages really changed.
 """
 
 import hashlib
@@ -66,6 +69,7 @@ SETS = ("boolq_en", "xquad_en", "scifact_dev", "msdocs_ko", "msdocs_en")
 PASSAGES = 6000
 
 _block = re.compile(r"^\[(\d+)\] ", re.MULTILINE)
+_edition = re.compile(r"\bedition\d+\b")
 
 
 # -- what stands in ------------------------------------------------------------------------------
@@ -111,7 +115,8 @@ class _Text(Iterator[str]):
 def _said(asked: str) -> str:
     _, *parts = _block.split(asked.rpartition("\n\n")[0])
     named = zip(parts[::2], parts[1::2], strict=True)
-    return " ".join(f"Passage {_digest(text)} [{number}]." for number, text in named)
+    which = ((_digest(text), " ".join(_edition.findall(text)), number) for number, text in named)
+    return " ".join(f"Passage {digest} of {words} [{number}]." for digest, words, number in which)
 
 
 def _digest(text: str) -> str:
@@ -188,12 +193,18 @@ class Shelf:
         self.reader: Reader = db.read(access.local_reader)
         self._random = random.Random(7)
         self._added = itertools.count()
+        self._numbers = itertools.count()
         self._follower = Follower(db, clock, config, LocalVectors(db, clock, _indexes(config)))
         self._embedding = Embedding(
             db, clock, Hashing, Hashing.model, "bench:0", lease_ms=600_000, batch=500
         )
         # By document: its page, and the passages on it.
         self.pages: dict[str, tuple[str, list[Passage]]] = {}
+        # Words of versions: by page those of now; of those replaced, which may be found until the
+        # index of words has followed; and of all others.
+        self._editions: dict[str, str] = {}
+        self._leaving: set[str] = set()
+        self._past: set[str] = set()
         self._put(data.corpus)
         self.follow_words()
         self.embed()
@@ -215,14 +226,23 @@ class Shelf:
             return kind
         (id_,) = [id_ for id_, (key, _) in self.pages.items() if key == page]
         del self.pages[id_]
+        self._past.add(self._editions.pop(page))
         db, clock = self._services.db, self._services.clock
         db.write(lambda c: documents.delete(c, self.reader, clock, id_))
         return kind
+
+    def is_gone(self, answer: Message) -> bool:
+        """Whether an answer says or cites anything that is in no document now."""
+        cited = [(one.quote, self.pages.get(one.document_id, ("", []))) for one in answer.citations]
+        return not self._past.isdisjoint(_edition.findall(answer.content)) or not all(
+            any(quote in passage.text for passage in held) for quote, (_, held) in cited
+        )
 
     def follow_words(self) -> None:
         """Bring the index of words up to the database."""
         while pause := self._follower.follow_words():
             time.sleep(pause)
+        self._past |= self._leaving
 
     def embed(self) -> None:
         """Embed what is not."""
@@ -236,10 +256,17 @@ class Shelf:
     def _put(self, passages: list[Passage]) -> None:
         pages: dict[str, list[Passage]] = {}
         for passage in passages:
-            pages.setdefault(passage.id.partition("#")[0], []).append(passage)
-        for id_ in fill(self._services, DataSet("zipf", passages, {}, {})).items():
-            key = id_[1][0].partition("#")[0]
-            self.pages[id_[0]] = key, pages[key]
+            pages.setdefault(_page(passage), []).append(passage)
+        self._leaving |= {old for page in pages if (old := self._editions.get(page))}
+        self._editions |= {page: f"edition{next(self._numbers)}" for page in pages}
+        named = [Passage(p.id, p.text, f"{self._editions[_page(p)]} {p.title}") for p in passages]
+        for id_, (first, *_) in fill(self._services, DataSet("zipf", named, {}, {})).items():
+            key = first.partition("#")[0]
+            self.pages[id_] = key, pages[key]
+
+
+def _page(passage: Passage) -> str:
+    return passage.id.partition("#")[0]
 
 
 def _revised(passage: Passage, number: int) -> Passage:
@@ -329,6 +356,7 @@ class Counts(msgspec.Struct):
     first: int = 0
     changed: int = 0
     stale: int = 0
+    gone: int = 0
     again: int = 0
     changes: int = 0
 
@@ -391,6 +419,9 @@ class Stream:
         start = time.perf_counter()
         answer, called = self._product.ask(question)
         self.times["made" if called else "kept"].append((time.perf_counter() - start) * 1000)
+        if self._shelf.is_gone(answer):
+            counts.gone += 1
+            print("gone:", question, answer)
         right = self._truth(question)
         counts.requests += 1
         counts.calls += called
@@ -461,6 +492,8 @@ def main() -> None:
             },
             searches=keeping.searcher.status(keeping.clock.monotonic() + 10).searches,
         )
+        if stream.counts.stale or stream.counts.gone:
+            raise SystemExit(1)
 
 
 if __name__ == "__main__":
