@@ -2,13 +2,16 @@
 
 import io
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import urllib3
 from PIL import Image
 from playwright.sync_api import FilePayload, Page, expect
 
-from tests.e2e.conftest import Open, Visit, serving
+from tests.e2e.conftest import Open, Visit, is_read, serving
 from tests.retrieval.parse.make_files import make_pdf
+from tests.servers import wait_until
 from tests.stub_openai import StubOpenAI
 
 
@@ -303,6 +306,69 @@ def test_a_slow_model_is_watched_and_stopped(
     expect(answer).not_to_contain_text("Never said")
     visit.picture("stopped")
     reply.release()
+
+
+@pytest.fixture(scope="module")
+def settled() -> Iterator[tuple[str, StubOpenAI]]:
+    """A server whose library is embedded, so that what a question finds stays the same."""
+
+    def is_embedded(url: str) -> bool:
+        now = urllib3.request("GET", f"{url}/api/v1/indexing").json()
+        return is_read(url) and not now["pending_embeddings"]
+
+    with (
+        StubOpenAI() as stub,
+        serving(
+            LIKEOPT_LLM="openai",
+            LIKEOPT_LLM_URL=stub.url,
+            LIKEOPT_LLM_MODEL="stub",
+            LIKEOPT_SAMPLE_LIBRARY="false",
+        ) as url,
+    ):
+        for text in (
+            "The kowari hunts in the Channel Country.",
+            "코와리는 채널 지방에서 사냥한다.",
+        ):
+            file = (f"{text[:3]}.txt", text.encode())
+            added = urllib3.request("POST", f"{url}/api/v1/documents", fields={"file": file})
+            assert added.status == 202
+        wait_until(lambda: is_embedded(url), "the documents' vectors")
+        yield url, stub
+
+
+@each_once
+def test_a_kept_answer_says_how_old_it_is_and_can_be_asked_for_again(
+    open_page: Open, settled: tuple[str, StubOpenAI], language: str, size: str
+) -> None:
+    url, stub = settled
+    first = open_page(url, language, size)
+    question = first.say("코와리는 어디에서 사냥하나요?", "Where does the kowari hunt?")
+    badge = first.say("저장된 답변, {}", "Cached, {}")
+    stub.say("It hunts there [1].")
+    first.go("/")
+    answer = first.ask(question)
+    expect(answer).to_contain_text("It hunts there")
+    expect(answer.locator(".badge", has_text=badge.format(""))).to_have_count(0)
+    asked = len(stub.requests)
+    # Somebody else, three hours later.
+    visit = open_page(url, language, size)
+    page = visit.page
+    page.clock.set_fixed_time(datetime.now(UTC) + timedelta(hours=3, minutes=1))
+    visit.go("/")
+    answer = visit.ask(question)
+    expect(answer).to_contain_text("It hunts there")
+    age = visit.say("3시간 전", "3 hours ago")
+    kept = answer.locator(".badge", has_text=badge.format(age))
+    expect(kept).to_be_visible()
+    assert len(stub.requests) == asked
+    visit.picture("kept")
+    stub.say("It was written once more [1].")
+    kept.get_by_role("button", name=visit.say("다시 묻기", "Ask again")).click()
+    answer = visit.answer()
+    expect(answer).to_contain_text("written once more")
+    expect(answer.locator(".badge", has_text=badge.format(""))).to_have_count(0)
+    assert len(stub.requests) == asked + 1
+    visit.picture("asked-again")
 
 
 @each_once
