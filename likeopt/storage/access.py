@@ -88,6 +88,13 @@ def require_writable(c: sa.Connection, reader: Reader, collection_id: str) -> No
         raise Forbidden("Only the collection's owner can change it.")
 
 
+def require_some_writable(c: sa.Connection, reader: Reader) -> None:
+    """Raise Forbidden if there is no collection that the reader may change."""
+    owned = sa.select(sa.exists().where(collections.c.owner_id == reader.user_id))
+    if not (reader.is_admin and reader.collections) and not c.execute(owned).scalar_one():
+        raise Forbidden("There is no collection that you may add to. Make one of your own first.")
+
+
 def require_readable(
     c: sa.Connection, reader: Reader, document_ids: Collection[str], collection_ids: Collection[str]
 ) -> None:

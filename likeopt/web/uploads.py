@@ -26,6 +26,8 @@ MAX_PARTS = 200
 FIELD_BYTES = 1 << 16
 
 Run = Callable[[Callable[[], Any]], Any]
+# Told the name and text of a field; raises what the request is refused with.
+Check = Callable[[str, str], None]
 
 
 class Upload:
@@ -54,12 +56,15 @@ class Form:
 
 
 @contextmanager
-def read_form(folder: Path, run: Run, *, file_limit: int, total_limit: int) -> Iterator[Form]:
+def read_form(
+    folder: Path, run: Run, check: Check, *, file_limit: int, total_limit: int
+) -> Iterator[Form]:
     """The request's form; its files are closed, and so gone, at the end.
 
-    `run` is where blocking work belongs. A file over `file_limit` bytes gets a TooLarge as its
-    problem and the others go on. Raises TooLarge over `total_limit`, UnsupportedType for another
-    kind of body, BadInput for one that is not a form, StorageFull.
+    `run` is where blocking work belongs. `check` is told each field as soon as it is there: what it
+    raises keeps the files that come after from being read. A file over `file_limit` bytes gets a
+    TooLarge as its problem and the others go on. Raises TooLarge over `total_limit`,
+    UnsupportedType for another kind of body, BadInput for one that is not a form, StorageFull.
     """
     boundary = request.mimetype_params.get("boundary", "")
     if request.mimetype != "multipart/form-data" or not boundary:
@@ -70,7 +75,7 @@ def read_form(folder: Path, run: Run, *, file_limit: int, total_limit: int) -> I
     if (request.content_length or 0) > total_limit:
         raise too_large
     form = Form()
-    reader = _Reader(form, boundary.encode(), folder, run, file_limit)
+    reader = _Reader(form, boundary.encode(), folder, run, check, file_limit)
     # Werkzeug's own limit stands in front of the stream; ours has the better words.
     request.max_content_length = None
     try:
@@ -95,11 +100,14 @@ def read_form(folder: Path, run: Run, *, file_limit: int, total_limit: int) -> I
 class _Reader:
     """Turns pieces of the body into the form's parts."""
 
-    def __init__(self, form: Form, boundary: bytes, folder: Path, run: Run, limit: int) -> None:
+    def __init__(
+        self, form: Form, boundary: bytes, folder: Path, run: Run, check: Check, limit: int
+    ) -> None:
         self._form = form
         self._decoder = multipart.Decoder(boundary)
         self._folder = folder
         self._run = run
+        self._check = check
         self._limit = limit
         self._parts = 0
         self._name = ""
@@ -141,6 +149,7 @@ class _Reader:
         text = inputs.clean(self._block.decode())
         self._form.fields.setdefault(self._name, []).append(text)
         self._block = bytearray()
+        self._check(self._name, text)
 
     def _open(self) -> BinaryIO:
         def make() -> Any:

@@ -171,7 +171,8 @@ def list_documents(query: DocumentQuery) -> DocumentList:
     detail="Each file becomes searchable by words within seconds, by meaning as its embeddings"
     " are made. A file of the same name in the same collection is replaced. A file that cannot be"
     " added stops no other; if it is the only one, its problem is the answer, and if none of"
-    " several could be added, the problem has the `items`.",
+    " several could be added, the problem has the `items`. Name the `collection` before the files:"
+    " who may not write to it is then refused before they are read.",
     form={
         "type": "object",
         "required": ["file"],
@@ -191,11 +192,15 @@ def add_files() -> AddedFiles | Response:
     limit = found.config.max_upload_mb << 20
     folder = found.config.data_dir / "tmp"
     total = max(limit + (1 << 20), TOTAL_UPLOAD_BYTES)
-    with uploads.read_form(folder, found.run, file_limit=limit, total_limit=total) as form:
+    found.db.read(lambda c: access.require_some_writable(c, reader(c)))
+    with uploads.read_form(
+        folder, found.run, _check_field, file_limit=limit, total_limit=total
+    ) as form:
         files = [upload for upload in form.files if upload.name or upload.size]
         if not files:
             raise BadInput("The form has no file; send it in a part named `file`.", code="no_file")
         collection = form.field("collection") or DEFAULT_COLLECTION
+        _require_writable(collection)
         tags = form.fields.get("tags")
         items = [_add_upload(collection, tags, upload) for upload in files]
     if len(items) == 1 and items[0].problem is not None:
@@ -205,6 +210,11 @@ def add_files() -> AddedFiles | Response:
             f"None of the {len(items)} files was added.", items=msgspec.to_builtins(items)
         )
     return AddedFiles(items)
+
+
+def _check_field(field: str, text: str) -> None:
+    if field == "collection":
+        _require_writable(text or DEFAULT_COLLECTION)
 
 
 def _add_upload(collection: str, tags: list[str] | None, upload: uploads.Upload) -> AddedFile:
@@ -232,6 +242,8 @@ def _add_upload(collection: str, tags: list[str] | None, upload: uploads.Upload)
 )
 def add_url(body: UrlToAdd) -> Document:
     found = services()
+    # Before the page is fetched.
+    _require_writable(body.collection)
     asking = found.db.read(reader)
     ingest = found.ingest.noting(_note)
     added = ingest.url(asking, body.collection, body.url, tags=body.tags)
@@ -252,6 +264,7 @@ def add_url(body: UrlToAdd) -> Document:
 )
 def add_folder(body: FolderToAdd) -> AddedFolder:
     found = services()
+    _require_writable(body.collection)
     asking = found.db.read(reader)
     folder: Path = found.ingest.server_folder(body.path)
     counts = {"added": 0, "changed": 0, "unchanged": 0}
@@ -402,6 +415,10 @@ def text(document_id: str, query: TextQuery) -> TextPage:
         text=page.text,
         total=page.total,
     )
+
+
+def _require_writable(collection_id: str) -> None:
+    services().db.read(lambda c: access.require_writable(c, reader(c), collection_id))
 
 
 def _note(c: Any, outcome: Outcome, document: stored.Document) -> None:

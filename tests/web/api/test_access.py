@@ -124,7 +124,7 @@ MEMBERS = {
     # In the default collection, which everyone reads and administrators write.
     "POST /api/v1/documents": Call(202, 403, send={"data": {"file": file_part("n.md", b"# N")}}),
     "POST /api/v1/documents/url": Call(
-        400, 400, send=body(url="ftp://localhost/nothing", collection="default")
+        400, 403, send=body(url="ftp://localhost/nothing", collection="default")
     ),
     "POST /api/v1/documents/folder": Call(403, 403, send=body(path="/srv")),
     "GET /api/v1/conversations": Call(200, 200),

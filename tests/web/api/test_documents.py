@@ -1,6 +1,8 @@
 """/api/v1/documents: adding, reading, changing, deleting."""
 
+import http.client
 import io
+import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,13 +14,13 @@ import pytest
 from likeopt.config import Config
 from likeopt.retrieval.parse.kinds import DOCX
 from likeopt.services import Services
-from likeopt.storage import audit, collections
+from likeopt.storage import api_keys, audit, collections
 from likeopt.web import uploads
 from likeopt.web.app import create_app
 from tests import guest
 from tests.retrieval.parse import make_files as make
 from tests.retrieval.parse.bad_files import BAD_FILES
-from tests.web.conftest import Client, Server, as_stranger, file_part
+from tests.web.conftest import Client, Server, as_stranger, file_part, let_in
 
 PATH = "/api/v1/documents"
 Upload = Callable[..., Any]
@@ -233,8 +235,88 @@ def test_other_collection_and_unknown_one(client: Client) -> None:
     assert good.json["items"][0]["document"]["collection_id"] == made
     bad = client.post(PATH, data={"file": file_part("b.md", b"# B"), "collection": "nope"})
     assert bad.status_code == 404
-    twice = client.post(PATH, data={"file": file_part("b.md", b"# B"), "collection": ["a", "b"]})
+    both = {"file": file_part("b.md", b"# B"), "collection": [made, "default"]}
+    twice = client.post(PATH, data=both)
     assert twice.status_code == 400
+
+
+def key_of(services: Services, user_id: str) -> dict[str, str]:
+    """Headers of a person's API key that may write."""
+    _, token = services.db.write(
+        lambda c: api_keys.create(c, services.clock, user_id, name="k", scopes=["read", "write"])
+    )
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_who_may_write_nowhere_is_refused_before_anything_is_read(
+    client: Client, services: Services
+) -> None:
+    headers = key_of(services, as_stranger(services).user_id)
+    body = io.BytesIO(form(FILE))
+    announced = {"wsgi.input": body, "CONTENT_LENGTH": str(1 << 29)}
+    refused = client.post(PATH, content_type=FORM, headers=headers, environ_overrides=announced)
+    assert (refused.status_code, refused.json["code"]) == (403, "forbidden")
+    assert body.tell() == 0
+    # Nor is a page fetched, which would be refused as a private one.
+    page = {"url": "http://127.0.0.1:1/x"}
+    assert client.post(f"{PATH}/url", json=page, headers=headers).json["code"] == "forbidden"
+
+
+@pytest.mark.parametrize(
+    ("collection", "status"), [(b"default", 403), (b"", 403), (b"nope", 404), (b"theirs", 202)]
+)
+def test_collection_named_first_decides_before_a_file_is_read(
+    client: Client,
+    services: Services,
+    monkeypatch: pytest.MonkeyPatch,
+    collection: bytes,
+    status: int,
+) -> None:
+    stranger = as_stranger(services)
+    own = services.db.write(lambda c: collections.create(c, stranger, services.clock, "Own"))
+    head = b'Content-Disposition: form-data; name="collection"\r\n\r\n'
+    named = head + (own.id.encode() if collection == b"theirs" else collection)
+    spooled = []
+    make_file = tempfile.TemporaryFile
+
+    def spool(**how: Any) -> Any:
+        spooled.append(how)
+        return make_file(**how)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", spool)
+    monkeypatch.setattr(uploads, "READ_BYTES", 64)
+    body = io.BytesIO(form(named, FILE + b"x" * 5000))
+    response = client.post(
+        PATH, input_stream=body, content_type=FORM, headers=key_of(services, stranger.user_id)
+    )
+    assert response.status_code == status, response.text
+    assert (len(spooled), body.tell() > 500) == ((1, True) if status == 202 else (0, False))
+
+
+def test_collection_named_last_or_not_at_all(client: Client, services: Services) -> None:
+    stranger = as_stranger(services)
+    services.db.write(lambda c: collections.create(c, stranger, services.clock, "Own"))
+    headers = key_of(services, stranger.user_id)
+    last = b'Content-Disposition: form-data; name="collection"\r\n\r\ndefault'
+    for body in (form(FILE, last), form(FILE), form(FILE, FILE)):
+        refused = client.post(PATH, data=body, content_type=FORM, headers=headers)
+        assert (refused.status_code, refused.json["code"]) == (403, "forbidden")
+    assert nothing_is_left(client, services)
+
+
+def test_running_server_refuses_an_upload_that_has_not_come(served: Server) -> None:
+    services = Services(served.config)
+    headers = key_of(services, let_in(services, "reads.only@example.org").user.id)
+    services.close()
+    headers |= {"Content-Type": FORM, "Content-Length": str(1 << 29)}
+    connection = http.client.HTTPConnection(served.url.removeprefix("http://"), timeout=60)
+    connection.putrequest("POST", PATH)
+    for name, value in headers.items():
+        connection.putheader(name, value)
+    # Of half a GiB not a byte.
+    connection.endheaders()
+    assert connection.getresponse().status == 403
+    connection.close()
 
 
 def test_add_url_refuses_what_is_no_web_address(client: Client) -> None:
