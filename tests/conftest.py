@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -69,6 +69,9 @@ def _is_literal_or_here(host: object) -> bool:
     try:
         ipaddress.ip_address(name)
     except ValueError:
+        # 2130706433 and 0x7f.1, too, are addresses that no name server is asked for.
+        with suppress(OSError):
+            return bool(socket.inet_aton(name))
         return False
     return True
 

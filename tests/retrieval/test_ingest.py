@@ -3,6 +3,7 @@
 import http.server
 import io
 import os
+import socket
 import socketserver
 import tempfile
 import threading
@@ -10,7 +11,8 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
+from urllib.parse import unquote
 
 import msgspec
 import pytest
@@ -27,7 +29,7 @@ from likeopt.errors import (
     UnsupportedType,
 )
 from likeopt.retrieval import fetch, folders
-from likeopt.retrieval.fetch import check_url, may_reach
+from likeopt.retrieval.fetch import MAX_REDIRECTS, check_url, may_reach
 from likeopt.retrieval.ingest import FileResult, Ingest
 from likeopt.storage import access, bootstrap, documents
 from likeopt.storage.db import Database
@@ -347,7 +349,7 @@ class Site(http.server.BaseHTTPRequestHandler):
         self.seen.append((self.path, self.headers["Host"]))
         if self.path.startswith("/redirect"):
             self.send_response(302)
-            self.send_header("Location", self.path.partition("?")[2] or "/page")
+            self.send_header("Location", unquote(self.path.partition("?")[2]) or "/page")
             self.end_headers()
             return
         status, media_type, body, extra = {
@@ -423,6 +425,7 @@ def intranet(library: Library, clock: FakeClock) -> Library:
         ("/notes/a%20b.txt?x=1", "a b.txt", "text/plain"),
         ("/download", "t.csv", "text/csv"),
         ("/redirect?/page", "page.html", "text/html"),
+        ("/redirect?" * MAX_REDIRECTS + "/page", "page.html", "text/html"),
     ],
 )
 def test_a_page_is_added(
@@ -453,11 +456,7 @@ def test_a_page_that_the_disk_has_no_room_for(
     ("path", "error", "code"),
     [
         ("/missing", UnreadableFile, "url_unreachable"),
-        (
-            "/redirect?/redirect?/redirect?/redirect?/redirect?/redirect?/redirect?/page",
-            UnreadableFile,
-            "url_unreachable",
-        ),
+        ("/redirect?" * (MAX_REDIRECTS + 1) + "/page", UnreadableFile, "url_unreachable"),
         ("/redirect?ftp://host/x", BadInput, "bad_input"),
         ("/redirect?http://169.254.169.254/latest", BadInput, "url_private"),
         ("/image", UnsupportedType, "unsupported_type"),
@@ -479,11 +478,99 @@ def test_a_page_that_cannot_be_added(
 def test_private_addresses_are_refused_before_anything_is_sent(library: Library, url: str) -> None:
     port = url.rpartition(":")[2]
     before = len(Site.seen)
-    for host in ("localhost", "127.0.0.1", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]"):
+    odd = ("127.1", "2130706433", "0x7f.1", "017700000001")
+    for host in ("localhost", "127.0.0.1", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]", *odd):
         with pytest.raises(BadInput) as caught:
             library.fetch(f"http://{host}:{port}/page")
         assert caught.value.instance_code == "url_private"
     assert len(Site.seen) == before
+
+
+# Any address of the public internet.
+PUBLIC = "93.184.215.14"
+
+
+class Outside:
+    """A public internet of one site: `site.example` has the addresses that `answers` says next, and
+    connections to PUBLIC lead to the site of this machine."""
+
+    def __init__(self, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.answers: list[list[str]] = []
+        self.connected: list[str] = []
+        look_up, connect = socket.getaddrinfo, socket.socket.connect
+
+        def answer(host: str, *how: Any, **more: Any) -> list[Any]:
+            hosts = self.answers.pop(0) if host == "site.example" else [host]
+            return [found for one in hosts for found in look_up(one, *how, **more)]
+
+        def lead(made: socket.socket, address: Any) -> None:
+            self.connected.append(address[0])
+            connect(made, ("127.0.0.1", port) if address[0] == PUBLIC else address)
+
+        monkeypatch.setattr(socket, "getaddrinfo", answer)
+        monkeypatch.setattr(socket.socket, "connect", lead)
+
+
+@pytest.fixture
+def outside(url: str, monkeypatch: pytest.MonkeyPatch) -> Outside:
+    return Outside(int(url.rpartition(":")[2]), monkeypatch)
+
+
+def test_the_address_that_was_checked_is_the_one_connected_to(
+    library: Library, outside: Outside
+) -> None:
+    """A name server that says something else the second time (DNS rebinding) is asked once."""
+    outside.answers = [[PUBLIC], ["127.0.0.1"]]
+    assert library.fetch("http://site.example/page").outcome == "added"
+    assert (outside.connected, outside.answers) == ([PUBLIC], [["127.0.0.1"]])
+    assert Site.seen[-1] == ("/page", "site.example")
+
+
+@pytest.mark.parametrize("private", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "fd00::1"])
+def test_a_name_with_one_private_address_is_refused(
+    library: Library, outside: Outside, private: str
+) -> None:
+    outside.answers = [[PUBLIC, private], [private, PUBLIC]]
+    while outside.answers:
+        with pytest.raises(BadInput) as caught:
+            library.fetch("http://site.example/page")
+        assert caught.value.instance_code == "url_private"
+    assert outside.connected == []
+
+
+@pytest.mark.parametrize(
+    ("target", "code"),
+    [
+        ("http://127.0.0.1/", "url_private"),
+        ("http://localhost/", "url_private"),
+        ("http://[::1]/", "url_private"),
+        ("http://[::ffff:127.0.0.1]/", "url_private"),
+        ("http://[64:ff9b::7f00:1]/", "url_private"),
+        ("http://169.254.169.254/latest", "url_private"),
+        ("http://2130706433/", "url_private"),
+        ("http://0x7f.1/", "url_private"),
+        ("https://127.0.0.1/", "url_private"),
+        ("//127.0.0.1/", "url_private"),
+        # By then the name has another address.
+        ("http://site.example/page", "url_private"),
+        ("/page", "url_private"),
+        ("http://user:pw@site.example/", "bad_input"),
+        ("file:///etc/passwd", "bad_input"),
+        ("gopher://127.0.0.1/", "bad_input"),
+        ("ftp://127.0.0.1/x", "bad_input"),
+        ("data:text/html,x", "bad_input"),
+    ],
+)
+def test_a_redirect_leads_to_nothing_private(
+    library: Library, outside: Outside, target: str, code: str
+) -> None:
+    outside.answers = [[PUBLIC], ["10.0.0.1"]]
+    before = len(Site.seen)
+    with pytest.raises(BadInput) as caught:
+        library.fetch(f"http://site.example/redirect?{target}")
+    assert caught.value.instance_code == code
+    assert (outside.connected, len(Site.seen)) == ([PUBLIC], before + 1)
+    assert (library.all(), library.originals()) == ([], 0)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
