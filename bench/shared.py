@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -28,12 +29,14 @@ WORDS = [f"word{number} " for number in range(39)] + ["end [1]."]
 PAUSE_SECONDS = 0.5
 DOCUMENT = b"The kowari hunts in the Channel Country at night. It eats insects and small mammals."
 QUESTIONS = ("Where does the kowari hunt at night?", "Which small mammals does the kowari eat?")
+# What each part may ask of the model: a writer that was killed, once more.
+CALLS = {"all at once": 1, "asked again, one by one": 0, "its writer killed": 2}
 # Whoever cannot come back for this long counts as broken.
 PATIENCE_SECONDS = 120.0
 
 
 def main() -> None:
-    """Measure and report."""
+    """Measure and report; fails over a call of the model too many, or a reader short of a word."""
     with StubOpenAI() as model:
         # More than the calls that there should be.
         for _ in range(20):
@@ -42,14 +45,29 @@ def main() -> None:
         with common.two_serving(cache="memory,redis", **settings) as apps:
             rows = _rows(model, apps)
     common.report("shared", rows, unit="ms from the request's first byte; calls of the model")
+    if found := broken(rows):
+        sys.exit("; ".join(found))
+
+
+def broken(rows: list[dict[str, Any]]) -> list[str]:
+    """What was promised and is not so."""
+    found = []
+    for row in rows:
+        calls, wanted = row["model calls"], CALLS[row["what"]]
+        if calls != wanted:
+            found.append(f"{row['what']}: {calls} calls of the model instead of {wanted}")
+        if row["complete and equal"] != row["readers"]:
+            found.append(f"{row['what']}: only {row['complete and equal']} read it whole")
+    return found
 
 
 def _rows(model: StubOpenAI, apps: list[common.Server]) -> list[dict[str, Any]]:
     _add(apps)
+    crowd, again, killed = CALLS
     return [
-        _row("all at once", _crowd(model, apps, QUESTIONS[0], kill=False)),
-        _row("asked again, one by one", _cached(model, apps)),
-        _row("its writer killed", _crowd(model, apps, QUESTIONS[1], kill=True)),
+        _row(crowd, _crowd(model, apps, QUESTIONS[0], kill=False)),
+        _row(again, _cached(model, apps)),
+        _row(killed, _crowd(model, apps, QUESTIONS[1], kill=True)),
     ]
 
 
