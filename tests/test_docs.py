@@ -144,7 +144,8 @@ def test_every_endpoint_is_documented() -> None:
 
 
 def test_every_test_that_security_names_exists() -> None:
-    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs/security.md").read_text())
+    page = (ROOT / "docs/security.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
     missing = [
         f"{path}::{name}"
         for path, name in named
@@ -152,6 +153,9 @@ def test_every_test_that_security_names_exists() -> None:
     ]
     assert len(named) > 80
     assert missing == []
+    whole = {f"{path}::{name}" for path, name in named}
+    for name in re.findall(r"`((?:tests|frontend)/[^`]*)`", page):
+        assert name in whole or (ROOT / name).is_file(), f"there is no {name}"
 
 
 def test_security_says_of_each_row_whether_it_is_met_and_why() -> None:
@@ -161,3 +165,13 @@ def test_security_says_of_each_row_whether_it_is_met_and_why() -> None:
         _, state, proof = row.strip("| ").split(" | ")
         assert state in ("Met", "Met behind TLS", "**Partly**", "Partly", "**Not met**", "–"), row
         assert "tests/" in proof or len(proof) > 10, row
+
+
+def test_what_security_does_not_meet_has_a_reason_and_something_instead() -> None:
+    page = (ROOT / "docs/security.md").read_text()
+    missed = re.findall(r"^\| ([\d.]+) [^|]*\| \*\*Not met\*\* \| Accepted: ", page, re.MULTILINE)
+    assert len(missed) == len(re.findall(r"\| \*\*Not met\*\* \|", page)) > 0
+    accepted = page.partition("\n### Not met, and accepted\n")[2].partition("\n#")[0]
+    reasons = dict(re.findall(r"(?ms)^- \*\*[^*]+\(([\d.]+)\)\.\*\* (.+?)(?=^- |\Z)", accepted))
+    assert reasons.keys() == set(missed)
+    assert all(" Instead: " in " ".join(reason.split()) for reason in reasons.values())
