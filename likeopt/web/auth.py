@@ -286,7 +286,7 @@ def require_fresh() -> None:
         raise Forbidden("Sign in once more to do this.", code="sign_in_again")
 
 
-def begin(response: Response, made: SignedIn) -> None:
+def begin(response: Response, cookie_id: str, browser: str = "") -> None:
     """Have the browser keep a session that has just begun, in place of any that it had, and what
     it is known by from now on."""
     services = context.services()
@@ -294,9 +294,9 @@ def begin(response: Response, made: SignedIn) -> None:
     former = services.sessions.find(cookie) if cookie else None
     if former is not None:
         services.sessions.revoke(former.user_id, former.id)
-    cookies.put(response, services.secret_key, made.cookie_id)
-    if made.browser:
-        cookies.know(response, made.browser)
+    cookies.put(response, services.secret_key, cookie_id)
+    if browser:
+        cookies.know(response, browser)
 
 
 def of_app() -> Auth:

@@ -191,7 +191,7 @@ def test_who_leaves_takes_the_place_from_nobody(
     busy = chat.reply(reader, "How many days of annual leave?", [])
     stub.wait_for_request()
     waiting = [chat.reply(reader, QUESTION, BEFORE) for _ in range(3)]
-    wait_until(lambda: all(one._positions == [Position(1)] for one in waiting), "three who wait")
+    wait_until(lambda: all(one._position == Position(1) for one in waiting), "three who wait")
     assert len(queue.places()) == 2
     waiting[0].leave()
     assert last(waiting[0]).state == "stopped"
@@ -201,7 +201,7 @@ def test_who_leaves_takes_the_place_from_nobody(
     assert last(busy).content == "15 days [1]."
     for one in waiting[1:]:
         assert last(one).content == "6 euros [1]."
-        assert one._positions == [Position(1), Position(0)]
+        assert one._position == Position(0)
     assert len(stub.requests) == 3
     wait_until(lambda: queue.places() == [], "an empty queue")
 

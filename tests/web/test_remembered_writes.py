@@ -19,7 +19,7 @@ from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.services import Services
 from likeopt.storage import access, api_keys, links
-from likeopt.storage.watch import FRESH_SECONDS
+from likeopt.storage.board import FRESH_SECONDS
 from likeopt.web.app import create_app
 from likeopt.web.remembered import USE
 from tests.fakes import FakeClock

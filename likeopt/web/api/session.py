@@ -189,12 +189,14 @@ def accept_link(body: Acceptance) -> Response:
 
 def signed_in(made: SignedIn) -> Response:
     """The state of a session that has just begun."""
-    return _begun(Identity(made.user, "session", session=made.session), made.cookie_id)
+    return _begun(
+        Identity(made.user, "session", session=made.session), made.cookie_id, made.browser
+    )
 
 
-def _begun(who: Identity | None, cookie_id: str) -> Response:
+def _begun(who: Identity | None, cookie_id: str, browser: str = "") -> Response:
     response = Response(msgspec.json.encode(_state(who)), content_type=JSON)
-    auth.begin(response, cookie_id)
+    auth.begin(response, cookie_id, browser)
     return response
 
 
