@@ -17,6 +17,7 @@ from likeopt.errors import (
     BadInput,
     Forbidden,
     LikeOptError,
+    NotFound,
     RequestTimeout,
     TooLarge,
     TooManyRequests,
@@ -113,7 +114,7 @@ def _operation(
         "tags": [operation.tag],
         "summary": operation.summary,
         "parameters": _path_parameters(rule) + _query_parameters(operation, schema_of),
-        "responses": _responses(operation, schema_of),
+        "responses": _responses(rule, operation, schema_of),
     }
     described["security"] = _security(operation)
     if operation.detail:
@@ -166,7 +167,7 @@ def _query_parameters(operation: Operation, schema_of: dict[str, Any]) -> list[d
     return found
 
 
-def _responses(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any]:
+def _responses(rule: Rule, operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any]:
     content: dict[str, Any] = {m: {"schema": schema} for m, schema in operation.media.items()}
     if operation.returns is not None:
         content = {JSON: {"schema": schema_of[repr(operation.returns)]}} | content
@@ -176,25 +177,35 @@ def _responses(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any
     responses = {str(operation.status): ok}
     if operation.remembered is not None:
         responses["304"] = {"description": "What If-None-Match names is still the answer"}
-    errors: set[type[LikeOptError]] = set(operation.errors)
+    shape: dict[str, Any] = {"$ref": _REF.format(name="Problem")}
+    if operation.error_type == JSON:
+        shape = {"type": "object", "required": ["error"]}
+    problem = {operation.error_type: {"schema": shape}}
+    for error in sorted(_errors(rule, operation), key=lambda e: (e.status, e.code)):
+        said = " ".join((error.__doc__ or "").split())
+        known = responses.get(str(error.status))
+        text = f"{known['description']} Or: {said}" if known else said
+        responses[str(error.status)] = {"description": text, "content": problem}
+    if rule.arguments or operation.query is not None:
+        # By the server, before there is a request.
+        responses["414"] = {"description": "The address is too long.", "content": problem}
+    responses["default"] = {"description": "Any other error.", "content": problem}
+    return dict(sorted(responses.items()))
+
+
+def _errors(rule: Rule, operation: Operation) -> set[type[LikeOptError]]:
+    errors = set(operation.errors)
     if operation.body is not None:
         errors |= {BadInput, TooLarge, UnsupportedType}
     if operation.body is not None or operation.form is not None:
         errors.add(RequestTimeout)
     if operation.query is not None:
         errors.add(BadInput)
+    if rule.arguments:
+        # What is not even shaped like an id leads to no view.
+        errors.add(NotFound)
     if operation.access != "public":
         errors |= {Unauthorized, Forbidden}
     if operation.limit != "none":
         errors.add(TooManyRequests)
-    shape: dict[str, Any] = {"$ref": _REF.format(name="Problem")}
-    if operation.error_type == JSON:
-        shape = {"type": "object", "required": ["error"]}
-    problem = {operation.error_type: {"schema": shape}}
-    for error in sorted(errors, key=lambda e: (e.status, e.code)):
-        said = " ".join((error.__doc__ or "").split())
-        known = responses.get(str(error.status))
-        text = f"{known['description']} Or: {said}" if known else said
-        responses[str(error.status)] = {"description": text, "content": problem}
-    responses["default"] = {"description": "Any other error.", "content": problem}
-    return responses
+    return errors
