@@ -26,7 +26,7 @@ from tests.retrieval.parse.make_files import make_pdf
 from tests.servers import wait_until
 from tests.web.conftest import CLIENT, let_in, serving
 
-# Requests for each operation and role. All together take about a minute and a half on two cores.
+# Requests for each operation and role. All together take up to two minutes on two cores.
 EXAMPLES = 40
 MEMBERS = {"type", "title", "status", "detail", "code", "request_id", "retryable"}
 # What a Python stack trace, or an exception's text, has in it.
