@@ -9,6 +9,7 @@ import urllib3
 from PIL import Image
 from playwright.sync_api import FilePayload, Page, expect
 
+from tests import guest
 from tests.e2e.conftest import Open, Visit, is_read, serving
 from tests.retrieval.parse.make_files import make_pdf
 from tests.servers import wait_until
@@ -313,7 +314,7 @@ def settled() -> Iterator[tuple[str, StubOpenAI]]:
     """A server whose library is embedded, so that what a question finds stays the same."""
 
     def is_embedded(url: str) -> bool:
-        now = urllib3.request("GET", f"{url}/api/v1/indexing").json()
+        now = urllib3.request("GET", f"{url}/api/v1/indexing", headers=guest.HEADERS).json()
         return is_read(url) and not now["pending_embeddings"]
 
     with (
@@ -330,7 +331,9 @@ def settled() -> Iterator[tuple[str, StubOpenAI]]:
             "코와리는 채널 지방에서 사냥한다.",
         ):
             file = (f"{text[:3]}.txt", text.encode())
-            added = urllib3.request("POST", f"{url}/api/v1/documents", fields={"file": file})
+            added = urllib3.request(
+                "POST", f"{url}/api/v1/documents", fields={"file": file}, headers=guest.HEADERS
+            )
             assert added.status == 202
         wait_until(lambda: is_embedded(url), "the documents' vectors")
         yield url, stub

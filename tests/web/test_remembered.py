@@ -16,6 +16,7 @@ from likeopt.storage.watch import Watch
 from likeopt.web import auth
 from likeopt.web.app import create_app
 from likeopt.web.context import Identity
+from tests import guest
 from tests.servers import wait_until
 from tests.web.api.test_conversations import hold
 from tests.web.conftest import STRANGER, Client, as_stranger, file_part
@@ -190,7 +191,7 @@ def test_a_worker_that_cannot_open_the_board_changes_and_shows_what_is_so(
     path.unlink()
     path.mkdir()
     near = Services(config)
-    apart: Client = create_app(config, near).test_client()
+    apart: Client = guest.client(create_app(config, near))
     for number in range(3):
         # Both have the list in memory, if they may.
         for one in (client, client, apart, apart):
