@@ -80,8 +80,15 @@ def refuse(c: sa.Connection, clock: Clock, entry: Entry) -> None:
     # What is counted may not exist yet, and so cannot be locked itself.
     revisions.lock(c, "access")
     since = clock.now_ms() - MINUTE_MS
-    lately = sa.select(audit.c.address).where(audit.c.action == entry.action, audit.c.at > since)
-    senders = [network_of(address) for address in c.execute(lately).scalars()]
+    # The newest by `id`, which the index of actions has in order, and no more than one minute can
+    # have: by time, SQLite would walk every refusal there ever was (7.7 ms for 100,000).
+    newest = (
+        sa.select(audit.c.address, audit.c.at)
+        .where(audit.c.action == entry.action)
+        .order_by(audit.c.id.desc())
+        .limit(IN_ALL)
+    )
+    senders = [network_of(address) for address, at in c.execute(newest) if at > since]
     fact = f"{entry.action} left_out"
     left_out = int(facts.get(c, fact) or 0)
     if len(senders) >= IN_ALL or senders.count(network_of(entry.address)) >= BY_SENDER:
