@@ -9,6 +9,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -230,20 +231,18 @@ class Chat:
         try:
             asker = self._asker(task, find, None, None, whole=whole, new=not fresh)
         except BaseException:
-            rewriting.leave()
+            self._rewrites.leave(rewriting)
             raise
         if asker.answer is None:
             self._rows.watch(asker)
         _detach(lambda: self._rewritten(asker, task, rewriting, fresh=fresh))
         return asker
 
-    def _rewritten(
-        self, asker: Broadcast, task: Task, rewriting: Rewriting, *, fresh: bool
-    ) -> None:
+    def _rewritten(self, asker: Broadcast, task: Task, one: Rewriting, *, fresh: bool) -> None:
         prepared = generation = None
         begun = self._clock.monotonic()
         try:
-            text = rewriting.wait(asker.left, asker.position)
+            text = self._rewrites.wait(one, asker.left, asker.position)
             took = self._clock.monotonic() - begun
             with self._reentrance.place():
                 prepared = self._writer.prepare(task, text)
@@ -251,7 +250,8 @@ class Chat:
                 if asker.left.is_set():
                     generation = over(so_far(Log()))
                 else:
-                    generation = self._place(prepared, rewriting.enter, fresh=fresh)
+                    enter = partial(self._rewrites.enter, one)
+                    generation = self._place(prepared, enter, fresh=fresh)
                     self._know(asker, generation, prepared)
         except LikeOptError as error:
             generation = generation or over(broken(Log(), error))
@@ -259,7 +259,7 @@ class Chat:
             logging.getLogger(__name__).exception("an answer failed")
             generation = generation or over(broken(Log(), logged()))
         finally:
-            rewriting.leave()
+            self._rewrites.leave(one)
         self._attach(asker, generation, prepared.stages if prepared else {})
 
     def _know(self, asker: Broadcast, generation: Generation, prepared: Prepared) -> None:

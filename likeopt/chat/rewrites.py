@@ -57,11 +57,20 @@ class Rewrites:
         with self._lock:
             rewriting = self._waiting.get(key)
             if rewriting is None:
-                rewriting = self._waiting[key] = Rewriting(self, key, task, self._enter())
+                rewriting = self._waiting[key] = Rewriting(key, task, self._enter())
             rewriting.readers += 1
             return rewriting
 
-    def make(self, key: str, task: Task) -> str:
+    def wait(
+        self, rewriting: "Rewriting", left: threading.Event, moved: Callable[[int], None]
+    ) -> str:
+        """The question as rewritten; "" if the model failed or `left` was set. `moved` as for
+        `Ticket.wait`."""
+        if rewriting.ticket is not None and not rewriting.ticket.wait(left, moved):
+            return ""
+        return self._make(rewriting.key, rewriting.task)
+
+    def _make(self, key: str, task: Task) -> str:
         """Have the model asked, unless somebody else does or did; "" if it failed."""
         model = self._writer.model
         assert model is not None
@@ -77,7 +86,8 @@ class Rewrites:
         return "" if made is ABSENT else made
 
     def enter(self, rewriting: "Rewriting") -> Ticket | None:
-        """See `Rewriting.enter`."""
+        """The place in the queue, for the first who needs one for the answer, or a new one. Raises
+        Busy."""
         with self._lock:
             if self._waiting.get(rewriting.key) is rewriting:
                 del self._waiting[rewriting.key]
@@ -85,7 +95,7 @@ class Rewrites:
         return self._enter()
 
     def leave(self, rewriting: "Rewriting") -> None:
-        """See `Rewriting.leave`."""
+        """Need it no more; each who began it does this once."""
         with self._lock:
             rewriting.readers -= 1
             if rewriting.readers or self._waiting.get(rewriting.key) is not rewriting:
@@ -103,27 +113,11 @@ class Rewrites:
 
 
 class Rewriting:
-    """A question that is being rewritten, and how many wait for it here at one place."""
+    """A question that is being rewritten, and how many wait for it here at one place. Who came
+    first asked in `task`; the others may read other things."""
 
-    def __init__(self, rewrites: Rewrites, key: str, task: Task, ticket: Ticket | None) -> None:
+    def __init__(self, key: str, task: Task, ticket: Ticket | None) -> None:
         self.key = key
+        self.task = task
         self.ticket = ticket
         self.readers = 0
-        self._rewrites = rewrites
-        self._task = task
-
-    def wait(self, left: threading.Event, moved: Callable[[int], None]) -> str:
-        """The question as rewritten; "" if the model failed or `left` was set. `moved` as for
-        `Ticket.wait`."""
-        if self.ticket is not None and not self.ticket.wait(left, moved):
-            return ""
-        return self._rewrites.make(self.key, self._task)
-
-    def enter(self) -> Ticket | None:
-        """The place in the queue, for the first who needs one for the answer, or a new one. Raises
-        Busy."""
-        return self._rewrites.enter(self)
-
-    def leave(self) -> None:
-        """Need it no more; each who began it does this once."""
-        self._rewrites.leave(self)
