@@ -22,7 +22,7 @@ from likeopt.shapes import Document, DocumentList
 from likeopt.storage import access, passages
 from likeopt.storage import documents as stored
 from likeopt.storage.cursors import MAX_INTEGER
-from likeopt.storage.reader import DEFAULT_COLLECTION
+from likeopt.storage.reader import DEFAULT_COLLECTION, Reader
 from likeopt.web import errors, middleware, originals, uploads
 from likeopt.web.context import note, reader, services
 from likeopt.web.endpoint import Endpoints
@@ -200,7 +200,8 @@ def add_files() -> AddedFiles | Response:
         if not files:
             raise BadInput("The form has no file; send it in a part named `file`.", code="no_file")
         collection = form.field("collection") or DEFAULT_COLLECTION
-        _require_writable(collection)
+        if "collection" not in form.fields:
+            _who_may_add(collection)
         tags = form.fields.get("tags")
         items = [_add_upload(collection, tags, upload) for upload in files]
     if len(items) == 1 and items[0].problem is not None:
@@ -214,7 +215,7 @@ def add_files() -> AddedFiles | Response:
 
 def _check_field(field: str, text: str) -> None:
     if field == "collection":
-        _require_writable(text or DEFAULT_COLLECTION)
+        _who_may_add(text or DEFAULT_COLLECTION)
 
 
 def _add_upload(collection: str, tags: list[str] | None, upload: uploads.Upload) -> AddedFile:
@@ -243,8 +244,7 @@ def _add_upload(collection: str, tags: list[str] | None, upload: uploads.Upload)
 def add_url(body: UrlToAdd) -> Document:
     found = services()
     # Before the page is fetched.
-    _require_writable(body.collection)
-    asking = found.db.read(reader)
+    asking = _who_may_add(body.collection)
     ingest = found.ingest.noting(_note)
     added = ingest.url(asking, body.collection, body.url, tags=body.tags)
     return Document.of(added.document)
@@ -264,8 +264,7 @@ def add_url(body: UrlToAdd) -> Document:
 )
 def add_folder(body: FolderToAdd) -> AddedFolder:
     found = services()
-    _require_writable(body.collection)
-    asking = found.db.read(reader)
+    asking = _who_may_add(body.collection)
     folder: Path = found.ingest.server_folder(body.path)
     counts = {"added": 0, "changed": 0, "unchanged": 0}
     failed = []
@@ -417,8 +416,15 @@ def text(document_id: str, query: TextQuery) -> TextPage:
     )
 
 
-def _require_writable(collection_id: str) -> None:
-    services().db.read(lambda c: access.require_writable(c, reader(c), collection_id))
+def _who_may_add(collection_id: str) -> Reader:
+    """Who asks; raises NotFound and Forbidden unless they may add to the collection."""
+
+    def find(c: Any) -> Reader:
+        asking = reader(c)
+        access.require_writable(c, asking, collection_id)
+        return asking
+
+    return services().db.read(find)
 
 
 def _note(c: Any, outcome: Outcome, document: stored.Document) -> None:
