@@ -58,8 +58,8 @@ def _netloc(url: str) -> str | None:
 def _check_people(config: Config) -> None:
     if config.guest and not is_loopback(config.host):
         raise ConfigError(
-            f"LIKEOPT_GUEST=true needs LIKEOPT_HOST=127.0.0.1, not {config.host!r}: it lets"
-            " everyone in who reaches that address"
+            f"LIKEOPT_GUEST=true needs LIKEOPT_HOST=127.0.0.1, not {config.host!r}: a"
+            " guest sits at this machine"
         )
     if config.guest and config.trusted_proxies:
         raise ConfigError("LIKEOPT_GUEST=true and LIKEOPT_TRUSTED_PROXIES exclude each other")

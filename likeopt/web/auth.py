@@ -1,4 +1,4 @@
-"""Who is asking: a key, a session's cookie, or, where that is allowed, whoever sits here.
+"""Who is asking: a key, a session's cookie, or, where that is allowed, a guest.
 
 What a request proves is looked up once and remembered in the worker; the copy counts only while
 `Watch` says that nothing has changed since. So most signed-in requests cost no look-up, and
@@ -73,14 +73,14 @@ class Auth:
         token = self._credential()
         if token is None:
             return None
-        if token == guests.GUEST and self._services.config.guest:
-            guests.require_local()
         found = self.of(token)
         if found is None and token.startswith(api_keys.PREFIX):
             limits.take("default")
             raise Unauthorized("This API key is not known, was revoked, or has expired.")
         if found is None:
             return None
+        if found.via == "guest":
+            guests.require_local()
         g.credential = token
         return self._used(token, found)
 
