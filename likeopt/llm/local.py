@@ -87,6 +87,7 @@ class LocalChat:
     def __init__(self, config: Config, clock: Clock) -> None:
         self.name = config.llm if not config.llm.startswith("gguf:") else Path(config.llm[5:]).stem
         self.identity = _identity(config)
+        self._measured_as = _measured_as(config)
         self._config = config
         self._clock = clock
 
@@ -95,7 +96,7 @@ class LocalChat:
         machine and after a restart: what is in a prompt is in the key of its answer."""
         if self._config.llm_context_tokens:
             return self._config.llm_context_tokens
-        speed = _speeds(self._config).get(_measured_as(self._config))
+        speed = _speeds(self._config).get(self._measured_as)
         if speed is None:
             raise _loading()
         fitting = int(speed * (FIRST_TOKEN_SECONDS - _OTHER_SECONDS))
