@@ -25,9 +25,12 @@ def doctor(environment: Environment, as_json: bool) -> int:
 
     found = []
     config = environment.config()
-    for check in chain(examine(config, environment.variables), cache_checks.layers(config)):
-        said = {"detail": masked(check.detail), "advice": masked(check.advice)}
-        check = msgspec.structs.replace(check, **said)  # noqa: PLW2901
+    made = chain(examine(config, environment.variables), cache_checks.layers(config))
+    checks = (
+        msgspec.structs.replace(one, detail=masked(one.detail), advice=masked(one.advice))
+        for one in made
+    )
+    for check in checks:
         found.append(check)
         if not as_json:
             status = click.style(f"{check.status:4}", fg=COLOURS[check.status])

@@ -192,9 +192,8 @@ def clear_caches(query: ClearQuery) -> ClearedCaches:
     cleared: list[ClearedLayer] = []
     if query.layer != ENGINE:
         cleared += map(_cleared, found.cache.clear(query.use, layer=query.layer))
-    of_engine = [name for name in ENGINE_USES if query.use in (None, name)]
-    if query.layer not in (None, ENGINE):
-        of_engine = []
+    reached = query.layer in (None, ENGINE)
+    of_engine = [name for name in ENGINE_USES if reached and query.use in (None, name)]
     if of_engine:
         cleared.append(_forget(of_engine))
 
