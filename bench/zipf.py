@@ -23,6 +23,7 @@ import os
 import random
 import re
 import shutil
+import sys
 import time
 import zlib
 from collections.abc import Iterator
@@ -256,17 +257,18 @@ class Shelf:
     def _put(self, passages: list[Passage]) -> None:
         pages: dict[str, list[Passage]] = {}
         for passage in passages:
-            pages.setdefault(_page(passage), []).append(passage)
+            pages.setdefault(_page(passage.id), []).append(passage)
         self._leaving |= {old for page in pages if (old := self._editions.get(page))}
         self._editions |= {page: f"edition{next(self._numbers)}" for page in pages}
-        named = [Passage(p.id, p.text, f"{self._editions[_page(p)]} {p.title}") for p in passages]
+        of = self._editions
+        named = [Passage(p.id, p.text, f"{of[_page(p.id)]} {p.title}") for p in passages]
         for id_, (first, *_) in fill(self._services, DataSet("zipf", named, {}, {})).items():
-            key = first.partition("#")[0]
+            key = _page(first)
             self.pages[id_] = key, pages[key]
 
 
-def _page(passage: Passage) -> str:
-    return passage.id.partition("#")[0]
+def _page(passage_id: str) -> str:
+    return passage_id.partition("#")[0]
 
 
 def _revised(passage: Passage, number: int) -> Passage:
@@ -492,8 +494,9 @@ def main() -> None:
             },
             searches=keeping.searcher.status(keeping.clock.monotonic() + 10).searches,
         )
-        if stream.counts.stale or stream.counts.gone:
-            raise SystemExit(1)
+        stale, gone = stream.counts.stale, stream.counts.gone
+        if stale or gone:
+            sys.exit(f"{stale} answers were stale, {gone} told what is gone")
 
 
 if __name__ == "__main__":
