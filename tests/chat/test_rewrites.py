@@ -26,7 +26,7 @@ from tests.chat.conftest import last
 from tests.chat.shelf import Shelf
 from tests.fakes import FakeClock
 from tests.servers import wait_until
-from tests.stub_openai import StubOpenAI
+from tests.stub_openai import Reply, StubOpenAI
 
 BEFORE = [Exchange("When does the canteen open?", "At noon [1].", "When does the canteen open?")]
 QUESTION = "And how much does it cost?"
@@ -182,14 +182,20 @@ def test_with_a_full_queue_who_asks_the_same_still_joins(
     wait_until(lambda: queue.places() == [], "an empty queue")
 
 
+def occupied(chat: Chat, reader: Reader, stub: StubOpenAI) -> tuple[Reply, Broadcast]:
+    """An answer that the model writes until it is let go on."""
+    held = stub.say("15 days [1].", hold=0)
+    busy = chat.reply(reader, "How many days of annual leave?", [])
+    stub.wait_for_request()
+    return held, busy
+
+
 def test_who_leaves_takes_the_place_from_nobody(
     make_chat: Callable[..., Chat], open_cache_: Callable[[], Cache], stub: StubOpenAI,
     reader: Reader, queue: Queue,
 ) -> None:  # fmt: skip
     chat = make_chat(running=1, cache=open_cache_())
-    held = stub.say("15 days [1].", hold=0)
-    busy = chat.reply(reader, "How many days of annual leave?", [])
-    stub.wait_for_request()
+    held, busy = occupied(chat, reader, stub)
     waiting = [chat.reply(reader, QUESTION, BEFORE) for _ in range(3)]
     wait_until(lambda: all(one._position == Position(1) for one in waiting), "three who wait")
     assert len(queue.places()) == 2
@@ -211,9 +217,7 @@ def test_when_all_leave_the_place_is_free(
     reader: Reader, queue: Queue,
 ) -> None:  # fmt: skip
     chat = make_chat(running=1, cache=open_cache_())
-    held = stub.say("15 days [1].", hold=0)
-    busy = chat.reply(reader, "How many days of annual leave?", [])
-    stub.wait_for_request()
+    held, busy = occupied(chat, reader, stub)
     waiting = [chat.reply(reader, QUESTION, BEFORE) for _ in range(2)]
     assert len(queue.places()) == 2
     for one in waiting:

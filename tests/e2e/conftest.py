@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, BrowserType, Locator, Page, expect, syn
 
 from likeopt.web import cookies
 from tests import guest, servers
+from tests.stub_openai import StubOpenAI
 
 PICTURES = servers.ROOT / "test-results"
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
@@ -123,6 +124,15 @@ def serving(**settings: str) -> Iterator[str]:
     ):
         servers.wait_until(lambda: is_read(url), "the sample documents")
         yield url
+
+
+@contextmanager
+def with_model(**settings: str) -> Iterator[tuple[str, StubOpenAI]]:
+    """A server with a language model that says what it is told to."""
+    with StubOpenAI() as stub:
+        settings |= {"LIKEOPT_LLM": "openai", "LIKEOPT_LLM_MODEL": "stub"}
+        with serving(LIKEOPT_LLM_URL=stub.url, **settings) as url:
+            yield url, stub
 
 
 def is_read(url: str) -> bool:

@@ -14,7 +14,7 @@ from likeopt.config import Config
 from likeopt.storage import links, people
 from likeopt.storage.db import Database
 from tests import servers
-from tests.e2e.conftest import Open, Visit, serving
+from tests.e2e.conftest import Open, Visit, with_model
 from tests.retrieval.parse.make_files import make_scanned_pdf
 from tests.stub_openai import StubOpenAI
 from tests.web.conftest import PASSWORD, PASSWORD_HASH
@@ -42,11 +42,8 @@ $$\\frac{a}{b} = \\sum_{i=1}^{n} x_i$$
 @pytest.fixture(scope="module")
 def model() -> Iterator[tuple[str, StubOpenAI]]:
     """A server with a language model that says what it is told to."""
-    with (
-        StubOpenAI() as stub,
-        serving(LIKEOPT_LLM="openai", LIKEOPT_LLM_URL=stub.url, LIKEOPT_LLM_MODEL="stub") as url,
-    ):
-        yield url, stub
+    with with_model() as served:
+        yield served
 
 
 def complaints(visit: Visit) -> list[str]:

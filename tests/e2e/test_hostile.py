@@ -17,7 +17,7 @@ from likeopt.services import Services
 from likeopt.storage import audit, groups, people
 from likeopt.web import cookies
 from tests import guest, servers
-from tests.e2e.conftest import Open, Visit, is_read, serving
+from tests.e2e.conftest import Open, Visit, is_read, with_model
 from tests.servers import wait_until
 from tests.stub_openai import StubOpenAI
 from tests.web.conftest import let_in
@@ -70,10 +70,7 @@ class Watched(NamedTuple):
 @pytest.fixture(scope="module")
 def library() -> Iterator[tuple[str, StubOpenAI, dict[str, str]]]:
     """A server full of hostile names and documents, a model that obeys, and ids."""
-    with (
-        StubOpenAI() as stub,
-        serving(LIKEOPT_LLM="openai", LIKEOPT_LLM_URL=stub.url, LIKEOPT_LLM_MODEL="stub") as url,
-    ):
+    with with_model() as (url, stub):
         stub.default = EVERYTHING
         ids = {}
         for number, payload in enumerate(PAYLOADS):

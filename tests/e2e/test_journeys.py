@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import FilePayload, Page, expect
 
 from tests import guest
-from tests.e2e.conftest import Open, Visit, is_read, serving
+from tests.e2e.conftest import Open, Visit, is_read, serving, with_model
 from tests.retrieval.parse.make_files import make_pdf
 from tests.servers import wait_until
 from tests.stub_openai import StubOpenAI
@@ -53,11 +53,8 @@ def url() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def model() -> Iterator[tuple[str, StubOpenAI]]:
     """A server with a language model that says what it is told to."""
-    with (
-        StubOpenAI() as stub,
-        serving(LIKEOPT_LLM="openai", LIKEOPT_LLM_URL=stub.url, LIKEOPT_LLM_MODEL="stub") as url,
-    ):
-        yield url, stub
+    with with_model() as served:
+        yield served
 
 
 @everywhere
@@ -317,15 +314,7 @@ def settled() -> Iterator[tuple[str, StubOpenAI]]:
         now = urllib3.request("GET", f"{url}/api/v1/indexing", headers=guest.HEADERS).json()
         return is_read(url) and not now["pending_embeddings"]
 
-    with (
-        StubOpenAI() as stub,
-        serving(
-            LIKEOPT_LLM="openai",
-            LIKEOPT_LLM_URL=stub.url,
-            LIKEOPT_LLM_MODEL="stub",
-            LIKEOPT_SAMPLE_LIBRARY="false",
-        ) as url,
-    ):
+    with with_model(LIKEOPT_SAMPLE_LIBRARY="false") as (url, stub):
         for text in (
             "The kowari hunts in the Channel Country.",
             "코와리는 채널 지방에서 사냥한다.",
@@ -404,16 +393,8 @@ def test_nothing_jumps_while_an_answer_is_written(
 @pytest.fixture(scope="module")
 def narrow() -> Iterator[tuple[str, StubOpenAI]]:
     """A server whose model writes one answer at a time."""
-    with (
-        StubOpenAI() as stub,
-        serving(
-            LIKEOPT_LLM="openai",
-            LIKEOPT_LLM_URL=stub.url,
-            LIKEOPT_LLM_MODEL="stub",
-            LIKEOPT_LLM_CONCURRENCY="1",
-        ) as url,
-    ):
-        yield url, stub
+    with with_model(LIKEOPT_LLM_CONCURRENCY="1") as served:
+        yield served
 
 
 @each_once

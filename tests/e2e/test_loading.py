@@ -11,9 +11,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests import guest, servers
-from tests.e2e.conftest import Open, serving
+from tests.e2e.conftest import Open, serving, with_model
 from tests.servers import wait_until
-from tests.stub_openai import StubOpenAI
 
 # Collected from the first moment on; the browser itself says what moved and what was largest.
 WATCH = """
@@ -268,10 +267,7 @@ def test_speed_of_a_visit_is_reported_when_it_ends(open_page: Open, url: str) ->
 @pytest.fixture(scope="module")
 def conversation() -> Iterator[tuple[str, str]]:
     """A server with a model, and the address of a conversation of three questions there."""
-    with (
-        StubOpenAI() as stub,
-        serving(LIKEOPT_LLM="openai", LIKEOPT_LLM_URL=stub.url, LIKEOPT_LLM_MODEL="stub") as url,
-    ):
+    with with_model() as (url, stub):
         here: dict[str, str] = {}
         for answer in ("It has a folder [1].", "Short [1].", MARKDOWN):
             stub.say(answer)

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from likeopt.config import Config
-from tests.e2e.conftest import SIZES, Open, Visit, is_read, serving
+from tests.e2e.conftest import SIZES, Open, Visit, is_read, with_model
 from tests.e2e.test_hostile import upload as upload_file
 from tests.e2e.test_journeys import TRAVEL
 from tests.relay import Relay
@@ -186,11 +186,7 @@ def on_a_phone_without_a_network(visit: Visit, title: str) -> None:
 @pytest.fixture(scope="module")
 def model() -> Iterator[tuple[str, StubOpenAI]]:
     """A server with a document, and a language model that says what it is told to."""
-    settings = {"LIKEOPT_LLM": "openai", "LIKEOPT_LLM_MODEL": "stub"}
-    with (
-        StubOpenAI() as stub,
-        serving(LIKEOPT_SAMPLE_LIBRARY="false", LIKEOPT_LLM_URL=stub.url, **settings) as url,
-    ):
+    with with_model(LIKEOPT_SAMPLE_LIBRARY="false") as (url, stub):
         upload_file(url, "notes.md", "백업은 매일 밤에 한다. A backup is made every night.")
         wait_until(lambda: is_read(url), "the document")
         yield url, stub

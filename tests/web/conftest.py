@@ -33,6 +33,7 @@ from likeopt.storage.reader import Reader
 from likeopt.storage.tables import users
 from likeopt.web.app import create_app
 from tests import guest
+from tests.fakes import FakeClock
 from tests.servers import wait_until
 
 LOAD_AND_SERVE = (
@@ -65,6 +66,16 @@ def services(config: Config, _sqlite_template: Path) -> Iterator[Services]:
         shutil.copy(_sqlite_template, config.data_dir / "likeopt.db")
     built = Services(config)
     built.db.write(lambda c: bootstrap.prepare(c, built.clock))
+    yield built
+    built.close()
+
+
+@pytest.fixture
+def signing_in(config: Config, _sqlite_template: Path, clock: FakeClock) -> Iterator[Services]:
+    """The same on SQLite, by the test's clock, and with passwords that cost no time."""
+    shutil.copy(_sqlite_template, config.data_dir / "likeopt.db")
+    built = Services(config, clock=clock)
+    built.accounts._passwords = QUICK
     yield built
     built.close()
 

@@ -1,9 +1,6 @@
 """Strangers who fail keep nobody out of a browser that they have signed in with before."""
 
-import shutil
-from collections.abc import Iterator
 from http.cookies import Morsel, SimpleCookie
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -30,14 +27,10 @@ def config(config: Config) -> Config:
 
 
 @pytest.fixture
-def services(config: Config, _sqlite_template: Path, clock: FakeClock) -> Iterator[Services]:
-    shutil.copy(_sqlite_template, config.data_dir / "likeopt.db")
-    built = Services(config, clock=clock)
-    built.accounts._passwords = QUICK
+def services(signing_in: Services) -> Services:
     for email in (WHO, OTHER):
-        let_in(built, email)
-    yield built
-    built.close()
+        let_in(signing_in, email)
+    return signing_in
 
 
 def sign_in(client: Client, password: str = PASSWORD, email: str = WHO, at: str = HERE) -> Any:

@@ -1,8 +1,5 @@
 """What somebody was refused is in the audit log, and nobody can flood it."""
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,7 +12,7 @@ from likeopt.storage.audit import BY_SENDER, IN_ALL
 from likeopt.storage.people import Role
 from likeopt.web import cookies
 from tests.fakes import FakeClock
-from tests.web.conftest import QUICK, Client, let_in
+from tests.web.conftest import Client, let_in
 
 ADMIN_ONLY = "/api/v1/users"
 NOBODYS = f"/api/v1/documents/{'0' * 32}"
@@ -27,12 +24,8 @@ def config(config: Config) -> Config:
 
 
 @pytest.fixture
-def services(config: Config, _sqlite_template: Path, clock: FakeClock) -> Iterator[Services]:
-    shutil.copy(_sqlite_template, config.data_dir / "likeopt.db")
-    built = Services(config, clock=clock)
-    built.accounts._passwords = QUICK
-    yield built
-    built.close()
+def services(signing_in: Services) -> Services:
+    return signing_in
 
 
 def refused(services: Services, action: str = "access.refuse") -> list[audit.Event]:

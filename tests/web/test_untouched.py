@@ -1,6 +1,5 @@
 """What needs nobody asks neither the database nor Redis, and who is known asks no Redis."""
 
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,12 +70,9 @@ def config(config: Config, redis_url: str) -> Config:
 
 
 @pytest.fixture
-def services(config: Config, _sqlite_template: Path, clock: FakeClock) -> Iterator[Services]:
-    shutil.copy(_sqlite_template, config.data_dir / "likeopt.db")
-    built = Services(config, clock=clock)
-    assert isinstance(built.sessions, RedisSessions)
-    yield built
-    built.close()
+def services(signing_in: Services) -> Services:
+    assert isinstance(signing_in.sessions, RedisSessions)
+    return signing_in
 
 
 @pytest.fixture
