@@ -218,10 +218,13 @@ class Database:
             writing.release()
 
     def close(self) -> None:
-        """Close every pooled connection."""
+        """Close every pooled connection, and from now on each that comes back from a thread which
+        is still at work."""
         for each in self._apart:
             each.close()
-        self.engine.dispose()
+        # Not the engine's own `dispose`, which puts a new pool in place of this one.
+        event.listen(self.engine.pool, "checkin", lambda _, record: record.invalidate())
+        self.engine.pool.dispose()
 
 
 class _Stack(sa.pool.Pool):

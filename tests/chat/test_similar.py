@@ -1,7 +1,8 @@
 """Answers for the same question in other words, where that is switched on."""
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -42,8 +43,9 @@ def far(questions: list[str]) -> list[bytes]:
 
 
 @pytest.fixture
-def cache(config: Config, database: Database) -> Cache:
-    return Services(config).cache
+def cache(config: Config, database: Database) -> Iterator[Cache]:
+    with closing(Services(config)) as services:
+        yield services.cache
 
 
 @pytest.fixture

@@ -124,6 +124,22 @@ def test_who_waits_for_a_connection_gets_the_place_of_one_that_failed(
     assert set(answers) == {"The database does not answer. Try again in a moment.", 1}
 
 
+def test_threads_that_outlive_the_end_leave_no_connection_open(url: str) -> None:
+    ended, watching = Database(url), Database(url)
+    with holding(ended, "SELECT 1"):
+        ended.close()
+    # Who begins after it.
+    assert ended.read(backend) > 0
+    others = sa.text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    wait_until(
+        lambda: watching.read(lambda c: c.execute(others).scalar_one()) == 0, "them to be closed"
+    )
+    watching.close()
+
+
 def test_an_idle_connection_that_was_ended_is_replaced(
     single: Database, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
