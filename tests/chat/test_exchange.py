@@ -86,24 +86,33 @@ def killed(made: Made) -> Iterator[Callable[[], str]]:
 
 
 def lead_of(exchange: Exchange, key: str = KEY) -> Lead:
-    """The lead of a key, which proves four times a second that it lives."""
+    """The lead of a key, which proves four times a second that it lives, until the test is over."""
     found = exchange.enter(key)
     assert found is not None
-    threading.Thread(target=_renew, args=(found,), daemon=True).start()
+    _until_the_end(each=found.renew)
     return found
-
-
-def _renew(lead: Lead) -> None:
-    waiting = threading.Event()
-    for _ in range(240):
-        waiting.wait(0.25)
-        lead.renew()
 
 
 def seat_of(exchange: Exchange, key: str = KEY) -> Seat:
+    """A seat of a key, given up at the latest when the test is over."""
     found = exchange.join(key)
     assert found is not None
+    _until_the_end(then=found.close)
     return found
+
+
+def _until_the_end(*, each: Callable[[], object] = bool, then: Callable[[], object] = bool) -> None:
+    """Do something four times a second for as long as the test runs, and something after it."""
+    test = os.environ["PYTEST_CURRENT_TEST"]
+
+    def run() -> None:
+        waiting = threading.Event()
+        while os.environ.get("PYTEST_CURRENT_TEST") == test:
+            each()
+            waiting.wait(0.25)
+        then()
+
+    threading.Thread(target=run, daemon=True).start()
 
 
 def read(seat: Seat, count: int) -> list[Record]:
