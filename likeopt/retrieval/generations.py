@@ -13,13 +13,15 @@ import os
 import secrets
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from likeopt.errors import IndexDamaged, StorageFull, StorageUnavailable
 
 _READ = 1 << 20
+T = TypeVar("T")
 
 
 class Generations:
@@ -31,6 +33,8 @@ class Generations:
         self._damaged = root / "DAMAGED"
         # The folder in force, and the pointer's inode and time when it was read.
         self._seen: tuple[Path, tuple[int, int]] | None = None
+        # The generation that a reader could not use, and why.
+        self._unusable: tuple[Path, str] | None = None
 
     def current(self) -> Path | None:
         """The folder in force, or None if there is none. Costs a stat when it is still the same:
@@ -49,6 +53,25 @@ class Generations:
             raise IndexDamaged(f"{self._current} does not name a generation")
         self._seen = self.root / name, state
         return self._seen[0]
+
+    def follow(self, use: Callable[[Path], T]) -> T | None:
+        """What a reader's `use` makes of the folder in force, or None if there is none.
+
+        Where `use` raises IndexDamaged, so does this, after a note for the writer, and again
+        without another try until the generation is replaced; unless that has happened meanwhile:
+        then `use` is called with the new one.
+        """
+        while (folder := self.current()) is not None:
+            if self._unusable and self._unusable[0] == folder:
+                raise IndexDamaged(self._unusable[1])
+            try:
+                return use(folder)
+            except IndexDamaged as error:
+                if self.current() == folder:
+                    self._unusable = folder, error.message
+                    self.report_damage(folder, error.message)
+                    raise
+        return None
 
     @contextmanager
     def create(self, what: str) -> Iterator[Path]:

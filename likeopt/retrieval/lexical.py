@@ -330,8 +330,6 @@ class LexicalReader:
         self._seen: tuple[int, int] | None = None
         self._snapshot: LexicalSnapshot | None = None
         self._number = 0
-        # The generation that cannot be used, and why.
-        self._unusable: tuple[Path, str] | None = None
 
     def refresh(self, database_id: str) -> LexicalSnapshot | None:
         """The newest snapshot; None where nothing has been published yet.
@@ -340,19 +338,11 @@ class LexicalReader:
         leaving a note for the worker, when what is in force cannot be used.
         """
         with self._lock:
-            while (folder := self._generations.current()) is not None:
-                if self._unusable and self._unusable[0] == folder:
-                    raise IndexDamaged(self._unusable[1])
-                try:
-                    return self._follow(folder, database_id)
-                except IndexDamaged as error:
-                    self._folder, self._index, self._snapshot = None, None, None
-                    # Unless the worker has replaced the generation while it was being opened.
-                    if self._generations.current() == folder:
-                        self._unusable = folder, error.message
-                        self._generations.report_damage(folder, error.message)
-                        raise
-            return None
+            try:
+                return self._generations.follow(lambda folder: self._follow(folder, database_id))
+            except IndexDamaged:
+                self._folder, self._index, self._snapshot = None, None, None
+                raise
 
     def _follow(self, folder: Path, database_id: str) -> LexicalSnapshot:
         try:

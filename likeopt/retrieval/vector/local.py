@@ -203,8 +203,6 @@ class LocalVectors:
         self._read_delta = read_delta
         self._lock = threading.Lock()
         self._folder: Path | None = None
-        # The generation that cannot be used, and why.
-        self._unusable: tuple[Path, str] | None = None
         self._base: Base | None = None
         self._delta = Delta(dim, 0)
         self._dim = dim
@@ -252,34 +250,21 @@ class LocalVectors:
             self._base, self._folder = None, None
 
     def _follow_base(self) -> None:
-        while (folder := self._generations.current()) != self._folder:
-            if folder is None:
-                self._base, self._folder, self._delta = None, None, Delta(self._dim, 0)
-                return
-            if self._unusable and self._unusable[0] == folder:
-                raise IndexDamaged(self._unusable[1])
-            try:
-                base = open_base(folder, self._database_id, self._model, self._dim)
-                base.verify()
-                base.map_graph()
-            except IndexDamaged as error:
-                # Unless the worker has replaced the generation while it was being opened.
-                if self._generations.current() == folder:
-                    self._unusable = folder, error.message
-                    self._generations.report_damage(folder, error.message)
-                    raise
-            else:
-                self._use(base)
+        if self._generations.follow(self._use) is None and self._folder:
+            self._base, self._folder, self._delta = None, None, Delta(self._dim, 0)
 
-    def _use(self, base: Base) -> None:
+    def _use(self, folder: Path) -> Path:
+        if folder == self._folder:
+            return folder
+        base = open_base(folder, self._database_id, self._model, self._dim)
+        base.verify()
+        base.map_graph()
         # What the delta has not read yet and the base has must not be skipped, nor read twice.
-        kept = self._delta.revision >= base.about.revision and self._base is not None
-        self._delta = (
-            self._delta.after(base.about.revision)
-            if kept
-            else Delta(self._dim, base.about.revision)
-        )
-        self._base, self._folder = base, base.folder
+        revision = base.about.revision
+        kept = self._delta.revision >= revision and self._base is not None
+        self._delta = self._delta.after(revision) if kept else Delta(self._dim, revision)
+        self._base, self._folder = base, folder
+        return folder
 
 
 def vector_root(indexes: Path, model: str) -> Path:
