@@ -11,7 +11,8 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from likeopt.config.checks import SECRET_KEY_CHARS, check, is_loopback
+from likeopt.config.checks import SECRET_KEY_CHARS, check, check_spaces, is_loopback
+from likeopt.config.masking import masked
 from likeopt.config.table import SECTIONS, Config
 from likeopt.errors import ConfigError
 
@@ -66,10 +67,11 @@ def load(environ: Mapping[str, str], **overrides: Any) -> Config:
         meant = f" Did you mean {close[0]}?" if close else ""
         raise ConfigError(f"{variable} is not a setting of Like-Opt.{meant}")
     values |= {name: value for name, value in overrides.items() if value is not None}
+    check_spaces(values)
     try:
         config = msgspec.convert(values, Config, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"Setting refused: {error}") from None
+        raise ConfigError(masked(f"Setting refused: {error}")) from None
     check(config)
     return config
 

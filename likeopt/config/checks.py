@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from likeopt.config.masking import masked
@@ -15,6 +16,15 @@ _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _ASSETS = re.compile(_ORIGIN.pattern + r"(/[A-Za-z0-9._~/-]*)?")
 _LAYERS = ("memory", "redis", "memcached", "disk")
 _SERVER = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}|/.+")
+
+
+def check_spaces(values: Mapping[str, object]) -> None:
+    """Raise ConfigError for white space in an address: where it ends in a text, and with that what
+    of it is secret, could not be told."""
+    for name, value in values.items():
+        # Origins are a list; none that has a password passes.
+        if name != "cors_origins" and "://" in str(value) and len(str(value).split()) > 1:
+            raise ConfigError(f"LIKEOPT_{name.upper()} has a space in an address. Write it as %20")
 
 
 def check(config: Config) -> None:
@@ -86,8 +96,9 @@ def _check_people(config: Config) -> None:
     for origin in config.origins:
         if not _ORIGIN.fullmatch(origin):
             raise ConfigError(
-                "LIKEOPT_CORS_ORIGINS must list origins like https://intranet.example.org, not"
-                f" {origin!r}"
+                # Not what stands there: it may be a piece of a password with a comma in it.
+                "LIKEOPT_CORS_ORIGINS must list origins like https://intranet.example.org, without"
+                " a path or a slash at the end, separated by commas"
             )
 
 
@@ -150,6 +161,5 @@ def _check_cache(config: Config) -> None:
         if not _SERVER.fullmatch(server):
             raise ConfigError(
                 "LIKEOPT_MEMCACHED_SERVERS must list servers like 10.0.0.5:11211 or"
-                " /run/memcached.sock, without a name or password, not"
-                f" {server.rpartition('@')[2]!r}"
+                " /run/memcached.sock, without a name or password, separated by commas"
             )

@@ -190,9 +190,18 @@ def test_no_password_of_an_address_is_told(
         ("DATABASE_URL", "postgresql://me:x@s3cr3t@127.0.0.1/x"),
         ("DATABASE_URL", "postgresql://me:s3cr3t"),
         ("MEMCACHED_SERVERS", "me:s3cr3t@127.0.0.1:x"),
+        ("MEMCACHED_SERVERS", "me:s3cr3t,x@127.0.0.1:1"),
         ("PUBLIC_URL", "http://me:s3cr3t@127.0.0.1"),  # pragma: allowlist secret
         ("ASSETS_URL", "http://me:s3cr3t@127.0.0.1"),  # pragma: allowlist secret
         ("CORS_ORIGINS", "http://me:s3cr3t@127.0.0.1"),  # pragma: allowlist secret
+        ("CORS_ORIGINS", "http://me:s3cr3t, x@127.0.0.1"),
+        ("CHROMA_URL", "http://me:s3cr3t x@127.0.0.1"),
+        ("LLM_URL", "http://me:x s3cr3t@127.0.0.1/v1"),
+        ("EMBED_URL", "http://127.0.0.1/v1?key=x\ts3cr3t"),
+        ("RERANK_URL", "http://me x:s3cr3t@127.0.0.1"),
+        ("OIDC_ISSUER", "http://me:x, s3cr3t@127.0.0.1"),
+        ("LLM", "http://me:x s3cr3t@127.0.0.1"),
+        ("EMBEDDER", "http://me:s3cr3t@127.0.0.1"),  # pragma: allowlist secret
     ],
 )
 @pytest.mark.parametrize("arguments", [["doctor"], ["doctor", "--json"], ["config"]])
@@ -207,7 +216,7 @@ def test_no_password_of_an_address_that_is_refused_is_told(
     assert main(arguments) == 2
     told = capsys.readouterr()
     assert "s3cr3t" not in told.out + told.err
-    assert f"LIKEOPT_{name}" in told.out + told.err
+    assert name.lower() in (told.out + told.err).lower()
 
 
 def test_endpoints_and_their_keys(doctor: Doctor, endpoint: str) -> None:
