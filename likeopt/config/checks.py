@@ -56,13 +56,14 @@ def _check_addresses(config: Config) -> None:
 
 
 def _netloc(url: str) -> str | None:
-    """Whose address it is and where; None if that cannot be told, as with a port that is none."""
+    """Whose address it is and where; None if that cannot be told, as with a port that is none, or
+    with an `@` further on, which may be the end of a password like `12/34`."""
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
         return None
-    return parts.netloc
+    return None if "@" in f"{parts.path}{parts.query}{parts.fragment}" else parts.netloc
 
 
 def _check_people(config: Config) -> None:

@@ -186,8 +186,12 @@ def test_no_password_of_an_address_is_told(
     [
         ("REDIS_URL", "redis://:a/s3cr3t@127.0.0.1/0"),
         ("REDIS_URL", "redis://:s3cr3t#x@127.0.0.1/0"),
+        ("REDIS_URL", "redis://:12/s3cr3t@127.0.0.1/0"),
+        ("REDIS_URL", "redis://:12#s3cr3t@127.0.0.1/0"),
+        ("REDIS_URL", "redis://me:12?s3cr3t@127.0.0.1"),
         ("REDIS_URL", "http://:s3cr3t@127.0.0.1/0"),
         ("DATABASE_URL", "postgresql://me:x@s3cr3t@127.0.0.1/x"),
+        ("DATABASE_URL", "postgresql://me:x@12/s3cr3t@127.0.0.1/x"),
         ("DATABASE_URL", "postgresql://me:s3cr3t"),
         ("MEMCACHED_SERVERS", "me:s3cr3t@127.0.0.1:x"),
         ("MEMCACHED_SERVERS", "me:s3cr3t,x@127.0.0.1:1"),
