@@ -39,18 +39,25 @@ class _Meter:
 
     def __init__(self, clock: Clock) -> None:
         self._meter = limits.Meter(clock)
-        self._left_out = mmap.mmap(-1, 8)
+        # Of strangers, and of whom the server knows.
+        self._left_out = memoryview(mmap.mmap(-1, 16)).cast("Q")
 
-    def left_out(self, who: Identity | None) -> int | None:
+    def take(self, who: Identity | None) -> int | None:
         """How many were left out since the last one that was written; None: so is this one."""
-        all_ = "refusals of strangers" if who is None else "refusals"
-        left_out = int.from_bytes(self._left_out[:])
-        may = (
-            self._meter.take(f"refusals {limits.sender_of(who)}", audit.BY_SENDER) >= 0
-            and self._meter.take(all_, audit.IN_ALL) >= 0
-        )
-        self._left_out[:] = (0 if may else left_out + 1).to_bytes(8)
-        return left_out if may else None
+        known = who is not None
+        if (
+            self._meter.take(f"refusals {limits.sender_of(who)}", audit.BY_SENDER) < 0
+            or self._meter.take(f"refusals {known}", audit.IN_ALL) < 0
+        ):
+            self.leave_out(who, 1)
+            return None
+        left_out = self._left_out[known]
+        self._left_out[known] = 0
+        return left_out
+
+    def leave_out(self, who: Identity | None, count: int) -> None:
+        """For the next one that is written to tell."""
+        self._left_out[who is not None] += count
 
 
 def note(error: LikeOptError) -> None:
@@ -60,7 +67,7 @@ def note(error: LikeOptError) -> None:
     if not _is_refusal(error, who):
         return
     meter: _Meter = current_app.extensions[_EXTENSION]
-    left_out = meter.left_out(who)
+    left_out = meter.take(who)
     if left_out is None:
         return
     where = context.client()
@@ -85,6 +92,7 @@ def note(error: LikeOptError) -> None:
         services.db.write(lambda c: audit.write(c, services.clock, entry))
     except LikeOptError as failed:
         # The answer is still the refusal.
+        meter.leave_out(who, left_out + 1)
         log.warning(
             "refusal not noted: %s", failed, extra={"fields": {"request_id": where.request_id}}
         )

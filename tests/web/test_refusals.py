@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from likeopt.config import Config
+from likeopt.errors import StorageUnavailable
 from likeopt.services import Services
 from likeopt.storage import audit
 from likeopt.storage.audit import BY_SENDER, IN_ALL
@@ -75,7 +76,7 @@ def test_what_nobody_known_was_refused(client: Client, services: Services) -> No
     assert token not in msgspec.json.encode([site, key]).decode()
 
 
-def test_nobody_floods_the_log(client: Client, services: Services) -> None:
+def test_nobody_floods_the_log(client: Client, services: Services, clock: FakeClock) -> None:
     enter(client, services, "member@example.org")
     for _ in range(BY_SENDER * 3):
         assert client.get(ADMIN_ONLY).status_code == 403
@@ -91,9 +92,12 @@ def test_nobody_floods_the_log(client: Client, services: Services) -> None:
     enter(client, services, "other@example.org")
     assert client.get(ADMIN_ONLY).status_code == 403
     assert refused(services)[0].actor_name == "other"
-    # And none is hidden.
+    # And none is hidden: the next one of strangers, or of the known, tells how many there were.
+    client.delete_cookie(cookies.NAME)
+    clock.advance(60)
+    assert client.get(NOBODYS, headers=stranger).status_code == 401
     counts = [event.detail.get("left_out", 0) for event in refused(services)]
-    assert [counts[0], counts[IN_ALL], sum(counts)] == [80, BY_SENDER * 2, 80 + BY_SENDER * 2]
+    assert counts == [80, BY_SENDER * 2] + [0] * (IN_ALL + BY_SENDER)
 
 
 @pytest.mark.parametrize("addresses", [1, 250], ids=["one address", "many addresses"])
@@ -138,14 +142,19 @@ def test_nobody_floods_the_log_with_sign_ins(
 
 
 def test_refusal_is_answered_though_it_cannot_be_noted(
-    client: Client, services: Services, monkeypatch: pytest.MonkeyPatch
+    client: Client, services: Services, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from likeopt.errors import StorageUnavailable
-
     enter(client, services, "member@example.org")
+    for _ in range(BY_SENDER + 3):
+        assert client.get(ADMIN_ONLY).status_code == 403
 
     def locked(work: Any) -> Any:
         raise StorageUnavailable("The database is locked.")
 
-    monkeypatch.setattr(services.db, "write", locked)
+    clock.advance(60)
+    with monkeypatch.context() as patch:
+        patch.setattr(services.db, "write", locked)
+        assert client.get(ADMIN_ONLY).status_code == 403
+    # It is counted as those before it.
     assert client.get(ADMIN_ONLY).status_code == 403
+    assert refused(services)[0].detail == {"code": "forbidden", "left_out": 4}
