@@ -72,7 +72,7 @@ bench: .venv/.dev .venv/.package .venv-chroma/.installed .venv-bench/.installed 
 	@$(BIN)/python -m bench
 
 .PHONY: bench-web
-bench-web: .venv/.dev .venv/.package .make/servers .make/nginx likeopt/web/static/manifest.json bench/web/node_modules/.installed ## Measure the page: Lighthouse, INP, navigation
+bench-web: .venv/.dev .venv/.package .make/servers .make/bench-web likeopt/web/static/manifest.json bench/web/node_modules/.installed ## Measure the page: Lighthouse, INP, navigation
 	@$(BIN)/python -m bench.web $(PARTS)
 
 .PHONY: docs
@@ -157,8 +157,8 @@ bench/web/node_modules/.installed: bench/web/package-lock.json
 	@cd bench/web && npm ci --loglevel=error
 	@touch $@
 
-.make/nginx: scripts/install-servers
-	@scripts/install-servers nginx
+.make/bench-web: scripts/install-servers
+	@scripts/install-servers bench-web
 	@mkdir -p .make && touch $@
 
 .make/servers: scripts/install-servers
