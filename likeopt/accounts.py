@@ -183,7 +183,7 @@ class Accounts:
         if user.disabled:
             raise Unauthorized(DISABLED)
         session, cookie_id = self._sessions.create(
-            user_id, address=client.address, agent=client.agent
+            user_id, address=client.address, agent=client.agent, guest=how == "guest"
         )
 
         def note(c: Any) -> bool:
@@ -197,7 +197,12 @@ class Accounts:
             if forget:
                 throttle.clear(c, forget)
             entry = _by(
-                user, "session.create", object_kind="session", object_id=session.id, how=how
+                user,
+                "session.create",
+                via="guest" if how == "guest" else "session",
+                object_kind="session",
+                object_id=session.id,
+                how=how,
             )
             self._write(c, entry, client)
             return True

@@ -5,21 +5,22 @@ from typing import Any
 from flask import Flask
 
 from likeopt.storage.secret_key import guest_token
-from likeopt.web import cookies
-from likeopt.web.guests import GUEST
 
 SECRET_KEY = "what every test may know, and nobody else uses"
 SETTINGS = {"LIKEOPT_GUEST": "true", "LIKEOPT_SECRET_KEY": SECRET_KEY}
 TOKEN = guest_token(SECRET_KEY.encode())
-# What a browser keeps that has opened the link.
-COOKIE = f"{GUEST}.{cookies.sign(SECRET_KEY.encode(), 'session', GUEST)}"
-HEADERS = {"Cookie": f"{cookies.NAME}={COOKIE}"}
+LINK = "/api/v1/session/guest"
+# What a program sends.
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 # The same in a request that a test writes by hand.
-LINE = f"Cookie: {HEADERS['Cookie']}\r\n".encode()
+LINE = f"Authorization: {HEADERS['Authorization']}\r\n".encode()
 
 
 def client(app: Flask) -> Any:
-    """A client of `app` that has opened the link."""
+    """A browser that has opened the link, and whose page sends the token of its session."""
     made = app.test_client()
-    made.set_cookie(cookies.NAME, COOKIE)
+    opened = made.post(LINK, json={"token": TOKEN})
+    # Where people sign in, it lets nobody in.
+    if opened.status_code == 200:
+        made.environ_base["HTTP_X_CSRF_TOKEN"] = opened.get_json()["csrf"]
     return made

@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import msgspec
 import pytest
@@ -394,10 +395,10 @@ def test_who_is_disabled_while_signing_in_stays_outside(world: World) -> None:
     world.sessions.revoke_all(user.id)
     create = world.sessions.create
 
-    def late(user_id: str, *, address: str, agent: str) -> tuple[Session, str]:
+    def late(user_id: str, **where: Any) -> tuple[Session, str]:
         world.db.write(lambda c: people.update(c, user_id, disabled=True))
         world.sessions.revoke_all(user_id)
-        return create(user_id, address=address, agent=agent)
+        return create(user_id, **where)
 
     world.sessions.create = late  # type: ignore[method-assign]
     assert "wrong_credentials" in world.refused("ann@example.org", GOOD)

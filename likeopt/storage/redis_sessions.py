@@ -45,9 +45,11 @@ class RedisSessions:
         self._db = db
         self._clock = clock
 
-    def create(self, user_id: str, *, address: str, agent: str) -> tuple[Session, str]:
+    def create(
+        self, user_id: str, *, address: str, agent: str, guest: bool = False
+    ) -> tuple[Session, str]:
         """See `SessionStore`."""
-        made, cookie_id = new_session(self._clock, user_id, address, agent)
+        made, cookie_id = new_session(self._clock, user_id, address, agent, guest)
         with _available(), self._redis.pipeline() as together:
             together.set(_one(made.id), msgspec.json.encode(made), px=self._left_ms(made))
             together.sadd(_of(user_id), made.id)

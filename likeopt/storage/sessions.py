@@ -21,6 +21,8 @@ LIFETIME_MS = 90 * DAY_MS
 # A session in use would otherwise write with every request.
 SEEN_RESOLUTION_MS = 5 * 60 * 1000
 AGENT_LIMIT = 300
+# What the cookie's id of a guest's session begins with.
+_GUEST = "g"
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -39,7 +41,9 @@ class SessionStore(Protocol):
     """Keeps sessions. What ends one raises the counter `revisions.of_person`, in the same
     transaction or once it has ended."""
 
-    def create(self, user_id: str, *, address: str, agent: str) -> tuple[Session, str]:
+    def create(
+        self, user_id: str, *, address: str, agent: str, guest: bool = False
+    ) -> tuple[Session, str]:
         """A new session and its cookie's id."""
         ...
 
@@ -64,11 +68,13 @@ class SessionStore(Protocol):
         ...
 
 
-def new_session(clock: Clock, user_id: str, address: str, agent: str) -> tuple[Session, str]:
+def new_session(
+    clock: Clock, user_id: str, address: str, agent: str, guest: bool
+) -> tuple[Session, str]:
     """What a store's `create` stores and returns."""
     # The letter keeps an id in a cookie from looking like an API key, which begins with `lo_`: one
     # of 262,144 would, and nobody could use that session.
-    cookie_id, now = f"s{new_token()}", clock.now_ms()
+    cookie_id, now = f"{_GUEST if guest else 's'}{new_token()}", clock.now_ms()
     made = Session(
         id=token_hash(cookie_id),
         user_id=user_id,
@@ -79,6 +85,11 @@ def new_session(clock: Clock, user_id: str, address: str, agent: str) -> tuple[S
         agent=agent[:AGENT_LIMIT],
     )
     return made, cookie_id
+
+
+def is_guests(cookie_id: str) -> bool:
+    """Whether the session with this cookie's id began with the guest's link."""
+    return cookie_id.startswith(_GUEST)
 
 
 def seen(clock: Clock, session: Session) -> Session:
@@ -97,9 +108,11 @@ class SqlSessions:
         self._db = db
         self._clock = clock
 
-    def create(self, user_id: str, *, address: str, agent: str) -> tuple[Session, str]:
+    def create(
+        self, user_id: str, *, address: str, agent: str, guest: bool = False
+    ) -> tuple[Session, str]:
         """See `SessionStore`. Expired sessions go at the same time."""
-        made, cookie_id = new_session(self._clock, user_id, address, agent)
+        made, cookie_id = new_session(self._clock, user_id, address, agent, guest)
 
         def store(c: sa.Connection) -> None:
             c.execute(sa.delete(sessions).where(sessions.c.expires_at <= made.created_at))

@@ -25,6 +25,7 @@ from likeopt.errors import Forbidden, StorageFull, StorageUnavailable, Unauthori
 from likeopt.services import Services
 from likeopt.storage import access, api_keys, people, revisions
 from likeopt.storage.reader import LOCAL_USER, Reader
+from likeopt.storage.sessions import is_guests
 from likeopt.storage.watch import Stamp
 from likeopt.web import context, cookies, guests, limits
 from likeopt.web.context import Identity
@@ -88,7 +89,7 @@ class Auth:
         token = bearer()
         if token is not None:
             # Before any cookie: what a key may do depends on nothing that a browser adds by itself.
-            return guests.GUEST if guests.is_token(self._services, token) else token
+            return token
         return cookies.read(self._services.secret_key) if request.cookies else None
 
     def of(self, credential: str) -> Identity | None:
@@ -144,18 +145,22 @@ class Auth:
 
     def _find(self, credential: str) -> Identity | None:
         db, clock = self._services.db, self._services.clock
+        if guests.is_token(self._services, credential):
+            user = db.read(lambda c: people.get(c, LOCAL_USER))
+            return None if user.disabled else Identity(user, "guest")
         if credential.startswith(api_keys.PREFIX):
             found = db.read(lambda c: api_keys.find(c, clock, credential))
             return found and Identity(found[1], "key", key=found[0])
-        guest = credential == guests.GUEST and self._services.config.guest
-        session = None if guest else self._services.sessions.find(credential)
-        if session is None and not guest:
+        guest = is_guests(credential)
+        if guest and not self._services.config.guest:
             return None
-        user_id = session.user_id if session else LOCAL_USER
-        user = db.read(lambda c: people.get(c, user_id))
+        session = self._services.sessions.find(credential)
+        if session is None:
+            return None
+        user = db.read(lambda c: people.get(c, session.user_id))
         if user.disabled:
             return None
-        return Identity(user, "session" if session else "guest", session=session)
+        return Identity(user, "guest" if guest else "session", session=session)
 
     def lasts(self, who: Identity) -> bool:
         """Whether the session or key has not expired."""
@@ -255,7 +260,7 @@ def stamp_now() -> Stamp | None:
 
 
 def is_in() -> bool:
-    """Whether the request's cookie is that of a session that lasts, or of the guest. Costs
+    """Whether the request's cookie is that of a session that lasts. Costs
     nothing while the session is remembered; else the page's next request finds it looked up."""
     cookie = cookies.read(context.services().secret_key)
     return cookie is not None and of_app().of(cookie) is not None
@@ -278,7 +283,7 @@ def require_fresh() -> None:
     """Forbidden unless the person has signed in lately.
 
     Whoever finds a browser open, or has taken a cookie, must not get to keep the account with it.
-    A key or a guest has no sign-in that could have been long ago.
+    A key or the token of the guest's link has no sign-in that could have been long ago.
     """
     session = context.identity().session
     now = context.services().clock.now_ms()

@@ -2,8 +2,9 @@
 
 That a request comes from a browser on this machine cannot be seen: nginx, since 1.29.7, speaks to
 what is behind it as one does (HTTP/1.1 and kept alive), and a bare `proxy_pass` names the server's
-own address as the host and adds no header. So the guest shows a secret, as a cookie or a bearer's
-token; what can be seen of a proxy is refused besides.
+own address as the host and adds no header. So the guest shows a secret: the link's, for which a
+browser gets a session like anybody's, and which a program sends as a bearer's token. What can be
+seen of a proxy is refused besides.
 """
 
 import hmac
@@ -16,8 +17,6 @@ from likeopt.errors import Unauthorized
 from likeopt.services import Services
 from likeopt.storage.secret_key import guest_token
 
-# What the guest's signed cookie says in place of a session's id, which is longer.
-GUEST = "guest"
 # What proxies add: with any of these, a request did not come from this machine.
 _FORWARDED = ("HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserType, Locator, Page, expect, sync_playwright
 
-from likeopt.web import cookies
 from tests import guest, servers
 from tests.stub_openai import StubOpenAI
 
@@ -164,8 +163,8 @@ def open_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Open
             ignore_https_errors=url.startswith("https:"),
         )
         context.set_default_timeout(PATIENCE_MS)
-        # Where nobody skips sign-in, the key is another and this is nobody's.
-        context.add_cookies([{"name": cookies.NAME, "value": guest.COOKIE, "url": url}])
+        # Where people sign in, it is the link of no server.
+        context.request.post(f"{url}{guest.LINK}", data={"token": guest.TOKEN})
         visits.append(Visit(context.new_page(), url, name, language))
         return visits[-1]
 

@@ -10,6 +10,8 @@ from likeopt.accounts import SignedIn
 from likeopt.clock import rfc3339
 from likeopt.errors import BadInput, Conflict, NotFound, TooManyRequests, Unauthorized
 from likeopt.storage import links, people
+from likeopt.storage.reader import LOCAL_USER
+from likeopt.storage.sessions import is_guests
 from likeopt.web import auth, context, cookies, guests
 from likeopt.web.context import Identity, services
 from likeopt.web.endpoint import JSON, Endpoints
@@ -116,7 +118,8 @@ def sign_in(body: Credentials) -> Response:
     "POST",
     "/session/guest",
     summary="Come in where sign-in is skipped",
-    detail="The token stands in the link that the terminal shows. The answer sets a cookie.",
+    detail="The token stands in the link that the terminal shows. The answer sets the session's"
+    " cookie.",
     body=LinkToken,
     returns=SessionState,
     errors=(Unauthorized,),
@@ -130,7 +133,7 @@ def enter_as_guest(body: LinkToken) -> Response:
             code="guest_link",
         )
     guests.require_local()
-    return _begun(auth.of_app().of(guests.GUEST), guests.GUEST)
+    return signed_in(services().accounts.open_session(LOCAL_USER, context.client(), how="guest"))
 
 
 @session.operation("DELETE", "/session", summary="Sign out", status=204, scope="account")
@@ -189,14 +192,10 @@ def accept_link(body: Acceptance) -> Response:
 
 def signed_in(made: SignedIn) -> Response:
     """The state of a session that has just begun."""
-    return _begun(
-        Identity(made.user, "session", session=made.session), made.cookie_id, made.browser
-    )
-
-
-def _begun(who: Identity | None, cookie_id: str, browser: str = "") -> Response:
+    via: Literal["guest", "session"] = "guest" if is_guests(made.cookie_id) else "session"
+    who = Identity(made.user, via, session=made.session)
     response = Response(msgspec.json.encode(_state(who)), content_type=JSON)
-    auth.begin(response, cookie_id, browser)
+    auth.begin(response, made.cookie_id, made.browser)
     return response
 
 
