@@ -279,7 +279,7 @@ def _request(method: str, path: str, body: bytes, headers: list[str]) -> bytes:
         "Host: 127.0.0.1",
         "Accept: text/event-stream" if "chat" in path else "Accept: application/json",
         "Connection: close",
-        f"Cookie: {HEADERS['Cookie']}",
+        f"Authorization: {HEADERS['Authorization']}",
         f"Content-Length: {len(body)}",
         *headers,
     ]
