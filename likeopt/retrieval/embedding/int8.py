@@ -8,8 +8,7 @@ import numpy as np
 import onnxruntime
 
 from likeopt.errors import ModelUnavailable
-from likeopt.retrieval.embed import BUILT_IN
-from likeopt.retrieval.embedding import built, graph
+from likeopt.retrieval.embedding import BUILT_IN, built, graph
 from likeopt.retrieval.embedding.text import clean
 from likeopt.retrieval.embedding.tokenizer import Tokenizer
 from likeopt.retrieval.embedding.weights import HIDDEN, POSITIONS, Floats, Weights

