@@ -27,7 +27,7 @@ RESULTS = common.BENCH / "results" / "web.json"
 
 
 def main(names: list[str]) -> int:
-    """Run parts by name, all of them if none is given."""
+    """Run parts by name, all of them if none is given; always in the same order."""
     unknown = set(names) - set(PARTS)
     if unknown:
         print(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
@@ -36,10 +36,12 @@ def main(names: list[str]) -> int:
         _go_first()
     os.environ["CHROMIUM"] = servers.chromium()
     with stack.running() as on:
-        for name in names or PARTS:
+        for name, measure in PARTS.items():
+            if names and name not in names:
+                continue
             print(f"== {name}", flush=True)
             before = os.getloadavg()
-            part = PARTS[name](on)
+            part = measure(on)
             common.show(part["rows"])
             # Read anew: another part may have been measured meanwhile.
             results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
