@@ -98,7 +98,7 @@ export function Conversation(): JSX.Element {
       <div class="chat-bottom">
         {away.value && turns.length > 0 && (
           <button class="to-end" type="button" onClick={toLatest}>
-            <Icon name="down" /> {t.value.toLatest}
+            <Icon name="down" /> {t.value.toLatest} {chat.writing.value && <span class="pulse" />}
           </button>
         )}
         {!error && <Composer />}
