@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import signal
 import socket
 import statistics
@@ -76,8 +77,9 @@ def disk_mib(folder: Path) -> float:
 
 @contextmanager
 def library(name: str, **settings: Any) -> Iterator[Services]:
-    """A library of its own below WORK, kept between runs."""
+    """A library of its own below WORK, kept between runs, but for what the last one cached."""
     config = Config(data_dir=WORK / name, sample_library=False, **settings)
+    shutil.rmtree(config.data_dir / "cache", ignore_errors=True)
     with parts.services(config) as services:
         yield services
 
