@@ -118,6 +118,27 @@ def test_a_provider_is_reached_with_tls(issuer: str) -> None:
         config.load(PROVIDER | {"LIKEOPT_OIDC_ISSUER": issuer})
 
 
+def test_what_is_no_address_may_hold_one_and_spaces() -> None:
+    loaded = config.load(
+        {
+            "LIKEOPT_SECRET_KEY": "this key :// is as good as another",
+            "LIKEOPT_FOLDER_ROOTS": "/srv/a://srv/My Files",
+            "LIKEOPT_OIDC_NAME": "Acme (https://id.acme.example) ID",
+        }
+    )
+    assert loaded.oidc_name == "Acme (https://id.acme.example) ID"
+    assert loaded.folder_roots == "/srv/a://srv/My Files"
+
+
+def test_an_address_that_is_none_is_refused_with_what_helps() -> None:
+    with pytest.raises(ConfigError) as refused:
+        config.load({"LIKEOPT_DATABASE_URL": "postgresql://me:pw@host/my@db"})
+    assert refused.value.message == (
+        "LIKEOPT_DATABASE_URL is not an address. Write what is special in its password or path as"
+        " %40 for @, %2F for /, %23 for #, %25 for % and %3F for ?"
+    )
+
+
 def test_origins_are_a_set() -> None:
     listed = config.load({"LIKEOPT_CORS_ORIGINS": "https://a.org, https://b.org,"})
     assert listed.origins == {"https://a.org", "https://b.org"}
@@ -163,7 +184,7 @@ def test_what_set_a_setting_is_told_to_the_parts_of_the_server() -> None:
     [
         ("http://me:hidden@host:8000/v1", "http://********@host:8000/v1"),
         ("https://hidden@host", "https://********@host"),
-        ("https://host/v1?key=hidden&a=b#part", "https://host/v1?********#part"),
+        ("https://host/v1?key=hidden&a=b#part", "https://host/v1?********"),
         ("http://host/a@b", "http://host/a@b"),
         ("redis://:a/hidden#@b?@host", "redis://********@host"),
         ("10.0.0.5:11211, host:11211", "10.0.0.5:11211, host:11211"),

@@ -16,14 +16,16 @@ _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _ASSETS = re.compile(_ORIGIN.pattern + r"(/[A-Za-z0-9._~/-]*)?")
 _LAYERS = ("memory", "redis", "memcached", "disk")
 _SERVER = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}|/.+")
+# Text of any kind, and lists, of which none that has a password passes.
+_NO_ADDRESS = ("_key", "_secret", "_name", "_dir", "_roots", "_origins")
 
 
 def check_spaces(values: Mapping[str, object]) -> None:
     """Raise ConfigError for white space in an address: where it ends in a text, and with that what
     of it is secret, could not be told."""
     for name, value in values.items():
-        # Origins are a list; none that has a password passes.
-        if name != "cors_origins" and "://" in str(value) and len(str(value).split()) > 1:
+        text = str(value)
+        if "://" in text and len(text.split()) > 1 and not name.endswith(_NO_ADDRESS):
             raise ConfigError(f"LIKEOPT_{name.upper()} has a space in an address. Write it as %20")
 
 
@@ -42,9 +44,10 @@ def check(config: Config) -> None:
 def _check_addresses(config: Config) -> None:
     """Refuse what never worked: an address whose password is not percent-encoded is another one,
     with a piece of the password as a host or a port, which whoever reads it there would tell."""
+    # The question mark at the end: what follows one is masked.
     how = (
-        "is not an address. Write what is special in its password as %40 for @, %2F for /, %3F for"
-        " ?, %23 for # and %25 for %"
+        "is not an address. Write what is special in its password or path as %40 for @, %2F for /,"
+        " %23 for #, %25 for % and %3F for ?"
     )
     kind, _, rest = config.database_url.partition("://")
     # To SQLAlchemy a password ends at the first `@`.

@@ -7,7 +7,7 @@ MASK = "********"
 
 # A password, to the last `@`: one that is not percent-encoded may hold `/`, `?`, `#` and `@`.
 _USER = re.compile(r"(?<=://)(?:[^/?#@\s]*:\S*|[^/?#@\s]+)@")
-_QUERY = re.compile(r"(?<=\?)[^#\s]+")
+_QUERY = re.compile(r"(?<=\?)\S+")
 
 
 def masked(text: str) -> str:
