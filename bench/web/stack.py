@@ -95,6 +95,8 @@ def running() -> Iterator[Stack]:
                 "LIKEOPT_LLM": "openai",
                 "LIKEOPT_LLM_URL": model.url,
                 "LIKEOPT_LLM_MODEL": "bench",
+                # `streaming` writes 3,000.
+                "LIKEOPT_LLM_MAX_TOKENS": "4096",
                 # A bench is more people than one.
                 "LIKEOPT_RATE_LIMIT": "0",
                 "LIKEOPT_RATE_LIMIT_CHAT": "0",

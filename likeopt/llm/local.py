@@ -106,8 +106,9 @@ class LocalChat:
         """See `ChatModel`."""
         state = _read_state(self._config)
         endpoint = Endpoint(state.url, state.key)
+        sent = body(self.name, request)
         timeout = self._config.llm_timeout
-        return TextStream(endpoint, body(self.name, request), self._clock, timeout)
+        return TextStream(endpoint, sent, request.max_tokens, self._clock, timeout)
 
 
 def is_ready(config: Config) -> bool:

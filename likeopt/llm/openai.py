@@ -50,7 +50,9 @@ class OpenAIChat:
     def stream(self, request: Completion) -> TextStream:
         """See `ChatModel`."""
         sent = body(self.name, request)
-        return TextStream(self._endpoint, sent, self._clock, self._timeout, self._run)
+        return TextStream(
+            self._endpoint, sent, request.max_tokens, self._clock, self._timeout, self._run
+        )
 
 
 def body(model: str, request: Completion) -> bytes:

@@ -4,8 +4,9 @@ import re
 
 from likeopt.errors import ModelUnavailable
 
-# No model sends a line near this long; one that does is not a model.
-MAX_LINE = 1 << 20
+# Bytes of an event, with the comments before it. No model sends one near this long; what does is no
+# model.
+MAX_EVENT = 1 << 20
 
 _line_end = re.compile(rb"\r\n|\n|\r")
 
@@ -18,20 +19,31 @@ class EventParser:
     """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
+        # Bytes since the last event.
+        self._size = 0
         self._data: list[str] = []
 
     def feed(self, block: bytes) -> list[str]:
-        """The data of the events that `block` completes. Raises ModelUnavailable for a line
+        """The data of the events that `block` completes. Raises ModelUnavailable for an event
         without end."""
-        text = self._rest + block
-        # A final \r may be the first half of \r\n.
-        held = b"\r" if text.endswith(b"\r") else b""
-        *lines, rest = _line_end.split(text.removesuffix(held))
-        self._rest = rest + held
-        if len(self._rest) > MAX_LINE:
+        found: list[str] = []
+        # What was held without an end of line is not looked through again.
+        ended = self._rest.endswith(b"\r") or _line_end.search(block)
+        self._rest += block
+        self._size += len(block)
+        if ended:
+            # A final \r may be the first half of \r\n.
+            text = bytes(self._rest)
+            held = b"\r" if text.endswith(b"\r") else b""
+            *lines, rest = _line_end.split(text.removesuffix(held))
+            self._rest = bytearray(rest + held)
+            found = [data for line in lines if (data := self._line(line)) is not None]
+        if found:
+            self._size = len(self._rest)
+        if self._size > MAX_EVENT:
             raise ModelUnavailable("The model's answer is not a stream of events.")
-        return [data for line in lines if (data := self._line(line)) is not None]
+        return found
 
     def end(self) -> list[str]:
         """What a server left unfinished: some omit the last empty line."""

@@ -21,12 +21,15 @@ import msgspec
 
 from likeopt.clock import Clock
 from likeopt.errors import Busy, LikeOptError, ModelUnavailable
-from likeopt.llm.sse import EventParser
+from likeopt.llm.sse import MAX_EVENT, EventParser
 
 CONNECT_SECONDS = 5.0
 # After a model said that it finished, how long to wait for the stream to end.
 _END_SECONDS = 1.0
 _BLOCK = 1 << 16
+# A token has some four characters in English, fewer in Korean; what goes on past four times that,
+# thoughts included, does not keep to `max_tokens`.
+_TOKEN_CHARS = 16
 # Bytes of a refusal that are read, and characters of its reason that are passed on.
 _REFUSAL_BYTES = 8192
 _REASON_CHARS = 200
@@ -72,6 +75,7 @@ class TextStream:
 
     Raises ModelUnavailable when the endpoint does not answer, refuses, breaks off, or sends
     nothing for `timeout` seconds (keep-alive comments do not count), Busy when it has no room.
+    A model that does not stop at `max_tokens` by itself is stopped, as complete, some way past it.
     After `close` the iteration just ends.
     """
 
@@ -79,6 +83,7 @@ class TextStream:
         self,
         endpoint: Endpoint,
         body: bytes,
+        max_tokens: int,
         clock: Clock,
         timeout: float,
         run: Run = run_here,
@@ -95,6 +100,8 @@ class TextStream:
         self._response: http.client.HTTPResponse | None = None
         self._events = EventParser()
         self._text = _Text()
+        # Characters that the model may still send.
+        self._room = max_tokens * _TOKEN_CHARS
         self._ready: deque[str] = deque()
         self._heard = 0.0
         self._complete = False
@@ -143,7 +150,10 @@ class TextStream:
             self._heard = self._clock.monotonic()
         if self._response.headers.get_content_type() == "application/json":
             # From an endpoint that does not stream.
-            self._take(self._response.read().decode("utf-8", "replace"))
+            whole = self._response.read(MAX_EVENT + 1)
+            if len(whole) > MAX_EVENT:
+                raise ModelUnavailable("The model's answer is too long.")
+            self._take(whole.decode("utf-8", "replace"))
             self._end()
             return
         block = self._response.read1(_BLOCK)
@@ -152,8 +162,10 @@ class TextStream:
             if data == "[DONE]":
                 self._complete = True
                 self._end()
+            else:
+                self._take(data)
+            if self._ended:
                 return
-            self._take(data)
         if not block:
             if not self._complete and not self._closed:
                 raise ModelUnavailable(_BROKE_OFF)
@@ -199,13 +211,19 @@ class TextStream:
             reason = _reason(chunk.error, self._endpoint.key)
             raise ModelUnavailable(f"The model endpoint reported an error: {reason}")
         self.timings = chunk.timings or self.timings
-        for choice in (chunk.choices or [])[:1]:
-            part = choice.delta or choice.message
-            self._put(self._text.add((part and part.content) or ""))
-            if choice.finish_reason and not self._complete:
-                self._complete = True
-                if self._socket is not None:
-                    self._socket.settimeout(_END_SECONDS)
+        choice = chunk.choices[0] if chunk.choices else _Choice()
+        part = choice.delta or choice.message
+        text = ((part and part.content) or "")[: self._room]
+        # An event without text takes room, too: it may be thoughts, in a field of their own.
+        self._room -= len(text) or 1
+        self._put(self._text.add(text))
+        if choice.finish_reason and not self._complete:
+            self._complete = True
+            if self._socket is not None:
+                self._socket.settimeout(_END_SECONDS)
+        if not self._room:
+            self._complete = True
+            self._end()
 
     def _put(self, piece: str) -> None:
         if piece:
@@ -251,6 +269,8 @@ class _Text:
         if self._thinking:
             _, end, rest = self._held.partition(self._END)
             if not end:
+                # No more than what may be the beginning of the end.
+                self._held = self._held[1 - len(self._END) :]
                 return ""
             self._thinking, self._held = False, rest.lstrip()
         cut = len(self._held)

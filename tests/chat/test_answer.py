@@ -270,6 +270,23 @@ def test_a_silent_or_empty_model_too(
     assert (message.kind, message.error_code) == ("extractive", "model_silent")
 
 
+def test_an_answer_without_end_is_cut_off_and_complete(
+    chat: Chat, stub: StubOpenAI, reader: Reader
+) -> None:
+    """As one that the model cut at `max_tokens`; endless thoughts are no answer."""
+    said = "Fifteen days [1]. " * 60
+    stub.say(said, *[said] * 99, hold=100)
+    message = last(chat.ask(reader, "How many days of annual leave?"))
+    assert (message.kind, message.state, message.error_code) == ("generated", "complete", None)
+    assert len(message.content) <= 512 * 16
+    assert message.content.startswith("Fifteen days [1]. Fifteen")
+    stub.say("<think>", *[said] * 99, hold=100)
+    message = last(chat.ask(reader, "How many days of annual leave?"))
+    assert (message.kind, message.state) == ("extractive", "complete")
+    assert message.error_code == "model_silent"
+    assert all(request.gone.wait(10) for request in stub.requests)
+
+
 def test_a_model_that_dies_is_replaced_for_a_reader_who_has_seen_nothing(
     chat: Chat, stub: StubOpenAI, database: Database, reader: Reader
 ) -> None:

@@ -11,11 +11,12 @@ import pytest
 from likeopt.clock import Clock
 from likeopt.errors import Busy, LikeOptError, ModelUnavailable
 from likeopt.llm.openai import OpenAIChat
-from likeopt.llm.stream import _trusted
+from likeopt.llm.sse import MAX_EVENT
+from likeopt.llm.stream import _Text, _trusted
 from likeopt.llm.types import Completion, Turn
 from tests import tls
 from tests.servers import free_port
-from tests.stub_openai import StubOpenAI
+from tests.stub_openai import Reply, StubOpenAI
 
 QUESTION = Completion([Turn("system", "Be brief."), Turn("user", "연차는 며칠인가요?")])
 KEY = "sk-very-secret"
@@ -83,6 +84,40 @@ def test_a_stream_without_done_but_with_finish_reason_is_complete(stub: StubOpen
     end = b'data: {"choices":[{"delta":{},"finish_reason":"length"}]}\n\n'
     stub.say("Cut by", delta(" length"), end, proper_end=False)
     assert "".join(chat(stub).stream(QUESTION)) == "Cut by length"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "shown"),
+    [
+        (["word "] * 40, "word " * 32),
+        (["word " * 1000], "word " * 32),
+        (["<think>", *["word "] * 40], ""),
+        ([b'data: {"choices":[{"delta":{"reasoning_content":"hm"}}]}\n\n'] * 160, ""),
+    ],
+    ids=["words", "one huge piece", "thoughts", "thoughts in a field of their own"],
+)
+def test_a_model_that_does_not_keep_to_max_tokens_is_cut_off(
+    stub: StubOpenAI, pieces: list[str | bytes], shown: str
+) -> None:
+    stub.reply(Reply(pieces, hold=len(pieces)))
+    stream = chat(stub).stream(Completion(QUESTION.turns, max_tokens=10))
+    assert "".join(stream) == shown
+    assert stub.requests[0].gone.wait(10)
+
+
+def test_thoughts_are_not_collected() -> None:
+    text = _Text()
+    assert [text.add(piece) for piece in ["<think>", *["word "] * 100]] == [""] * 101
+    assert len(text._held) < len("</think>")
+    assert text.add("</think>Fifteen") == "Fifteen"
+
+
+def test_a_huge_answer_from_an_endpoint_that_does_not_stream(stub: StubOpenAI) -> None:
+    stub.fail(200, {"choices": [{"message": {"content": "word " * 5000}}]})
+    assert "".join(chat(stub).stream(QUESTION)) == ("word " * 5000)[: 512 * 16]
+    stub.fail(200, {"choices": [{"message": {"content": "x" * MAX_EVENT}}]})
+    with pytest.raises(ModelUnavailable, match="too long"):
+        list(chat(stub).stream(QUESTION))
 
 
 @pytest.mark.parametrize(

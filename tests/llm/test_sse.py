@@ -1,7 +1,7 @@
 import pytest
 
 from likeopt.errors import ModelUnavailable
-from likeopt.llm.sse import MAX_LINE, EventParser
+from likeopt.llm.sse import MAX_EVENT, EventParser
 
 STREAM = (
     ": connected\r\n\r\n"
@@ -26,8 +26,21 @@ def test_invalid_utf8_is_replaced() -> None:
     assert EventParser().feed(b"data: \xff\xfe ok\n\n") == ["\ufffd\ufffd ok"]
 
 
-def test_a_line_without_end_is_refused() -> None:
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"x" * MAX_EVENT,
+        # Takes minutes if each looks through all before it.
+        b"xx",
+        # Lines that end, of an event that does not.
+        b"data: more\n",
+        b": comment\n\n",
+    ],
+)
+def test_an_event_without_end_is_refused(block: bytes) -> None:
     parser = EventParser()
-    assert parser.feed(b"x" * MAX_LINE) == []
+    assert parser.feed(b"data: first\n\n") == ["first"]
+    for _ in range(MAX_EVENT // len(block)):
+        assert parser.feed(block) == []
     with pytest.raises(ModelUnavailable):
-        parser.feed(b"x")
+        parser.feed(block)
