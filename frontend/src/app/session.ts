@@ -1,11 +1,12 @@
 import { computed, effect, signal } from "@preact/signals";
+import { endOtherSessions } from "../api/account";
 import { proof, readSession, session } from "../api/client";
 import { signOut as endSession, PROVIDER_ADDRESS, signIn } from "../api/session";
 import type { SessionState } from "../api/types";
 import { t } from "../i18n";
 import { Resource } from "../lib/resource";
 import { askText, confirm } from "../ui/dialog";
-import { toastError } from "../ui/toast";
+import { toast, toastError } from "../ui/toast";
 import { match, navigate, route } from "./router";
 
 /** Who is looking at the page. */
@@ -97,6 +98,14 @@ export async function signOut(): Promise<void> {
   try {
     await endSession(new AbortController().signal);
     enter("/sign-in");
+  } catch (error) {
+    toastError(error);
+  }
+}
+
+export async function signOutElsewhere(): Promise<void> {
+  try {
+    toast(t.peek().ended((await endOtherSessions(new AbortController().signal)).ended));
   } catch (error) {
     toastError(error);
   }

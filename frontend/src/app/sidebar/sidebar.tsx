@@ -4,12 +4,12 @@ import { useEffect, useRef } from "preact/hooks";
 import { chooseLanguage, type Language, language, t } from "../../i18n";
 import { Icon } from "../../ui/icon";
 import { narrow } from "../../ui/media";
-import { Menu } from "../../ui/menu";
+import { type Item, Menu } from "../../ui/menu";
 import { Logo } from "../logo";
 import { menuOpen as open } from "../menu";
 import { ADMIN_PAGES, route } from "../router";
 import { busy, indexing, info } from "../server";
-import { guest, operator, signOut, user } from "../session";
+import { guest, operator, signOut, signOutElsewhere, user } from "../session";
 import { shortcutsShown } from "../shortcuts";
 import { nextTheme, theme } from "../theme";
 import { visit } from "../visit";
@@ -164,27 +164,29 @@ function Administration(): JSX.Element | null {
 }
 
 function Myself(): JSX.Element | null {
-  if (guest.value) {
-    return (
-      <p class="model-line" title={t.value.guestHint}>
-        <Icon name="person" />
-        <span>{t.value.guestHint}</span>
-      </p>
-    );
-  }
   if (!user.value) return null;
   const { name, email } = user.value;
+  const leave: Item = { icon: "leave", label: t.value.signOut, run: signOut };
+  const account: Item = {
+    icon: "person",
+    label: t.value.account,
+    run: () => visit("/account"),
+  };
+  // Others have it on the page of their account.
+  const elsewhere: Item = {
+    icon: "leave",
+    label: t.value.signOutElsewhere,
+    run: signOutElsewhere,
+  };
+  const hint = t.value.guestHint;
   return (
     <Menu
-      label={t.value.accountOf(name)}
+      label={guest.value ? hint : t.value.accountOf(name)}
       look="nav-link myself"
-      items={[
-        { icon: "person", label: t.value.account, run: () => visit("/account") },
-        { icon: "leave", label: t.value.signOut, run: signOut },
-      ]}
+      items={guest.value ? [elsewhere, leave] : [account, leave]}
     >
       <Icon name="person" />
-      <span title={email ?? ""}>{name}</span>
+      <span title={guest.value ? hint : (email ?? "")}>{guest.value ? hint : name}</span>
       <Icon name="unfold" />
     </Menu>
   );

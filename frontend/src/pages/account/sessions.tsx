@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
-import { endOtherSessions, endSession, listSessions, type OwnSession } from "../../api/account";
+import { endSession, listSessions, type OwnSession } from "../../api/account";
+import { signOutElsewhere } from "../../app/session";
 import { t } from "../../i18n";
 import { formatMoment, formatWhen } from "../../lib/format";
 import { Resource } from "../../lib/resource";
@@ -78,10 +79,6 @@ async function end(id: string): Promise<void> {
 }
 
 async function endOthers(): Promise<void> {
-  try {
-    toast(t.value.ended((await endOtherSessions(never)).ended));
-  } catch (error) {
-    toastError(error);
-  }
+  await signOutElsewhere();
   loadSessions();
 }
