@@ -285,9 +285,11 @@ def require_fresh() -> None:
     Whoever finds a browser open, or has taken a cookie, must not get to keep the account with it.
     A key or the token of the guest's link has no sign-in that could have been long ago.
     """
-    session = context.identity().session
+    who = context.identity()
     now = context.services().clock.now_ms()
-    if session is not None and now - session.created_at > FRESH_MS:
+    if who.session is not None and now - who.session.created_at > FRESH_MS:
+        if who.via == "guest":
+            raise Forbidden("Open the link once more to do this.", code="open_link_again")
         raise Forbidden("Sign in once more to do this.", code="sign_in_again")
 
 

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _EXTENSION = "likeopt-refusals"
 _GUEST_CODES = ("guest_refused", "guest_link")
+# The first is noted where it is found; the others only ask to come in once more.
+_NOT_NOTED = ("wrong_password", "sign_in_again", "open_link_again")
 
 
 def install(app: Flask, clock: Clock) -> None:
@@ -104,6 +106,5 @@ def _is_refusal(error: LikeOptError, who: Identity | None) -> bool:
     if isinstance(error, NotFound):
         # What is not theirs does not exist for them; that it does not exist at all looks the same.
         return who is not None and bool(request.view_args)
-    # The first is noted where it is found; the second is a question that a page asks.
-    other = error.instance_code in ("wrong_password", "sign_in_again")
+    other = error.instance_code in _NOT_NOTED
     return isinstance(error, Forbidden | TooManyRequests | Misdirected) and not other

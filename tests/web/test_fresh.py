@@ -8,9 +8,12 @@ import pytest
 from likeopt.clock import Clock
 from likeopt.config import Config
 from likeopt.services import Services
+from likeopt.storage.reader import LOCAL_USER
 from likeopt.storage.sessions import SqlSessions
 from likeopt.web import cookies
+from likeopt.web.app import create_app
 from likeopt.web.auth import FRESH_MS
+from tests import guest
 from tests.web.conftest import PASSWORD, QUICK, Client, let_in
 
 WHO = "boss@example.org"
@@ -66,3 +69,19 @@ def test_old_session_must_sign_in_once_more(client: Client, services: Services) 
     # The session of before ended with the new sign-in (ASVS 7.2.4).
     (only,) = client.get("/api/v1/me/sessions").json["items"]
     assert only["current"]
+
+
+def test_guest_opens_the_link_once_more(services: Services) -> None:
+    services.config = msgspec.structs.replace(services.config, guest=True)
+    client = create_app(services.config, services, write=lambda _: None).test_client()
+    old = SqlSessions(services.db, Earlier())
+    _, cookie_id = old.create(LOCAL_USER, address="127.0.0.1", agent="tests", guest=True)
+    signature = cookies.sign(services.secret_key, "session", cookie_id)
+    client.set_cookie(cookies.NAME, f"{cookie_id}.{signature}")
+    headers = {"X-CSRF-Token": client.get(STATE).json["csrf"]}
+    refused = client.delete("/api/v1/me/sessions", headers=headers)
+    # Not `sign_in_again`, for which the page asks for a password: a guest has none.
+    assert (refused.status_code, refused.json["code"]) == (403, "open_link_again")
+    again = client.post(guest.LINK, json={"token": guest.TOKEN})
+    headers = {"X-CSRF-Token": again.json["csrf"]}
+    assert client.delete("/api/v1/me/sessions", headers=headers).status_code == 200

@@ -68,8 +68,7 @@ def test_programs_send_the_token_of_the_link(stranger: Client) -> None:
 
 def test_where_people_sign_in_the_link_is_none(config: Config, services: Services) -> None:
     services.config = msgspec.structs.replace(config, guest=False)
-    client = guest.client(create_app(services.config, services, write=lambda _: None))
-    assert client.get("/api/v1/info").status_code == 401
+    client = create_app(services.config, services, write=lambda _: None).test_client()
     assert client.get("/api/v1/info", headers=guest.HEADERS).status_code == 401
     assert client.post(guest.LINK, json={"token": guest.TOKEN}).status_code == 401
 
@@ -113,6 +112,25 @@ def test_sessions_of_guests_end_with_guest_mode(client: Client, services: Servic
     services.config = closed
     later = create_app(closed, services, write=lambda _: None).test_client(use_cookies=False)
     assert later.get("/api/v1/info", headers=kept).status_code == 401
+
+
+def test_guests_make_no_key_that_would_outlast_the_link(client: Client, app: Any) -> None:
+    body = {"name": "kept", "scopes": ["admin", "read"]}
+    program = app.test_client(use_cookies=False)
+    for refused in (
+        client.post("/api/v1/me/keys", json=body),
+        program.post("/api/v1/me/keys", json=body, headers=guest.HEADERS),
+    ):
+        assert (refused.status_code, refused.json["code"]) == (403, "guest_key")
+    assert client.get("/api/v1/me/keys").json["items"] == []
+
+
+def test_the_token_has_no_session_to_end(app: Any) -> None:
+    program = app.test_client(use_cookies=False)
+    refused = program.delete(STATE, headers=guest.HEADERS)
+    assert (refused.status_code, refused.json["code"]) == (409, "no_session")
+    assert "secret.key" in refused.json["detail"]
+    assert program.get("/api/v1/info", headers=guest.HEADERS).status_code == 200
 
 
 @pytest.mark.parametrize(

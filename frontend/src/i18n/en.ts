@@ -307,6 +307,9 @@ export const en = {
     scope_missing: "This key may not do this.",
     sign_in_again:
       "To do this, you must have signed in during the last ten minutes. Sign in once more.",
+    open_link_again:
+      "To do this, you must have opened the link during the last ten minutes. Open the link once more.",
+    guest_key: "A guest makes no API keys. Programs send the token of the link.",
     wrong_credentials: "The e-mail address or the password is wrong.",
     wrong_password: "The current password is wrong.",
     weak_password: "This password is too easy to guess. Choose another.",

@@ -283,6 +283,8 @@ export const ko: Messages = {
     forbidden: "권한이 없습니다.",
     scope_missing: "이 키로는 할 수 없는 작업입니다.",
     sign_in_again: "최근 10분 안에 로그인해야 할 수 있는 작업입니다. 다시 로그인하세요.",
+    open_link_again: "최근 10분 안에 링크를 열어야 할 수 있는 작업입니다. 링크를 다시 여세요.",
+    guest_key: "게스트는 API 키를 만들 수 없습니다. 프로그램에는 링크의 토큰을 쓰세요.",
     wrong_credentials: "이메일 주소 또는 비밀번호가 올바르지 않습니다.",
     wrong_password: "현재 비밀번호가 올바르지 않습니다.",
     weak_password: "추측하기 쉬운 비밀번호입니다. 다른 비밀번호를 정해 주세요.",

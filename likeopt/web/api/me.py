@@ -185,7 +185,8 @@ def list_keys() -> KeyList:
     "/keys",
     summary="Make an API key",
     detail="Its token is shown this once. Send it as `Authorization: Bearer lo_...`. Only within"
-    " ten minutes of signing in; later the code is `sign_in_again`.",
+    " ten minutes of signing in; later the code is `sign_in_again`. Guests make none (`guest_key`):"
+    " they have the token of the link.",
     body=KeyToMake,
     returns=MadeKey,
     status=201,
@@ -194,9 +195,14 @@ def list_keys() -> KeyList:
     example='--json \'{"name": "Nightly import", "scopes": ["read", "write"]}\'',
 )
 def create_key(body: KeyToMake) -> MadeKey:
+    found, who = services(), identity()
+    if who.via == "guest":
+        # It would outlast the link, and guest mode itself.
+        raise Forbidden(
+            "A guest makes no API keys. Programs send the token of the link.", code="guest_key"
+        )
     # A key is a way in that outlasts the session it was made in.
     auth.require_fresh()
-    found, who = services(), identity()
     if "admin" in body.scopes and who.user.role != "admin":
         raise Forbidden("Only administrators have keys with the scope `admin`.")
     expires_at = None if body.expires_at is None else _millis(body.expires_at)

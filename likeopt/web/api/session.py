@@ -136,13 +136,26 @@ def enter_as_guest(body: LinkToken) -> Response:
     return signed_in(services().accounts.open_session(LOCAL_USER, context.client(), how="guest"))
 
 
-@session.operation("DELETE", "/session", summary="Sign out", status=204, scope="account")
+@session.operation(
+    "DELETE",
+    "/session",
+    summary="Sign out",
+    detail="The token of the guest's link has no session that this could end (`no_session`).",
+    status=204,
+    errors=(Conflict,),
+    scope="account",
+)
 def sign_out() -> Response:
     who = context.identity()
-    if who.session is not None:
-        services().sessions.revoke(who.user.id, who.session.id)
-        id_ = who.session.id
-        services().db.write(lambda c: context.note(c, "session.end", kind="session", id_=id_))
+    if who.session is None:
+        raise Conflict(
+            "There is no session to end. The token of the link ends with another `secret.key`"
+            " (or LIKEOPT_SECRET_KEY).",
+            code="no_session",
+        )
+    id_ = who.session.id
+    services().sessions.revoke(who.user.id, id_)
+    services().db.write(lambda c: context.note(c, "session.end", kind="session", id_=id_))
     response = Response(status=204)
     cookies.forget(response)
     return response
