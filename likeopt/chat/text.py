@@ -5,6 +5,7 @@ import unicodedata
 from typing import Literal
 
 from likeopt.errors import BadInput, TooLarge
+from likeopt.storage.text import is_seen
 
 Language = Literal["ko", "en"]
 
@@ -31,7 +32,7 @@ def clean_question(text: str) -> str:
     if len(kept) != len(text) and any("\ud800" <= char <= "\udfff" for char in text):
         raise BadInput("The question holds half of a surrogate pair: it is not valid Unicode.")
     question = unicodedata.normalize("NFC", kept).strip()
-    if not any(unicodedata.category(char)[0] in "LNS" for char in question):
+    if not any(is_seen(char) and unicodedata.category(char)[0] in "LNS" for char in question):
         raise BadInput("Ask a question: there is no word in it.")
     return question
 

@@ -47,6 +47,7 @@ from likeopt.retrieval.types import (
     StatusRequest,
 )
 from likeopt.storage.reader import Reader
+from likeopt.storage.text import is_seen
 
 T = TypeVar("T", SearchResponse, EmbedResponse, EngineStatus, Forgotten)
 
@@ -123,13 +124,13 @@ def search(  # noqa: PLR0913  (what a search is; callers name the few they need)
 def normalise(query: str) -> str:
     """`query` as it is searched: NFC, one line, without what cannot be encoded.
 
-    BadInput if nothing is left of it, TooLarge if more than 2,000 characters are.
+    BadInput if nothing that can be seen is left of it, TooLarge if more than 2,000 characters are.
     """
     if len(query) > MAX_QUERY * 4:
         raise TooLarge(f"The question must have at most {MAX_QUERY:,} characters.")
     text = query.encode("utf-8", "replace").decode("utf-8")
     text = " ".join(unicodedata.normalize("NFC", text).replace("\0", " ").split())
-    if not text:
+    if not any(map(is_seen, text)):
         raise BadInput("The question is empty.")
     if len(text) > MAX_QUERY:
         raise TooLarge(f"The question must have at most {MAX_QUERY:,} characters.")

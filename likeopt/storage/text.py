@@ -16,7 +16,7 @@ def clean_line(text: str, *, what: str, limit: int) -> str:
     or if it holds control characters or half of a surrogate pair.
     """
     line = unicodedata.normalize("NFC", text).strip()
-    if not any(map(_is_seen, line)):
+    if not any(map(is_seen, line)):
         raise BadInput(f"{what} is empty.")
     if len(line) > limit:
         raise BadInput(f"{what} is longer than {limit} characters.")
@@ -30,7 +30,8 @@ def clean_line(text: str, *, what: str, limit: int) -> str:
 _BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
 
-def _is_seen(char: str) -> bool:
+def is_seen(char: str) -> bool:
+    """Whether `char` leaves a mark where it stands: not so spaces, controls, fillers."""
     return char not in _BLANK and unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zs")
 
 

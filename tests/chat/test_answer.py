@@ -14,6 +14,7 @@ from likeopt.storage.messages import Exchange, Message
 from likeopt.storage.reader import Reader
 from tests.chat.conftest import LEAVE, LEAVE_KO, events, failure, last, only, text_of
 from tests.chat.shelf import Shelf
+from tests.fakes import FakeClock
 from tests.stub_openai import StubOpenAI
 
 
@@ -465,10 +466,26 @@ def test_nothing_is_stored_for_clients_that_keep_the_conversation(
     assert database.read(lambda c: conversations.list_(c, reader)).items == []
 
 
-@pytest.mark.parametrize("question", ["", "  \n ", "?!…", "\u200b\u200b", "half \ud83d"])
-def test_what_is_no_question_is_refused(plain: Chat, reader: Reader, question: str) -> None:
-    with pytest.raises(BadInput):
+@pytest.mark.parametrize(
+    "question",
+    ["", "  \n ", "?!…", "\u200b\u200b", "half \ud83d", "\u3164", "\u3164\u200b", "\u115f\u1160",
+     "\uffa0", "\u2800", "\u3164 \uffa0?"],
+)  # fmt: skip
+def test_what_is_no_question_is_refused(
+    plain: Chat, database: Database, clock: FakeClock, reader: Reader, question: str
+) -> None:
+    begun = database.write(lambda c: conversations.create(c, reader, clock, "Begun"))
+    why = "no word in it|surrogate pair"
+    with pytest.raises(BadInput, match=why):
         plain.ask(reader, question)
+    with pytest.raises(BadInput, match=why):
+        plain.ask(reader, question, begun.id)
+    with pytest.raises(BadInput, match=why):
+        plain.reply(reader, question, [])
+
+
+def test_fillers_beside_a_word_are_part_of_a_question(plain: Chat, reader: Reader) -> None:
+    assert last(plain.ask(reader, "\u3164Leave\u1160?")).state == "complete"
 
 
 def test_a_question_has_a_limit_and_a_long_one_is_searched_by_its_ends(

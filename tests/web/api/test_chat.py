@@ -178,6 +178,7 @@ def test_stop_a_finished_answer_does_nothing(answering: Server) -> None:
         ({}, 400, "bad_input", "`question` is missing"),
         ({"question": ""}, 400, "bad_input", ""),
         ({"question": " \n"}, 400, "bad_input", ""),
+        ({"question": "\u3164\u200b"}, 400, "bad_input", "no word in it"),
         (
             {"question": 5},
             400,

@@ -90,6 +90,7 @@ def test_stream(answering: Server) -> None:
         ({"messages": []}, 400),
         ({"messages": [{"role": "assistant", "content": "x"}]}, 400),
         ({"messages": [{"role": "user", "content": ""}]}, 400),
+        ({"messages": [{"role": "user", "content": "\u3164\u200b"}]}, 400),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400),
         ({"messages": [{"role": "user", "content": "x" * 9000}]}, 413),
         ({"messages": "x"}, 400),

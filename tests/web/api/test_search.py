@@ -67,6 +67,7 @@ def test_filters(served: Server, library: dict[str, Any]) -> None:
     [
         ({"query": ""}, 400, "empty"),
         ({"query": "  \n "}, 400, "empty"),
+        ({"query": "\u3164\u200b"}, 400, "empty"),
         ({"query": "x" * 2001}, 413, "2,000"),
         ({"query": "x", "k": 0}, 400, "k must be"),
         ({"query": "x", "k": 101}, 400, "k must be"),
