@@ -60,7 +60,9 @@ _humps = re.compile(r"[A-Z]{2,}s\b|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^A-Za-z\d]+
 
 # Text that folding leaves as long as it was, so that offsets need no map; the character before
 # what is not in it may be part of a composition.
-_uneven = re.compile(r"[^\n]?[^\x00-\x7f\uac00-\ud7a3\u2010-\u2022\u3041-\u30ff\u4e00-\u9fff]+")
+_uneven = re.compile(
+    r"[^\n]?[^\x00-\x7f\uac00-\ud7a3\u2010-\u2022\u3041-\u3096\u309d\u309e\u30a1-\u30fe\u4e00-\u9fff]+"
+)
 
 # Lucene's default English stop words, and the words that make a sentence a question.
 _STOP_WORDS = """
