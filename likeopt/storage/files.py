@@ -48,6 +48,7 @@ class FileStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._lasting: set[Path] = set()
 
     @contextmanager
     def put(self, source: BinaryIO | bytes, *, limit: int) -> Iterator[StoredFile]:
@@ -65,7 +66,7 @@ class FileStore:
     def putting(self, *, limit: int) -> Iterator["Batch"]:
         """`put` for several files, which share the waiting for the disk."""
         with self._locked(fcntl.LOCK_SH):
-            batch = Batch(self.root, limit)
+            batch = Batch(self.root, limit, self._lasting)
             try:
                 yield batch
             finally:
@@ -109,7 +110,10 @@ class FileStore:
         # The lock belongs to the open file, so it may be let go by another thread, and goes away
         # with a killed process.
         with naming_a_full_disk():
+            made = not self.root.exists()
             (self.root / "tmp").mkdir(parents=True, exist_ok=True)
+            if made:
+                _sync(self.root.parent)
             descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, mode)
@@ -121,9 +125,12 @@ class FileStore:
 class Batch:
     """Files on their way into the store: `write` each, `keep` all, then commit references."""
 
-    def __init__(self, root: Path, limit: int) -> None:
+    def __init__(self, root: Path, limit: int, lasting: set[Path]) -> None:
         """Use `FileStore.putting`."""
         self._root = root
+        # Folders that are known to outlast a power cut. That one is there says nothing: another
+        # process may have made it just now, and not have synced it yet.
+        self._lasting = lasting
         self._limit = limit
         self._files: list[tuple[StoredFile, Path]] = []
 
@@ -156,10 +163,11 @@ class Batch:
         folders = {target.parent for target in targets}
         with naming_a_full_disk():
             _sync_all([temporary for _, temporary in self._files])
-            if not all(folder.is_dir() for folder in folders):
-                for folder in folders:
-                    folder.mkdir(exist_ok=True)
+            for folder in folders:
+                folder.mkdir(exist_ok=True)
+            if not folders <= self._lasting:
                 _sync(self._root)
+                self._lasting |= folders
             for (_, temporary), target in zip(self._files, targets, strict=True):
                 temporary.rename(target)
             _sync_all(sorted(folders))

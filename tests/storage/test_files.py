@@ -58,6 +58,31 @@ def test_too_large_leaves_nothing(store: FileStore) -> None:
     assert everything(store) == {stored.sha256}
 
 
+def test_a_folder_is_synced_before_it_is_relied_on(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    folder = store.path(hashlib.sha256(b"one").hexdigest()).parent
+    with store.putting(limit=LIMIT) as batch:
+        batch.write(b"one")
+        assert synced == [store.root.parent]
+        folder.mkdir()  # by another process, which has not synced it yet
+        batch.keep()
+    assert synced[2:] == [store.root, folder]
+    # Once is enough.
+    synced.clear()
+    with store.put(b"one", limit=LIMIT):
+        pass
+    assert synced[1:] == [folder]
+
+
 def test_files_of_a_batch_fail_apart(store: FileStore) -> None:
     with store.putting(limit=3) as batch:
         kept = [batch.write(b"one"), batch.write(b"two")]
