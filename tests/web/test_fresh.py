@@ -40,7 +40,7 @@ def test_old_session_must_sign_in_once_more(client: Client, services: Services) 
     _, cookie_id = old.create(boss.user.id, address="127.0.0.1", agent="tests")
     signature = cookies.sign(services.secret_key, "session", cookie_id)
     client.set_cookie(cookies.NAME, f"{cookie_id}.{signature}")
-    headers = {"X-CSRF-Token": client.get(STATE).json["csrf"]}
+    headers = {"X-CSRF-Token": client.get(STATE).get_json()["csrf"]}
     person = f"/api/v1/users/{other.user.id}"
     key = {"name": "kept", "scopes": ["read"]}
 
@@ -64,7 +64,7 @@ def test_old_session_must_sign_in_once_more(client: Client, services: Services) 
     assert len(client.get("/api/v1/me/sessions").json["items"]) == 2
 
     again = client.post(STATE, json={"email": WHO, "password": PASSWORD})
-    headers = {"X-CSRF-Token": again.json["csrf"]}
+    headers = {"X-CSRF-Token": again.get_json()["csrf"]}
     assert [one.status_code for one in guarded()] == [200, 200, 201, 201, 201, 204, 200]
     # The session of before ended with the new sign-in (ASVS 7.2.4).
     (only,) = client.get("/api/v1/me/sessions").json["items"]
@@ -78,10 +78,10 @@ def test_guest_opens_the_link_once_more(services: Services) -> None:
     _, cookie_id = old.create(LOCAL_USER, address="127.0.0.1", agent="tests", guest=True)
     signature = cookies.sign(services.secret_key, "session", cookie_id)
     client.set_cookie(cookies.NAME, f"{cookie_id}.{signature}")
-    headers = {"X-CSRF-Token": client.get(STATE).json["csrf"]}
+    headers = {"X-CSRF-Token": client.get(STATE).get_json()["csrf"]}
     refused = client.delete("/api/v1/me/sessions", headers=headers)
     # Not `sign_in_again`, for which the page asks for a password: a guest has none.
-    assert (refused.status_code, refused.json["code"]) == (403, "open_link_again")
+    assert (refused.status_code, refused.get_json()["code"]) == (403, "open_link_again")
     again = client.post(guest.LINK, json={"token": guest.TOKEN})
-    headers = {"X-CSRF-Token": again.json["csrf"]}
+    headers = {"X-CSRF-Token": again.get_json()["csrf"]}
     assert client.delete("/api/v1/me/sessions", headers=headers).status_code == 200
