@@ -22,8 +22,11 @@ NAME_LIMIT = 255
 URI_LIMIT = 4096
 TAG_LIMIT = 64
 TAGS_LIMIT = 20
-# Failures that say nothing about the file: adding it again is another try.
-NOT_THE_FILE = frozenset({"cancelled", "gave_up"})
+# Failures that say nothing about the file, or that a setting can end: adding it again is another
+# try.
+NOT_THE_FILE = frozenset(
+    {"cancelled", "gave_up", "missing_file", "parser_memory", "parser_timeout"}
+)
 
 
 class DocumentPage(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 import threading
 
+import pytest
 import sqlalchemy as sa
 
 from likeopt.storage import documents, indexing, jobs
@@ -131,6 +132,28 @@ def test_twenty_dead_workers_are_enough(database: Database, clock: FakeClock) ->
     # Adding the same file again is another try.
     again = library.add(database, reader, clock, "a.txt")
     assert (again.id, again.state) == (added.id, "queued")
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [
+        # The original was gone, and is there again; or a limit may be another one.
+        ("missing_file", "queued"),
+        ("parser_memory", "queued"),
+        ("parser_timeout", "queued"),
+        # The file is what it was.
+        ("encrypted", "failed"),
+    ],
+)
+def test_adding_the_same_file_again_tries_what_may_go_well(
+    database: Database, clock: FakeClock, code: str, state: str
+) -> None:
+    reader = library.prepared(database, clock)
+    added = library.add(database, reader, clock, "a.txt")
+    (job,) = claim(database, clock, "w")
+    database.write(lambda c: indexing.fail(c, clock, "w", job, error=(code, "why"), final=True))
+    again = library.add(database, reader, clock, "a.txt")
+    assert (again.id, again.state) == (added.id, state)
 
 
 def test_a_job_that_workers_die_with_lets_others_go_first(
