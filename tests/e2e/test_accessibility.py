@@ -36,6 +36,10 @@ def limit(place: str) -> int:  # in thousands
 $$\\frac{a}{b} = \\sum_{i=1}^{n} x_i$$
 
 - `x` and \\(y\\)
+
+1. Later:
+   - [ ] open
+   - [x] done
 """
 
 

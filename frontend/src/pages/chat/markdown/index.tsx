@@ -70,7 +70,11 @@ function Block({ token, cite }: { token: Token; cite: Cite }): JSX.Element | nul
 }
 
 function List({ list, cite }: { list: Tokens.List; cite: Cite }): JSX.Element {
-  const items = list.items.map((item, key) => <li key={key}>{blocks(item.tokens, cite)}</li>);
+  const items = list.items.map((item, key) => (
+    <li key={key} class={item.task ? "task" : undefined}>
+      {blocks(item.tokens, cite)}
+    </li>
+  ));
   return list.ordered ? <ol start={Number(list.start) || 1}>{items}</ol> : <ul>{items}</ul>;
 }
 
@@ -122,7 +126,8 @@ function Inline({ token, cite }: { token: Token; cite: Cite }): JSX.Element {
         </span>
       );
     case "checkbox":
-      return <input type="checkbox" disabled checked={(token as Tokens.Checkbox).checked} />;
+      // As text: nobody can tick it, and a field would need a name.
+      return <>{(token as Tokens.Checkbox).checked ? "☑\u00a0" : "☐\u00a0"}</>;
     case "citation":
       return <Citations token={token as CitationToken} cite={cite} />;
     case "maths":

@@ -92,3 +92,10 @@ describe("ordinary Markdown", () => {
       expect(() => html(whole.slice(0, end))).not.toThrow();
   });
 });
+
+test("what is to be done and what is done are told by a sign, not by a field", () => {
+  expect(html("- [ ] todo\n- [x] done\n- other")).toContain(
+    '<li class="task">☐\u00a0todo</li><li class="task">☑\u00a0done</li><li>other</li>',
+  );
+  expect(html("- [ ] one\n\n- [x] two")).toContain('<li class="task"><p>☐\u00a0one</p></li>');
+});
