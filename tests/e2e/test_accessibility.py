@@ -41,6 +41,12 @@ $$\\frac{a}{b} = \\sum_{i=1}^{n} x_i$$
    - [ ] open
    - [x] done
 """
+WIDE = """As follows [1].
+
+| Department | Destination | Accommodation | Transportation | Reimbursement | Currency | Responsible |
+|---|---|---|--:|--:|---|---|
+| Engineering | Switzerland | Apartment | 1,250 | 2,480 | Francs | Administration |
+"""
 
 
 @pytest.fixture(scope="module")
@@ -341,3 +347,26 @@ def test_on_a_phone_the_welcome_begins_at_its_top(
     top = visit.page.locator(".chat-scroll").evaluate("box => box.scrollTop")
     assert top == 0
     visit.picture("welcome")
+
+
+def test_on_a_phone_a_wide_table_scrolls_and_its_words_stay_whole(
+    open_page: Open, model: tuple[str, StubOpenAI]
+) -> None:
+    url, stub = model
+    stub.say(WIDE)
+    visit = open_page(url, "en", "phone")
+    page = visit.page
+    page.set_viewport_size({"width": 360, "height": 740})
+    visit.go("/")
+    table = visit.ask("What should a backup of my documents hold?").locator(".scroll")
+    expect(table.locator("td")).to_have_count(7)
+    assert table.evaluate("box => box.scrollWidth > box.clientWidth")
+    cut = """cells => cells.filter(cell => {
+      const words = document.createRange();
+      words.selectNodeContents(cell);
+      return new Set([...words.getClientRects()].map(line => line.top)).size > 1;
+    }).map(cell => cell.textContent)"""
+    assert table.locator("th, td").evaluate_all(cut) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    assert page.locator(".chat-scroll").evaluate("box => box.scrollWidth <= box.clientWidth")
+    visit.picture("wide-table")
