@@ -123,7 +123,10 @@ def test_the_chat_and_the_library_in_every_state(
     is_sound(visit, "document")
     visit.go("/c/" + "0" * 32)
     expect(page.locator(".panel[role=alert]")).to_be_visible()
+    expect(page).to_have_title(re.compile(visit.say("찾을 수 없습니다", "There is nothing here")))
     is_sound(visit, "missing")
+    page.locator(".panel[role=alert] a").click()
+    expect(page.locator(".welcome")).to_be_visible()
     visit.allow("404")
 
 

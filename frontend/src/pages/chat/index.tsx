@@ -54,9 +54,13 @@ function Header(): JSX.Element {
   const id = chat.id.value;
   const listed = history.items.value.find((item) => item.id === id);
   const title = id ? (listed?.title ?? chat.title.value) : t.value.newChat;
+  const gone = chat.loading.state.value.error?.status === 404;
   return (
     // A page that is loaded or missing has a heading all the same.
-    <PageHeader title={title || t.value.history} quiet={!id || !title}>
+    <PageHeader
+      title={title || (gone ? t.value.notFoundTitle : t.value.history)}
+      quiet={!id || !title}
+    >
       {id && title && (
         <Menu label={t.value.actions(title)} items={conversationActions(id, title)} />
       )}
@@ -85,7 +89,17 @@ export function Conversation(): JSX.Element {
     <div class="chat-scroll" ref={scroller}>
       <div class={fresh ? "chat-content fresh" : "chat-content"} ref={content}>
         {error ? (
-          <Panel error={error} retry={() => chat.show(chat.id.peek())} />
+          <Panel
+            error={error}
+            retry={() => chat.show(chat.id.peek())}
+            action={
+              error.status === 404 && (
+                <a class="button primary" href="/">
+                  {t.value.goHome}
+                </a>
+              )
+            }
+          />
         ) : fresh ? (
           <Welcome />
         ) : turns.length === 0 && !chat.loading.data ? (
