@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import FilePayload, expect
+from playwright.sync_api import FilePayload, Route, expect
 
 from likeopt.clock import Clock
 from likeopt.config import Config
@@ -373,3 +373,36 @@ def test_on_a_phone_a_wide_table_scrolls_and_its_words_stay_whole(
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     assert page.locator(".chat-scroll").evaluate("box => box.scrollWidth <= box.clientWidth")
     visit.picture("wide-table")
+
+
+def test_the_history_is_read_from_its_top_and_keeps_the_keyboard(
+    open_page: Open, model: tuple[str, StubOpenAI]
+) -> None:
+    def answer(route: Route) -> None:
+        if route.request.method == "DELETE":
+            return route.fulfill(status=204)
+        time = "2026-01-02T03:04:05Z"
+        items = [
+            {"id": f"{n:032x}", "title": f"Copy {n}", "created_at": time, "updated_at": time}
+            for n in range(40)
+        ]
+        return route.fulfill(json={"items": items, "next_cursor": None})
+
+    visit = open_page(model[0], "en", "desktop")
+    page = visit.page
+    page.route(re.compile("/api/v1/conversations"), answer)
+    visit.go("/")
+    field = page.locator(".history input")
+    field.fill("c")
+    rows = page.locator(".history-row")
+    expect(rows).to_have_count(40)
+    box = page.locator(".history-list")
+    box.evaluate("box => box.scrollTo(0, 500)")
+    with page.expect_response(re.compile("/conversations.*co")):
+        field.fill("co")
+    page.wait_for_function("document.querySelector('.history-list').scrollTop === 0")
+    for number, after in ((3, rows.nth(3).locator("> a")), (39, field)):
+        page.get_by_role("button", name=f"Actions for “Copy {number}”", exact=True).click()
+        page.get_by_role("menuitem", name="Delete").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
+        expect(after).to_be_focused()

@@ -1,5 +1,6 @@
 import { useComputed } from "@preact/signals";
 import type { JSX, TargetedEvent } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { exportAddress } from "../../api/conversations";
 import type { Conversation } from "../../api/types";
 import { t } from "../../i18n";
@@ -16,13 +17,16 @@ const TYPING_MS = 200;
 
 /** Earlier conversations: found by words, grouped by day. */
 export function HistoryList(): JSX.Element {
+  const box = useRef<HTMLDivElement>(null);
+  // What is found is read from its top.
+  useEffect(() => box.current?.scrollTo(0, 0), [search.value]);
   return (
     <section class="history" aria-labelledby="history-title">
       <h2 class="history-title" id="history-title">
         {t.value.history}
       </h2>
       <SearchField />
-      <div class="history-list">
+      <div class="history-list" ref={box}>
         <Contents />
       </div>
     </section>
@@ -130,8 +134,14 @@ async function askRemove(id: string, title: string): Promise<void> {
     action: t.value.delete,
     danger: true,
   });
-  if (!sure || !(await remove(id))) return;
+  if (!sure) return;
+  const rows = [...document.querySelectorAll<HTMLElement>(".history-row > a")];
+  const next = rows[rows.findIndex((row) => row.getAttribute("href") === `/c/${id}`) + 1];
+  if (!(await remove(id))) return;
   toast(t.value.deleted);
   const now = route.peek();
   if (now.page === "chat" && now.conversation === id) navigate("/", { replace: true });
+  else if (document.activeElement === document.body)
+    // The keyboard's place has gone with the row.
+    (next ?? document.querySelector<HTMLElement>(".history input"))?.focus();
 }
