@@ -236,11 +236,11 @@ const INSIDE: ((payload: string) => string)[] = [
 ];
 
 const TAGS =
-  "a b blockquote br button code del div em h3 h4 h5 h6 hr input li ol p path pre span strong svg " +
+  "a b blockquote br button code del div em h3 h4 h5 h6 hr li ol p path pre span strong svg " +
   "table tbody td th thead tr ul";
 const ALLOWED_TAGS = new Set(TAGS.split(" "));
 const ATTRIBUTES =
-  "aria-hidden aria-label checked class d disabled focusable href rel start tabindex target title " +
+  "aria-hidden aria-label class d disabled focusable href rel start tabindex target title " +
   "type viewbox";
 const ALLOWED_ATTRIBUTES = new Set(ATTRIBUTES.split(" "));
 const OURS = new Set([
@@ -253,6 +253,7 @@ const OURS = new Set([
   "image",
   "markdown",
   "scroll",
+  "task",
   "center",
   "right",
   "left",
@@ -264,7 +265,6 @@ function complaints(root: ParentNode): string[] {
     const found: string[] = ALLOWED_TAGS.has(tag) ? [] : [`<${tag}>`];
     // The only drawing is our icon for copying.
     if (tag === "svg" && !element.closest("button")) found.push("a drawing");
-    if (tag === "input" && element.getAttribute("type") !== "checkbox") found.push("a field");
     for (const { name, value } of [...element.attributes]) {
       if (!ALLOWED_ATTRIBUTES.has(name.toLowerCase())) found.push(`${tag} ${name}`);
       if (name === "href" && !/^(https?:\/\/[^/]|mailto:)/.test(value)) found.push(`to ${value}`);
