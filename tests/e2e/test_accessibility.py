@@ -43,7 +43,7 @@ $$\\frac{a}{b} = \\sum_{i=1}^{n} x_i$$
 """
 WIDE = """As follows [1].
 
-| Department | Destination | Accommodation | Transportation | Reimbursement | Currency | Responsible |
+| Department | Destination | Accommodation | Transport | Reimbursement | Currency | Responsible |
 |---|---|---|--:|--:|---|---|
 | Engineering | Switzerland | Apartment | 1,250 | 2,480 | Francs | Administration |
 """
@@ -400,7 +400,7 @@ def test_the_history_is_read_from_its_top_and_keeps_the_keyboard(
     box.evaluate("box => box.scrollTo(0, 500)")
     with page.expect_response(re.compile("/conversations.*co")):
         field.fill("co")
-    page.wait_for_function("document.querySelector('.history-list').scrollTop === 0")
+    expect(rows.first).to_be_in_viewport()
     for number, after in ((3, rows.nth(3).locator("> a")), (39, field)):
         page.get_by_role("button", name=f"Actions for “Copy {number}”", exact=True).click()
         page.get_by_role("menuitem", name="Delete").click()
