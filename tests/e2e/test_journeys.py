@@ -149,7 +149,8 @@ def test_an_original_is_shown_and_runs_nothing(open_page: Open, url: str) -> Non
     script = "<title>safe</title><p>본문</p><script>document.title = 'taken'</script>".encode()
     for name, content in (("page.html", script), ("표.csv", "지역,값\n제주,7".encode())):
         file: FilePayload = {"name": name, "mimeType": "text/plain", "buffer": content}
-        added = page.request.post(f"{url}/api/v1/documents", multipart={"file": file}).json()
+        address = f"{url}/api/v1/documents"
+        added = page.request.post(address, multipart={"file": file}, headers=guest.HEADERS).json()
         document = added["items"][0]["document"]["id"]
         visit.go(f"/api/v1/documents/{document}/original")
         expect(page.locator("body")).to_contain_text("본문" if "html" in name else "제주,7")

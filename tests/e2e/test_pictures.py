@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import FilePayload, Locator, Page, Route, expect
 
+from tests import guest
 from tests.e2e.conftest import PATIENCE_MS, Open, Visit, is_read, serving
 from tests.e2e.test_accessibility import is_sound
 from tests.e2e.test_loading import WATCH
@@ -79,7 +80,8 @@ def url() -> Iterator[str]:
 def add(visit: Visit, name: str, content: bytes) -> str:
     """The id of a document that can be searched, by meaning too: its marks change no more."""
     file: FilePayload = {"name": name, "mimeType": "application/pdf", "buffer": content}
-    added = visit.page.request.post(f"{visit.url}/api/v1/documents", multipart={"file": file})
+    address = f"{visit.url}/api/v1/documents"
+    added = visit.page.request.post(address, multipart={"file": file}, headers=guest.HEADERS)
     wait_until(lambda: is_read(visit.url), name, seconds=60)
     found: str = added.json()["items"][0]["document"]["id"]
 
