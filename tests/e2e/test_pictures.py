@@ -185,8 +185,9 @@ def test_a_page_is_enlarged(open_page: Open, url: str, language: str, size: str)
     is_drawn(image)
     expect(window.get_by_role("button", name=visit.say("축소", "Smaller"))).to_be_enabled()
     # The browser chooses anew some frames after the picture has grown.
+    # While the next one loads, there may be no source.
     page.wait_for_function(
-        "(least) => new URL(document.querySelector('dialog img').currentSrc)"
+        "(least) => new URL(document.querySelector('dialog img').currentSrc, location)"
         ".searchParams.get('w') > least",
         arg=before,
     )
