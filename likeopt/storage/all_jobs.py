@@ -179,7 +179,7 @@ def retry(c: sa.Connection, clock: Clock, document_id: str) -> str:
 
 
 def cancel(c: sa.Connection, clock: Clock, document_id: str) -> str:
-    """Stop what is queued or running for the document, whoever owns it; returns its name."""
+    """Stop reading the document, whoever owns it; returns its name."""
     revision = revisions.raise_(c, "library")
     name = _name(c, document_id)
     documents.stop(c, clock, document_id, revision)

@@ -13,7 +13,6 @@ from likeopt.storage.document_rows import Document, Progress, Source, State
 from likeopt.storage.ids import new_id
 from likeopt.storage.reader import Reader
 from likeopt.storage.tables import document_tags, documents, versions
-from likeopt.storage.tables import jobs as jobs_table
 from likeopt.storage.text import clean_line, contains
 
 Outcome = Literal["added", "changed", "unchanged"]
@@ -269,7 +268,8 @@ def restart(c: sa.Connection, clock: Clock, document_id: str, revision: int) -> 
 
 
 def cancel(c: sa.Connection, reader: Reader, clock: Clock, document_id: str) -> Document:
-    """Stop indexing a document; what is searchable stays so. `reindex` takes it up again."""
+    """Stop reading a document; what is read stays searchable, and its passages are embedded all
+    the same. `reindex` takes it up again."""
     revision = revisions.raise_(c, "library")
     _require_writable(c, reader, document_id)
     stop(c, clock, document_id, revision)
@@ -278,18 +278,10 @@ def cancel(c: sa.Connection, reader: Reader, clock: Clock, document_id: str) -> 
 
 def stop(c: sa.Connection, clock: Clock, document_id: str, revision: int) -> None:
     """What `cancel` does, for whoever may."""
-    indexing = c.execute(
-        sa.select(jobs_table.c.id).where(
-            jobs_table.c.document_id == document_id,
-            jobs_table.c.kind == "index",
-            jobs_table.c.state.in_(jobs.ACTIVE),
-        )
-    ).first()
-    if indexing is not None:
+    if jobs.cancel_of(c, clock, [document_id], ["index"]):
         reason = {"error_code": "cancelled", "error_message": "Indexing was cancelled."}
         _update(c, [document_id], revision=revision, updated_at=clock.now_ms(), **reason)
         jobs.enqueue_cleanup(c, clock)
-    jobs.cancel_of(c, clock, [document_id])
 
 
 def clean_tags(tags: Iterable[str]) -> list[str]:

@@ -79,7 +79,7 @@ def enqueue(c: sa.Connection, clock: Clock, kind: Kind, document_ids: Collection
         return
     now = clock.now_ms()
     announce(c)
-    _cancel(c, now, sa.and_(jobs.c.kind == kind, jobs.c.document_id.in_(document_ids)))
+    cancel_of(c, clock, document_ids, [kind])
     rows = [_row(kind, now, now, document_id) for document_id in document_ids]
     c.execute(sa.insert(jobs), rows)
 
@@ -93,10 +93,16 @@ def enqueue_cleanup(c: sa.Connection, clock: Clock, *, delay_ms: int = CLEANUP_D
 
 
 def cancel_of(
-    c: sa.Connection, clock: Clock, document_ids: Collection[str] | sa.Select[tuple[str]]
+    c: sa.Connection,
+    clock: Clock,
+    document_ids: Collection[str] | sa.Select[tuple[str]],
+    kinds: Collection[Kind] = ("index", "embed"),
 ) -> int:
     """Cancel the active jobs of documents; returns how many there were."""
-    return _cancel(c, clock.now_ms(), jobs.c.document_id.in_(document_ids))
+    query = _change(
+        jobs.c.kind.in_(kinds), jobs.c.document_id.in_(document_ids), jobs.c.state.in_(ACTIVE)
+    )
+    return _counted(c, query.values(state="cancelled", updated_at=clock.now_ms()))
 
 
 def announce(c: sa.Connection) -> None:
@@ -114,11 +120,6 @@ def _row(kind: Kind, now: int, run_after: int, document_id: str | None) -> dict[
         "created_at": now,
         "updated_at": now,
     }
-
-
-def _cancel(c: sa.Connection, now: int, which: sa.ColumnElement[bool]) -> int:
-    query = _change(which, jobs.c.state.in_(ACTIVE))
-    return _counted(c, query.values(state="cancelled", updated_at=now))
 
 
 def _change(*which: sa.ColumnElement[bool]) -> sa.Update:

@@ -187,19 +187,23 @@ def test_a_cancelled_document_is_left_alone(stage: Stage) -> None:
     assert stage.document("a.txt").state == "ready"
 
 
-def test_embedding_can_be_cancelled_between_batches(stage: Stage) -> None:
+def test_cancelling_ends_reading_and_not_embedding(stage: Stage) -> None:
     added = stage.upload("a.txt", "\n\n".join(PARAGRAPH * 9 for _ in range(40))).document
     while stage.document("a.txt").embedded == 0:
         assert stage.worker.step()
-    stage.db.write(lambda c: documents.cancel(c, stage.reader, stage.clock, added.id))
-    stage.settle()
-    document = stage.document("a.txt")
-    assert document.state == "ready"
-    assert 0 < document.embedded < document.chunks
+    seen = stage.db.write(lambda c: documents.cancel(c, stage.reader, stage.clock, added.id))
+    assert (seen.state, seen.error_code) == ("ready", None)
+    assert 0 < seen.embedded < seen.chunks
+    assert seen.progress is not None
+    summary = stage.db.read(lambda c: jobs.summary(c, stage.reader))
+    assert summary.pending_embeddings == seen.chunks - seen.embedded
+    # Nor does it when the document is being read anew.
     stage.db.write(lambda c: documents.reindex(c, stage.reader, stage.clock, added.id))
+    seen = stage.db.write(lambda c: documents.cancel(c, stage.reader, stage.clock, added.id))
+    assert (seen.state, seen.error_code) == ("failed", "cancelled")
     stage.settle()
     document = stage.document("a.txt")
-    assert document.embedded == document.chunks
+    assert (document.error_code, document.embedded) == ("cancelled", document.chunks)
 
 
 def test_words_come_before_vectors(stage: Stage) -> None:

@@ -346,8 +346,9 @@ def reindex_document(document_id: str) -> Document:
 @documents.operation(
     "POST",
     "/<id:document_id>/cancel",
-    summary="Stop indexing a document",
-    detail="What is searchable already stays so.",
+    summary="Stop reading a document",
+    detail="What is read already stays searchable, and its passages are embedded all the same. For"
+    " a document that is not being read, and does not wait for it, nothing changes.",
     returns=Document,
     status=202,
     errors=_WRITE_ERRORS,

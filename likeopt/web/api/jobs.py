@@ -98,8 +98,9 @@ def retry_job(document_id: str) -> None:
 @jobs.operation(
     "POST",
     "/<id:document_id>/cancel",
-    summary="Stop indexing a document, whoever owns it",
-    detail="What is searchable already stays so.",
+    summary="Stop reading a document, whoever owns it",
+    detail="What is read already stays searchable, and its passages are embedded all the same. For"
+    " a document that is not being read, and does not wait for it, nothing changes.",
     access="admin",
     status=204,
     errors=(NotFound,),

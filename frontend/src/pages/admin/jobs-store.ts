@@ -66,7 +66,7 @@ export function retry({ id, state, document_id: document }: api.Job): Promise<bo
   return act(state, id, () => api.retryJob(document, never));
 }
 
-/** Stops what is done with a document; true once the server has. */
+/** Stops reading a document; true once the server has. */
 export function cancel({ id, state, document_id: document }: api.Job): Promise<boolean> {
   return act(state, id, () => api.cancelJob(document, never));
 }

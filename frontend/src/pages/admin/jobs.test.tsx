@@ -120,6 +120,13 @@ test("one that is stopped leaves at once, and the counts follow", async () => {
   expect(root.querySelector("li.job")?.textContent).toContain("other.md");
 });
 
+test("what is embedded cannot be stopped", async () => {
+  jobs = [JOB, { ...JOB, id: "2", document_id: id(2), kind: "embed" }];
+  await open();
+  const lines = [...root.querySelectorAll("li.job")];
+  expect(lines.map((line) => line.querySelectorAll("button").length)).toEqual([1, 0]);
+});
+
 test("one that cannot be tried again comes back", async () => {
   jobs = [{ ...JOB, state: "failed", error_code: "no_text", error_message: "No text." }];
   refuse = true;

@@ -95,16 +95,18 @@ function JobLine({ job }: { job: Job }): JSX.Element {
           {ta.value.retryJob}
         </button>
       ) : (
-        <button
-          class="button small"
-          type="button"
-          aria-label={ta.value.cancelOf(name)}
-          onClick={async () => {
-            if (await store.cancel(job)) toast(ta.peek().stoppedJob);
-          }}
-        >
-          {ta.value.cancelJob}
-        </button>
+        job.kind === "index" && (
+          <button
+            class="button small"
+            type="button"
+            aria-label={ta.value.cancelOf(name)}
+            onClick={async () => {
+              if (await store.cancel(job)) toast(ta.peek().stoppedJob);
+            }}
+          >
+            {ta.value.cancelJob}
+          </button>
+        )
       )}
     </li>
   );
