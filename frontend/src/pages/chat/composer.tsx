@@ -1,4 +1,4 @@
-import { signal, useSignalEffect } from "@preact/signals";
+import { useSignalEffect } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { menuOpen } from "../../app/menu";
@@ -9,11 +9,8 @@ import { Icon } from "../../ui/icon";
 import { narrow } from "../../ui/media";
 import { toastError } from "../../ui/toast";
 import { pointed } from "./card";
-import { chat, editing, opened } from "./current";
+import { chat, draft, editing, opened } from "./current";
 import { loadMarkdown } from "./lazy-markdown";
-
-/** What is being typed survives a look at another page. */
-const draft = signal("");
 
 /** Enter sends, but not the Enter that ends the composition of a Korean syllable. In Safari that
  * one comes after the composition, with the key code 229 of one that an input method handles. */

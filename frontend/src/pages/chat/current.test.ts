@@ -2,7 +2,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { json, serve } from "../../api/fake-server";
 import { navigate } from "../../app/router";
 import { list, remove, rename } from "../../app/sidebar/history";
-import { chat } from "./current";
+import { chat, draft } from "./current";
 
 afterEach(() => {
   chat.id.value = null;
@@ -62,4 +62,23 @@ test("a conversation that was deleted from another page is not shown from memory
   navigate(`/c/${Y}`);
   await vi.waitFor(() => expect(chat.loading.state.value.error?.status).toBe(404));
   navigate("/");
+});
+
+test("a question that never reached the server is in the field when its conversation is left", async () => {
+  const offline = () => Promise.reject(new TypeError("offline"));
+  const empty = json({ id: Y, title: "Y", messages: [] });
+  navigate("/");
+  serve(offline, empty, offline);
+  await chat.ask("First");
+  // As long as it is in sight with its button, it is not there twice.
+  expect(draft.value).toBe("");
+  navigate(`/c/${Y}`);
+  expect(draft.value).toBe("First");
+  await vi.waitFor(() => expect(chat.title.value).toBe("Y"));
+  // What somebody has typed since is not written over.
+  draft.value = "Typed";
+  await chat.ask("Second");
+  navigate("/");
+  expect(draft.value).toBe("Typed");
+  draft.value = "";
 });

@@ -15,7 +15,13 @@ export const chat = new Chat(
   () => {
     opened.value = null;
   },
+  (question) => {
+    if (!draft.peek().trim()) draft.value = question;
+  },
 );
+
+/** What is being typed survives a look at another page. */
+export const draft = signal("");
 
 /** The source beside the conversation. */
 export const opened = signal<Citation | null>(null);

@@ -64,6 +64,8 @@ export class Chat {
   constructor(
     private readonly onStart: (conversation: string) => void = () => undefined,
     private readonly onLoss: () => void = () => undefined,
+    /** Told of a question that the server never took, when it goes from the page. */
+    private readonly onUnasked: (question: string) => void = () => undefined,
   ) {}
 
   /** Shows the conversation `id`, or an empty one; `back`: after something else was looked at. */
@@ -76,6 +78,7 @@ export class Chat {
     this.#leave = new AbortController();
     const here = this.#leave;
     this.loading.abort();
+    const unasked = this.turns.peek().findLast(failedUnasked);
     batch(() => {
       this.id.value = id;
       this.title.value = "";
@@ -83,6 +86,7 @@ export class Chat {
       if (id) this.scope.value = null;
       this.loading.set(id ? undefined : true);
     });
+    if (unasked) this.onUnasked(unasked.question);
     if (!id) return;
     await this.loading.load(async (signal) => {
       // With what draws the answers: as plain text they would have another height.
@@ -255,6 +259,9 @@ function turnsOf(messages: Message[]): Turn[] {
     .filter(({ role }) => role === "user")
     .map(({ id, content }) => new Turn(content, answersTo(id).map(Answer.of), id));
 }
+
+/** Whether `turn` is only here: its question failed before the server had it. */
+const failedUnasked = (turn: Turn) => !turn.id && turn.answer.peek()?.phase.peek() === "failed";
 
 /** All that a turn shows, to see whether two show the same. */
 function shown({ id, question, answers }: Turn): string {
