@@ -10,6 +10,12 @@ export type Phase = "searching" | "queued" | "writing" | "complete" | "stopped" 
 /** Whether an answer ended because its reader may no longer read what it is made of. */
 export const isRevoked = ({ code }: Pick<ApiError, "code">) => code === "access_revoked";
 
+/** Whether asking once more can help. What was lost with an access is asked of what is left. */
+export function canRetry(error: ApiError): boolean {
+  const refused = error.status >= 400 && error.status < 500 && error.status !== 429;
+  return error.retryable || isRevoked(error) || !refused;
+}
+
 /** One answer, each part a signal, so that a word more re-renders its text and nothing else. */
 export class Answer {
   readonly id = signal("");

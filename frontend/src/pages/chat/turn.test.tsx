@@ -1,6 +1,7 @@
 import { render } from "preact";
 import { act } from "preact/test-utils";
 import { afterEach, expect, test } from "vitest";
+import { ApiError } from "../../api/client";
 import type { Message } from "../../api/types";
 import { chooseLanguage } from "../../i18n";
 import { Announcer } from "../../ui/toast";
@@ -72,4 +73,25 @@ test("the buttons between answers keep the keyboard, also where there is no furt
   expect(next?.getAttribute("aria-disabled")).toBe("false");
   await act(() => next?.click());
   expect(place()).toBe("2/3");
+});
+
+test("what failed can be tried again, but not where the server would refuse it again", async () => {
+  const offered = async (error: ApiError) => {
+    const answer = new Answer();
+    answer.fail(error);
+    await show(answer);
+    return root.querySelector(".failure button") !== null;
+  };
+  expect(await offered(ApiError.from(new TypeError("offline")))).toBe(true);
+  for (const status of [400, 403, 404]) {
+    expect(await offered(ApiError.fromProblem({ code: "refused" }, status))).toBe(false);
+  }
+  for (const status of [429, 500, 503]) {
+    expect(await offered(ApiError.fromProblem({ code: "failed" }, status))).toBe(true);
+  }
+  // Those that come within a stream or were stored.
+  expect(await offered(ApiError.fromProblem({ code: "access_revoked", status: 403 }))).toBe(true);
+  const stored = Answer.of({ ...MESSAGE, state: "failed", error_code: "interrupted" });
+  await show(stored);
+  expect(root.querySelector(".failure button")).not.toBeNull();
 });

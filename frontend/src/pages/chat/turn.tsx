@@ -6,7 +6,7 @@ import { copy } from "../../ui/clipboard";
 import { Icon } from "../../ui/icon";
 import { Step } from "../../ui/step";
 import { announce, toastError } from "../../ui/toast";
-import { type Answer, isRevoked } from "./answer";
+import { type Answer, canRetry, isRevoked } from "./answer";
 import { chat, opened } from "./current";
 import { LazyMarkdown, loadMarkdown } from "./lazy-markdown";
 import { Question } from "./question";
@@ -96,7 +96,7 @@ function Failure({ turn, answer, last }: { turn: Turn; answer: Answer; last: boo
         {error && <p class="muted">{explain(error)}</p>}
         {error?.requestId && <p class="small">{t.value.requestId(error.requestId)}</p>}
       </div>
-      {last && (
+      {last && (!error || canRetry(error)) && (
         <button class="button" type="button" onClick={() => chat.again(turn)}>
           <Icon name="again" /> {t.value.retry}
         </button>
