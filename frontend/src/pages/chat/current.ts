@@ -29,6 +29,13 @@ export const opened = signal<Citation | null>(null);
 /** The question that is being edited. */
 export const editing = signal<Turn | null>(null);
 
+/** What it is to be instead; like the draft it survives a look at another page. */
+export const edited = signal("");
+
+effect(() => {
+  edited.value = editing.value?.question ?? "";
+});
+
 effect(() => {
   const now = renamed.value;
   if (now && now.id === chat.id.peek()) chat.title.value = now.title;

@@ -114,3 +114,23 @@ test("ArrowUp edits the last question once the server has it", async () => {
   press("ArrowUp");
   expect(editing.value).toBe(turn);
 });
+
+test("what a question is being changed to survives a look at another page, not its end", async () => {
+  const turn = new Turn("질문", [], "q");
+  const field = () => root.querySelector("textarea");
+  editing.value = turn;
+  await act(() => render(<Question turn={turn} />, root));
+  await act(() => {
+    const now = field();
+    if (now) now.value = "질문 둘";
+    now?.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+  await act(() => render(null, root));
+  await act(() => render(<Question turn={turn} />, root));
+  expect(field()?.value).toBe("질문 둘");
+  await act(() => void press("Escape"));
+  await act(() => {
+    editing.value = turn;
+  });
+  expect(field()?.value).toBe("질문");
+});

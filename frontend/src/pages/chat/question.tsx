@@ -1,4 +1,3 @@
-import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { maxQuestion } from "../../app/server";
@@ -8,7 +7,7 @@ import { copy } from "../../ui/clipboard";
 import { Icon } from "../../ui/icon";
 import { toastError } from "../../ui/toast";
 import { sends } from "./composer";
-import { chat, editing } from "./current";
+import { chat, edited, editing } from "./current";
 import type { Turn } from "./store";
 
 /** A question; edited in its place, and asked again. */
@@ -50,15 +49,14 @@ export function Question({ turn }: { turn: Turn }): JSX.Element {
 
 function Edit({ turn }: { turn: Turn }): JSX.Element {
   const field = useRef<HTMLTextAreaElement>(null);
-  const draft = useSignal(turn.question);
-  const text = draft.value.trim();
+  const text = edited.value.trim();
   const over = countCharacters(text) - maxQuestion.value;
   const wrong = !text || over > 0 || chat.sending.value;
   const turns = chat.turns.value;
   const drops = t.value.editDrops(turns.length - 1 - turns.indexOf(turn));
   useEffect(() => {
     field.current?.focus();
-    field.current?.setSelectionRange(turn.question.length, turn.question.length);
+    field.current?.setSelectionRange(edited.peek().length, edited.peek().length);
     return () => document.querySelector<HTMLElement>(".composer textarea")?.focus();
   }, []);
   const close = () => {
@@ -82,10 +80,10 @@ function Edit({ turn }: { turn: Turn }): JSX.Element {
         ref={field}
         class="input"
         rows={Math.min(10, turn.question.split("\n").length + 1)}
-        value={draft.value}
+        value={edited.value}
         aria-label={t.value.editLabel}
         onInput={(event) => {
-          draft.value = event.currentTarget.value;
+          edited.value = event.currentTarget.value;
         }}
         onKeyDown={(event) => {
           if (event.key === "Escape" && !event.isComposing) {
