@@ -2,6 +2,7 @@ import { effect } from "@preact/signals";
 import { expect, test, vi } from "vitest";
 import { json, serve, stream } from "../../api/fake-server";
 import type { Citation, Message } from "../../api/types";
+import * as history from "../../app/sidebar/history";
 import { Answer } from "./answer";
 import * as markdown from "./lazy-markdown";
 import { Chat } from "./store";
@@ -568,4 +569,30 @@ test("coming back leaves alone what is being written and what never arrived", as
   await chat.show(CONVERSATION, true);
   expect(asked(chat)).toEqual(["하나", "둘"]);
   expect(calls).toHaveLength(2);
+});
+
+test("a conversation left before the server had its question is in the side bar, or not asked", async () => {
+  const unasked = vi.fn();
+  const opened = vi.fn();
+  const chat = new Chat(opened, undefined, unasked);
+  let answer = (_: Response) => {};
+  // As a browser does, the request ends with its signal.
+  globalThis.fetch = (_, init) =>
+    new Promise((resolve, reject) => {
+      answer = resolve;
+      init?.signal?.addEventListener("abort", () => reject(init.signal?.reason));
+    });
+  history.list.set({ items: [], next_cursor: null });
+  const taken = chat.ask("질문");
+  await chat.show(null);
+  answer(await stream([["start", START]], { cut: true })());
+  await taken;
+  expect(history.items.value.map(({ title }) => title)).toEqual(["제목"]);
+  // It stays off the page that is looked at by then.
+  expect([chat.id.value, chat.turns.value, opened.mock.calls]).toEqual([null, [], []]);
+  const refused = chat.ask("둘");
+  await chat.show(null);
+  answer(Response.json({ code: "engine_unavailable" }, { status: 503 }));
+  await refused;
+  expect(unasked.mock.calls).toEqual([["둘"]]);
 });

@@ -183,7 +183,12 @@ export class Chat {
           ...(id && { conversation_id: id }),
           ...(scope && { filters: { documents: [scope.id] } }),
         };
-    await this.#follow(answer, askServer(question, this.#leave.signal), turn);
+    const request = new AbortController();
+    // Who leaves before the server has taken the question finds it in the side bar all the same.
+    this.#leave.signal.addEventListener("abort", () => {
+      if (answer.id.peek()) request.abort();
+    });
+    await this.#follow(answer, askServer(question, request.signal), turn);
   }
 
   /** Takes up what is being written. */
@@ -200,7 +205,11 @@ export class Chat {
     const here = this.#leave;
     try {
       for await (const together of events) {
-        if (here.signal.aborted) return;
+        if (here.signal.aborted) {
+          const start = together.find(({ type }) => type === "start");
+          if (start?.type === "start") history.touch(start.conversation_id, start.title);
+          return;
+        }
         // One drawing of it all.
         batch(() => {
           for (const event of together) {
@@ -213,7 +222,9 @@ export class Chat {
         });
       }
     } catch (error) {
-      if (!here.signal.aborted && !isAbort(error)) answer.fail(ApiError.from(error));
+      if (isAbort(error)) return;
+      if (!here.signal.aborted) answer.fail(ApiError.from(error));
+      else if (turn && !turn.id) this.onUnasked(turn.question);
     }
     const { value: why } = answer.error;
     if (!here.signal.aborted && why && isRevoked(why)) await this.#readAgain(answer);
