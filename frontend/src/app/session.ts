@@ -1,10 +1,11 @@
 import { computed, effect, signal } from "@preact/signals";
 import { endOtherSessions } from "../api/account";
-import { proof, readSession, session } from "../api/client";
+import { ApiError, proof, readSession, session } from "../api/client";
 import { signOut as endSession, PROVIDER_ADDRESS, signIn } from "../api/session";
 import type { SessionState } from "../api/types";
 import { t } from "../i18n";
 import { Resource } from "../lib/resource";
+import { inTab } from "../lib/stored";
 import { askText, confirm } from "../ui/dialog";
 import { toast, toastError } from "../ui/toast";
 import { match, navigate, route } from "./router";
@@ -97,10 +98,19 @@ async function askProvider(name: string): Promise<boolean> {
 export async function signOut(): Promise<void> {
   try {
     await endSession(new AbortController().signal);
-    enter("/sign-in");
   } catch (error) {
-    toastError(error);
+    // One that has ended already is what was asked for.
+    if (ApiError.from(error).status !== 401) return toastError(error);
   }
+  leave();
+}
+
+/** Nothing that one person saw or typed is left for the next. */
+function leave(): void {
+  // First: by it, what writes down at the end of a page knows that there is nothing to be kept.
+  session.value = undefined;
+  inTab.forget();
+  enter("/sign-in");
 }
 
 export async function signOutElsewhere(): Promise<void> {
@@ -111,15 +121,15 @@ export async function signOutElsewhere(): Promise<void> {
   }
 }
 
-const PLACE = "likeopt.place";
+const PLACE = "place";
 
 /** The provider always sends people back to the chat: from there they are brought to `place`. */
 export function rememberPlace(place: string): void {
-  sessionStorage.setItem(PLACE, place);
+  inTab.remember(PLACE, place);
 }
 
 export function returnToPlace(): void {
-  const place = sessionStorage.getItem(PLACE);
-  sessionStorage.removeItem(PLACE);
+  const place = inTab.recall(PLACE);
+  inTab.remember(PLACE, null);
   if (place && location.pathname === "/") navigate(placeAfter(place), { replace: true });
 }

@@ -4,22 +4,37 @@
 const PREFIX = "likeopt.";
 const A_YEAR_S = 31_536_000;
 
-export function recall(name: string): string | null {
-  try {
-    return localStorage.getItem(PREFIX + name);
-  } catch {
-    return null;
-  }
-}
+const memory = (storage: () => Storage) => ({
+  recall(name: string): string | null {
+    try {
+      return storage().getItem(PREFIX + name);
+    } catch {
+      return null;
+    }
+  },
+  remember(name: string, value: string | null): void {
+    try {
+      if (value === null) storage().removeItem(PREFIX + name);
+      else storage().setItem(PREFIX + name, value);
+    } catch {
+      // Storage is switched off or full.
+    }
+  },
+});
 
-export function remember(name: string, value: string | null): void {
-  try {
-    if (value === null) localStorage.removeItem(PREFIX + name);
-    else localStorage.setItem(PREFIX + name, value);
-  } catch {
-    // Storage is switched off or full.
-  }
-}
+export const { recall, remember } = memory(() => localStorage);
+
+/** What only this tab remembers, until it is closed or somebody signs out. */
+export const inTab = {
+  ...memory(() => sessionStorage),
+  forget(): void {
+    try {
+      sessionStorage.clear();
+    } catch {
+      // As above.
+    }
+  },
+};
 
 /** Tells the server, which draws the page before any script runs; `null`: nothing any more. */
 export function tell(name: string, value: string | null): void {

@@ -9,7 +9,8 @@ import { Icon } from "../../ui/icon";
 import { narrow } from "../../ui/media";
 import { toastError } from "../../ui/toast";
 import { pointed } from "./card";
-import { chat, draft, editing, opened } from "./current";
+import { chat, editing, keep, opened } from "./current";
+import { draft } from "./drafts";
 import { loadMarkdown } from "./lazy-markdown";
 
 /** Enter sends, but not the Enter that ends the composition of a Korean syllable. In Safari that
@@ -56,6 +57,7 @@ export function Composer(): JSX.Element {
     if (!text || over > 0 || writing) return;
     draft.value = "";
     chat.ask(text);
+    keep();
   };
   return (
     <form

@@ -2,7 +2,8 @@ import { afterEach, expect, test, vi } from "vitest";
 import { json, serve } from "../../api/fake-server";
 import { navigate } from "../../app/router";
 import { list, remove, rename } from "../../app/sidebar/history";
-import { chat, draft } from "./current";
+import { chat } from "./current";
+import { draft } from "./drafts";
 
 afterEach(() => {
   chat.id.value = null;
@@ -64,7 +65,7 @@ test("a conversation that was deleted from another page is not shown from memory
   navigate("/");
 });
 
-test("a question that never reached the server is in the field when its conversation is left", async () => {
+test("a question that never reached the server is in the field of its conversation once that is left", async () => {
   const offline = () => Promise.reject(new TypeError("offline"));
   const empty = json({ id: Y, title: "Y", messages: [] });
   navigate("/");
@@ -73,12 +74,16 @@ test("a question that never reached the server is in the field when its conversa
   // As long as it is in sight with its button, it is not there twice.
   expect(draft.value).toBe("");
   navigate(`/c/${Y}`);
-  expect(draft.value).toBe("First");
+  expect(draft.value).toBe("");
   await vi.waitFor(() => expect(chat.title.value).toBe("Y"));
   // What somebody has typed since is not written over.
   draft.value = "Typed";
   await chat.ask("Second");
   navigate("/");
+  expect(draft.value).toBe("First");
+  serve(empty);
+  navigate(`/c/${Y}`);
   expect(draft.value).toBe("Typed");
+  navigate("/");
   draft.value = "";
 });

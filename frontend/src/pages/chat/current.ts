@@ -5,23 +5,27 @@ import type { Citation } from "../../api/types";
 import { navigate, query, route } from "../../app/router";
 import { removed, renamed } from "../../app/sidebar/history";
 import { toastError } from "../../ui/toast";
+import { dropDraft, keepDrafts, nameDraft, putBack, showDraft } from "./drafts";
 import { Chat, type Turn } from "./store";
 
 /** The conversation that the page shows; it goes on while another page is looked at. */
 export const chat = new Chat(
   (id) => {
+    nameDraft(id);
     if (route.peek().page === "chat") navigate(`/c/${id}`, { replace: true });
   },
   () => {
     opened.value = null;
   },
-  (question) => {
-    if (!draft.peek().trim()) draft.value = question;
-  },
+  putBack,
 );
 
-/** What is being typed survives a look at another page. */
-export const draft = signal("");
+/** Writes down what is typed and not sent. */
+export const keep = () => keepDrafts(chat.unasked);
+
+// A phone ends a page that is out of sight without a word.
+addEventListener("visibilitychange", keep);
+addEventListener("pagehide", keep);
 
 /** The source beside the conversation. */
 export const opened = signal<Citation | null>(null);
@@ -29,7 +33,7 @@ export const opened = signal<Citation | null>(null);
 /** The question that is being edited. */
 export const editing = signal<Turn | null>(null);
 
-/** What it is to be instead; like the draft it survives a look at another page. */
+/** What it is to be instead; like a draft it survives a look at another page. */
 export const edited = signal("");
 
 effect(() => {
@@ -42,7 +46,13 @@ effect(() => {
 });
 
 effect(() => {
-  if (removed.value && removed.value === chat.id.peek()) untracked(() => show(null));
+  const id = removed.value;
+  if (!id) return;
+  untracked(() => {
+    if (id === chat.id.peek()) show(null);
+    dropDraft(id);
+    keep();
+  });
 });
 
 let looking: AbortController | undefined;
@@ -63,11 +73,14 @@ effect(() => {
 });
 
 function show(id: string | null, back = false): void {
-  if (id !== chat.id.peek()) {
+  const another = id !== chat.id.peek();
+  if (another) {
     opened.value = null;
     editing.value = null;
   }
   chat.show(id, back);
+  showDraft(id);
+  if (another) keep();
 }
 
 /** Limits a new conversation to the document that the address names. */

@@ -594,5 +594,5 @@ test("a conversation left before the server had its question is in the side bar,
   await chat.show(null);
   answer(Response.json({ code: "engine_unavailable" }, { status: 503 }));
   await refused;
-  expect(unasked.mock.calls).toEqual([["둘"]]);
+  expect(unasked.mock.calls).toEqual([["둘", null]]);
 });

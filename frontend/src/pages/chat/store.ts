@@ -64,9 +64,15 @@ export class Chat {
   constructor(
     private readonly onStart: (conversation: string) => void = () => undefined,
     private readonly onLoss: () => void = () => undefined,
-    /** Told of a question that the server never took, when it goes from the page. */
-    private readonly onUnasked: (question: string) => void = () => undefined,
+    /** Told of a question that the server never took, and of which conversation it was, when it
+     * goes from the page. */
+    private readonly onUnasked: (question: string, id: string | null) => void = () => undefined,
   ) {}
+
+  /** A question that is only here: it failed before the server had it. */
+  get unasked(): string | undefined {
+    return this.turns.peek().findLast(failedUnasked)?.question;
+  }
 
   /** Shows the conversation `id`, or an empty one; `back`: after something else was looked at. */
   async show(id: string | null, back = false): Promise<void> {
@@ -78,7 +84,8 @@ export class Chat {
     this.#leave = new AbortController();
     const here = this.#leave;
     this.loading.abort();
-    const unasked = this.turns.peek().findLast(failedUnasked);
+    const left = this.id.peek();
+    const unasked = this.unasked;
     batch(() => {
       this.id.value = id;
       this.title.value = "";
@@ -86,7 +93,7 @@ export class Chat {
       if (id) this.scope.value = null;
       this.loading.set(id ? undefined : true);
     });
-    if (unasked) this.onUnasked(unasked.question);
+    if (unasked) this.onUnasked(unasked, left);
     if (!id) return;
     await this.loading.load(async (signal) => {
       // With what draws the answers: as plain text they would have another height.
@@ -203,6 +210,7 @@ export class Chat {
 
   async #follow(answer: Answer, events: AsyncGenerator<ChatEvent[]>, turn?: Turn): Promise<void> {
     const here = this.#leave;
+    const id = this.id.peek();
     try {
       for await (const together of events) {
         if (here.signal.aborted) {
@@ -224,7 +232,7 @@ export class Chat {
     } catch (error) {
       if (isAbort(error)) return;
       if (!here.signal.aborted) answer.fail(ApiError.from(error));
-      else if (turn && !turn.id) this.onUnasked(turn.question);
+      else if (turn && !turn.id) this.onUnasked(turn.question, id);
     }
     const { value: why } = answer.error;
     if (!here.signal.aborted && why && isRevoked(why)) await this.#readAgain(answer);
@@ -271,7 +279,6 @@ function turnsOf(messages: Message[]): Turn[] {
     .map(({ id, content }) => new Turn(content, answersTo(id).map(Answer.of), id));
 }
 
-/** Whether `turn` is only here: its question failed before the server had it. */
 const failedUnasked = (turn: Turn) => !turn.id && turn.answer.peek()?.phase.peek() === "failed";
 
 /** All that a turn shows, to see whether two show the same. */
