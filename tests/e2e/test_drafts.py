@@ -35,7 +35,7 @@ def place() -> Iterator[Place]:
         with serving_config(config) as server:
             wait_until(lambda: server.request("GET", "/ready").status == 200, "the engine")
             services = Services(config)
-            who = let_in(services, KIM)
+            who = let_in(services, KIM, role="admin")
             let_in(services, LEE)
             place = Place(server, services, who, ["/"])
             asked = {"question": "First question?"}
@@ -105,7 +105,14 @@ def test_a_question_that_the_session_did_not_outlive_is_there_after_the_next_sig
     assert place.server.request("DELETE", "/api/v1/session", headers=mine).status == 204
     visit.button(visit.say("보내기", "Send")).click()
     expect(page.locator("input[name=password]")).to_be_visible()
+    why = page.get_by_text(
+        visit.say("로그인이 만료되었습니다. 다시 로그인", "Your session has ended. Sign in again.")
+    )
+    expect(why).to_be_visible()
+    visit.picture("ended")
     page.reload()
+    expect(page.locator("input[name=password]")).to_be_visible()
+    expect(why).to_have_count(0)
     sign_in(visit, email)
     expect(field(visit)).to_have_value(TYPED if email == KIM else "")
     assert page.url == visit.url + place.pages[number]

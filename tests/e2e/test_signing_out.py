@@ -74,6 +74,8 @@ def leave(visit: Visit, size: str) -> None:
     page.get_by_role("menuitem", name=visit.say("로그아웃", "Sign out")).click()
     expect(page).to_have_url(f"{visit.url}/sign-in")
     expect(page.locator("input[name=password]")).to_be_visible()
+    # Who signs out is not told that the session has ended.
+    expect(page.locator(".gate-hint")).to_have_count(0)
 
 
 @pytest.mark.parametrize(("language", "size"), [("en", "desktop"), ("ko", "phone")])

@@ -5,6 +5,7 @@ import type { SessionState } from "../api/types";
 import { navigate } from "./router";
 import {
   admin,
+  ended,
   followSession,
   guest,
   loadSession,
@@ -54,12 +55,14 @@ test("who is not signed in comes to the sign-in page and knows the way back", ()
 });
 
 test("a session that ends anywhere leads there, too, and the chat needs no way back", async () => {
+  expect(ended.value).toBe(false);
   session.value = KIM;
   expect(location.pathname).toBe("/");
   serve(json({ code: "unauthorized" }, 401));
   const stop = new AbortController().signal;
   await request("/api/v1/documents", { signal: stop }).catch(() => undefined);
   expect(location.pathname + location.search).toBe("/sign-in");
+  expect(ended.value).toBe(true);
 });
 
 test("who is not signed in may open a link", () => {

@@ -53,11 +53,17 @@ function signInAddress(): string {
   return here === "/" ? "/sign-in" : `/sign-in?next=${encodeURIComponent(here)}`;
 }
 
+/** Whether somebody was here whose session has ended, and not by their signing out. */
+export const ended = signal(false);
+
 /** Keeps those who are not signed in on the page that lets them in; returns how to end that. */
 export function followSession(): () => void {
+  let inside = false;
   return effect(() => {
     const { page } = route.value;
-    if (session.value && !session.value.user && !isOpen(page)) {
+    if (user.value) inside = true;
+    else if (session.value && !isOpen(page)) {
+      ended.value = inside;
       navigate(signInAddress(), { replace: true });
     }
   });

@@ -16,6 +16,7 @@ export const enPeople = {
     "This server has no administrator yet. Open the set-up link that it printed in its terminal.",
   needsGuestLink:
     "This server is used without signing in: open the link that it printed in its terminal.",
+  sessionEnded: "Your session has ended. Sign in again.",
   signInFailed: "Signing in with the sign-in service did not work. Try again.",
   waitSeconds: (seconds: number) => `Try again in ${many(seconds, "second", "seconds")}.`,
   linkTitles: {

@@ -12,6 +12,7 @@ export const koPeople: typeof enPeople = {
   forgot: "비밀번호를 잊으셨나요? 관리자에게 재설정 링크를 요청하세요.",
   needsSetup: "아직 관리자가 없습니다. 서버의 터미널에 표시된 설정 링크를 열어 주세요.",
   needsGuestLink: "로그인 없이 쓰는 서버입니다. 서버의 터미널에 표시된 링크를 열어 주세요.",
+  sessionEnded: "로그인이 만료되었습니다. 다시 로그인해 주세요.",
   signInFailed: "로그인 서비스로 로그인하지 못했습니다. 다시 시도해 주세요.",
   waitSeconds: (seconds) => `${n(seconds)}초 뒤에 다시 시도해 주세요.`,
   linkTitles: {

@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import { session } from "../../api/client";
 import { PROVIDER_ADDRESS, signIn } from "../../api/session";
 import { query, takeFragment } from "../../app/router";
-import { enter, placeAfter, rememberPlace, user } from "../../app/session";
+import { ended, enter, placeAfter, rememberPlace, user } from "../../app/session";
 import { t } from "../../i18n";
 import { Field, FormError, valuesOf } from "../../ui/field";
 import { Gate } from "../../ui/gate";
@@ -27,6 +27,11 @@ export default function SignInPage(): JSX.Element {
       {refused.value && (
         <p class="form-error" role="alert">
           {t.value.errors[refused.value] ?? t.value.signInFailed}
+        </p>
+      )}
+      {ended.value && !state?.guest && (
+        <p class="gate-hint" role="status">
+          {t.value.sessionEnded}
         </p>
       )}
       <PasswordForm />
