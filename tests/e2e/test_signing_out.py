@@ -91,6 +91,21 @@ def test_one_signs_out_from_every_page(
         assert status(place, cookie) == 401, path
 
 
+def test_other_tabs_are_left_at_once(open_page: Open, place: Place) -> None:
+    visit = open_page(place.server.url, "en", "desktop")
+    arrive(visit, place, place.pages[1])
+    others = [visit.page.context.new_page() for _ in place.pages[1:4]]
+    for page, path in zip(others, place.pages[1:4], strict=True):
+        page.goto(visit.url + path)
+        expect(page.get_by_role("button").filter(has_text="admin").first).to_be_visible()
+    others[0].locator(".composer textarea").fill("And the wallaby's wife?")
+    leave(visit, "desktop")
+    for page in others:
+        expect(page).to_have_url(f"{visit.url}/sign-in")
+        expect(page.locator("input[name=password]")).to_be_visible()
+        assert page.evaluate("sessionStorage.length") == 0
+
+
 def status(place: Place, cookie: str) -> int:
     headers = {"Cookie": f"{cookies.NAME}={cookie}"}
     return place.server.request("GET", "/api/v1/info", headers=headers).status

@@ -16,6 +16,7 @@ import {
   problem,
   rememberPlace,
   returnToPlace,
+  signOut,
 } from "./session";
 
 const ID = "0123456789abcdef0123456789abcdef";
@@ -134,4 +135,30 @@ test("losing access is noticed by all who keep something", async () => {
   await loseAccess();
   expect(losses.value).toBe(before + 1);
   expect(location.pathname).toBe("/sign-in");
+});
+
+test("signing out in one tab is told to the others, and theirs ends this one", async () => {
+  const other = new BroadcastChannel("likeopt.session");
+  const heard = new Promise((resolve) => {
+    other.onmessage = resolve;
+  });
+  const replace = vi.spyOn(location, "replace").mockImplementation(() => undefined);
+  session.value = KIM;
+  serve(() => new Response(null, { status: 204 }));
+  await signOut();
+  await heard;
+  expect(replace.mock.calls).toEqual([["/sign-in"]]);
+  session.value = KIM;
+  rememberPlace("/library");
+  other.postMessage("signed out");
+  await vi.waitFor(() => expect(replace).toHaveBeenCalledTimes(2));
+  expect([session.value, sessionStorage.length]).toEqual([undefined, 0]);
+  // Who follows a link may go on.
+  navigate("/link");
+  rememberPlace("/library");
+  other.postMessage("signed out");
+  await vi.waitFor(() => expect(sessionStorage.length).toBe(0));
+  expect(replace).toHaveBeenCalledTimes(2);
+  other.close();
+  vi.restoreAllMocks();
 });

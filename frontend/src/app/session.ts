@@ -56,10 +56,19 @@ function signInAddress(): string {
 /** Whether somebody was here whose session has ended, and not by their signing out. */
 export const ended = signal(false);
 
+let tabs: BroadcastChannel | undefined;
+
 /** Keeps those who are not signed in on the page that lets them in; returns how to end that. */
 export function followSession(): () => void {
+  // In another tab of this browser somebody has signed out, and so from this one.
+  tabs = new BroadcastChannel("likeopt.session");
+  tabs.onmessage = () => {
+    // Whoever follows a link is somebody new, and its secret stands in no address any more.
+    if (route.peek().page === "link") inTab.forget();
+    else leave();
+  };
   let inside = false;
-  return effect(() => {
+  const unfollow = effect(() => {
     const { page } = route.value;
     if (user.value) inside = true;
     else if (session.value && !isOpen(page)) {
@@ -67,6 +76,10 @@ export function followSession(): () => void {
       navigate(signInAddress(), { replace: true });
     }
   });
+  return () => {
+    unfollow();
+    tabs?.close();
+  };
 }
 
 /** A load of the page, not a change of it: nothing that one person saw is left for the next. */
@@ -108,6 +121,7 @@ export async function signOut(): Promise<void> {
     // One that has ended already is what was asked for.
     if (ApiError.from(error).status !== 401) return toastError(error);
   }
+  tabs?.postMessage("signed out");
   leave();
 }
 
