@@ -7,6 +7,7 @@ import type { Citation } from "../../api/types";
 import { Answer } from "./answer";
 import { Composer } from "./composer";
 import { chat, editing, opened } from "./current";
+import { draft } from "./drafts";
 import { Question } from "./question";
 import { Turn } from "./store";
 
@@ -133,4 +134,21 @@ test("what a question is being changed to survives a look at another page, not i
     editing.value = turn;
   });
   expect(field()?.value).toBe("질문");
+});
+
+test("what a question could not be changed to is in the question field", async () => {
+  const turn = new Turn("질문", [], "q");
+  chat.turns.value = [turn];
+  editing.value = turn;
+  await act(() => render(<Question turn={turn} />, root));
+  await act(() => {
+    const field = root.querySelector("textarea");
+    if (field) field.value = "질문 둘";
+    field?.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+  serve(() => Promise.reject(new TypeError("offline")));
+  press("Enter");
+  await vi.waitFor(() => expect(draft.value).toBe("질문 둘"));
+  expect(chat.turns.value).toEqual([turn]);
+  draft.value = "";
 });

@@ -8,6 +8,7 @@ import { Icon } from "../../ui/icon";
 import { toastError } from "../../ui/toast";
 import { sends } from "./composer";
 import { chat, edited, editing } from "./current";
+import { putBack } from "./drafts";
 import type { Turn } from "./store";
 
 /** A question; edited in its place, and asked again. */
@@ -65,7 +66,10 @@ function Edit({ turn }: { turn: Turn }): JSX.Element {
   const submit = () => {
     if (wrong) return;
     close();
-    chat.edit(turn, text).catch(toastError);
+    chat.edit(turn, text).catch((error) => {
+      putBack(text, chat.id.peek());
+      toastError(error);
+    });
   };
   return (
     <form
