@@ -248,19 +248,19 @@ def _shell(route: str, status: int = 200, own: str = "") -> Response:
         if seen == "chat" and config.llm == "extractive" and request.cookies.get(HINT) != "off":
             seen = "chat-extractive"
         data = _data_of(seen)
-        text = _text_of(build, own, lang) if own and seen == route else None
+        text = _text_of(build, seen, own, lang) if seen == route else None
         theme = request.cookies.get(THEME, "")
         if theme not in ("light", "dark"):
             theme = ""
         page = shell.draw(build, seen, lang, theme, config, data, text)
         response = Response(page.html, status, content_type="text/html; charset=utf-8")
         response.headers["Cache-Control"] = (
-            cache_control.PERSONAL_PAGE if text else cache_control.REVALIDATED
+            cache_control.PERSONAL_PAGE if text and own else cache_control.REVALIDATED
         )
         response.headers["Content-Security-Policy"] = page.policy
         if page.link:
             response.headers["Link"] = page.link
-        if not text:
+        if not (text and own):
             response.set_etag(page.etag)
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     response.headers["Vary"] = language.VARY
@@ -269,17 +269,25 @@ def _shell(route: str, status: int = 200, own: str = "") -> Response:
     return response
 
 
-def _text_of(build: Build, conversation: str, lang: language.Language) -> shell.Text | None:
-    """What the reader of a conversation sees of it first, if it is theirs."""
-    name = "transcript"
+def _text_of(
+    build: Build, route: str, conversation: str, lang: language.Language
+) -> shell.Text | None:
+    """What only the server can draw of a page's first sight, if its visitor may see that."""
+    name = "transcript" if conversation else "adding"
     found = build.manifest.shells.get(name)
+    if found is None or not (conversation or route == "library"):
+        return None
     try:
-        reader = auth.reader_of_page() if found else None
-        if found is None or reader is None:
+        reader = auth.reader_of_page()
+        if reader is None:
             return None
         limits.take("default")
         every = services()
-        html = served.conversation(every.db, every.run, reader, conversation, found, lang)
+        html: str | None
+        if conversation:
+            html = served.conversation(every.db, every.run, reader, conversation, found, lang)
+        else:
+            html = served.adding(every.db, reader, every.config.max_upload_mb, found, lang)
     except LikeOptError:
         # Not theirs, too often, or the database is away. The page can be had, and will say so.
         return None

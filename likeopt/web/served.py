@@ -1,6 +1,6 @@
-"""The end of a conversation as it stands in the served page, before any script runs.
+"""What only the server knows of a page's first sight: a conversation's end, what can be added.
 
-It is the largest text of that page: painted with the first frame, and not once scripts and the API
+It is the largest text of its page: painted with the first frame, and not once scripts and the API
 have answered. Only what the page's scripts will show in the very same place is drawn: what they
 alone can know the size of (formulas, times in the reader's time zone) leaves the page its bare
 frame. The markup is the build's own (frontend/src/shell/skeleton.tsx); only text is filled in here.
@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-from likeopt.storage import conversations
+from likeopt.retrieval.parse import MEDIA_TYPES
+from likeopt.storage import access, conversations
 from likeopt.storage.conversations import Transcript
 from likeopt.storage.db import Database, Runner
 from likeopt.storage.messages import Citation, Message
@@ -52,6 +53,19 @@ def conversation(
     held = db.read(lambda c: conversations.get(c, reader, id_, last=TURNS + 1))
     drawn: str | None = run(lambda: _draw(held, shell, lang))
     return drawn
+
+
+def adding(db: Database, reader: Reader, max_mb: int, shell: Shell, lang: Language) -> Markup:
+    """The frame of the library with what can be added, as `AddBar` of the page says it.
+
+    Raises Forbidden where there is nothing that the reader may add to.
+    """
+    db.read(lambda c: access.require_some_writable(c, reader))
+    names: dict[str, str] = {}
+    for suffix, kind in MEDIA_TYPES.items():
+        names.setdefault(kind, suffix[1:].upper())
+    size = f"{max_mb} MB" if max_mb < 1000 else f"{round(max_mb / 1024, 1):g} GB"
+    return _fill(shell.html[lang], formats=", ".join(names.values()), size=size)
 
 
 def _draw(held: Transcript, shell: Shell, lang: Language) -> str | None:

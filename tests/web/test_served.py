@@ -50,6 +50,8 @@ def folder(tmp_path: Path) -> Path:
         "html": {"ko": frame, "en": frame},
         "parts": {"ko": PARTS, "en": PARTS},
     }
+    adding = "<p>{{formats}}, at most {{size}}</p>"
+    manifest["shells"]["adding"] = {"css": ".add{margin:0}", "html": {"ko": adding, "en": adding}}
     path.write_bytes(msgspec.json.encode(manifest))
     return tmp_path
 
@@ -218,3 +220,31 @@ def test_columns_are_aligned_by_class(render: Render) -> None:
     assert '<td class="">1</td>' in html
     assert '<td class="right">2</td>' in html
     assert "style" not in html
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"), [(5, "5 MB"), (999, "999 MB"), (1024, "1 GB"), (1500, "1.5 GB")]
+)
+def test_library_tells_at_once_what_can_be_added(
+    config: Config, services: Services, folder: Path, limit: int, said: str
+) -> None:
+    larger = msgspec.structs.replace(config, max_upload_mb=limit)
+    with closing(Services(larger)) as every:
+        app = create_app(larger, every, assets=Assets(folder), write=lambda _: None)
+        response = guest.client(app).get("/library")
+    kinds = "PDF, DOCX, PPTX, XLSX, HWP, HWPX, HTML, MD, TXT, CSV, JSON, JSONL, ODS, TSV, XLS"
+    assert f"<p>{kinds}, at most {said}</p>" in response.text
+    assert "<style>.add{margin:0}</style>" in response.text
+    # Nothing in it is anybody's: it is asked about, and kept.
+    assert (response.headers["Cache-Control"], bool(response.headers["ETag"])) == ("no-cache", True)
+
+
+def test_library_tells_nobody_to_add_who_may_not(
+    config: Config, services: Services, folder: Path
+) -> None:
+    closed = msgspec.structs.replace(config, guest=False)
+    with closing(Services(closed)) as every:
+        app = create_app(closed, every, assets=Assets(folder), write=lambda _: None)
+        let_in(every, "admin@example.org", role="admin")
+        member = browser(app, every, let_in(every, "minji@example.org"))
+        assert "library frame" in member.get("/library").text

@@ -52,6 +52,8 @@ export const enPeople = {
   done: "Done",
   saved: "Saved.",
   profile: "Profile",
+  profileHelp:
+    "Others see this name and address when you share a collection with them, and administrators in the list of accounts. An administrator can change the address.",
   currentPassword: "Current password",
   changePassword: "Change password",
   changePasswordHelp: "It signs you out everywhere else.",
@@ -98,7 +100,8 @@ export const enPeople = {
   // People
   people: "People",
   accounts: "Accounts",
-  peopleHelp: "Who can sign in here.",
+  peopleHelp:
+    "Who can sign in here. Administrators see these pages too; the documents of others nobody sees unless they were let into their collection.",
   roles: { admin: "Administrator", member: "Member" },
   role: "Role",
   thisIsYou: "You",

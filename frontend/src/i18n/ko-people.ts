@@ -47,6 +47,8 @@ export const koPeople: typeof enPeople = {
   done: "완료",
   saved: "저장했습니다.",
   profile: "프로필",
+  profileHelp:
+    "컬렉션을 함께 쓰는 사람들과 계정 목록을 보는 관리자에게 이 이름과 이메일 주소가 보입니다. 이메일 주소는 관리자가 바꿀 수 있습니다.",
   currentPassword: "현재 비밀번호",
   changePassword: "비밀번호 바꾸기",
   changePasswordHelp: "바꾸면 다른 곳에서는 모두 로그아웃됩니다.",
@@ -92,7 +94,8 @@ export const koPeople: typeof enPeople = {
 
   people: "사용자",
   accounts: "계정 목록",
-  peopleHelp: "이 서버에 로그인할 수 있는 사람들입니다.",
+  peopleHelp:
+    "이 서버에 로그인할 수 있는 사람들입니다. 관리자는 이 관리 화면도 볼 수 있지만, 다른 사람의 문서는 그 컬렉션을 공유받은 사람만 볼 수 있습니다.",
   roles: { admin: "관리자", member: "구성원" },
   role: "역할",
   thisIsYou: "나",

@@ -1,8 +1,12 @@
 import type { ComponentChildren, JSX } from "preact";
 import renderToString from "preact-render-to-string";
 import { Logo } from "../app/logo";
+import type { AdminPage } from "../app/router";
+import type { Language } from "../i18n";
 import { en, type Messages } from "../i18n/en";
+import { enAdmin } from "../i18n/en-admin";
 import { ko } from "../i18n/ko";
+import { koAdmin } from "../i18n/ko-admin";
 import { Icon, type IconName } from "../ui/icon";
 
 /**
@@ -11,9 +15,15 @@ import { Icon, type IconName } from "../ui/icon";
  * `tools/shells.js`; tests/e2e/test_loading.py compares it with the app.
  */
 
-type Say = Omit<Messages, "errors">;
+type Say = Omit<Messages, "errors"> & Pick<typeof enAdmin, `${(typeof TABS)[number]}Help`>;
 
-export const LANGUAGES = { ko, en };
+/** Of administration, what everybody has who has any; the others come after them. */
+const TABS = ["jobs", "caches", "settings"] as const;
+
+export const LANGUAGES: Record<Language, Say> = {
+  ko: { ...koAdmin, ...ko },
+  en: { ...enAdmin, ...en },
+};
 
 /** Route -> the page's frame. What has no heading yet, such as a conversation, is a bare frame. */
 export const SHELLS: Record<string, (say: Say) => JSX.Element> = {
@@ -38,6 +48,29 @@ export const SHELLS: Record<string, (say: Say) => JSX.Element> = {
       <Header say={say} title={say.library} />
     </Frame>
   ),
+  // Of a library to which one may add: the server knows what.
+  adding: (say) => (
+    <Frame say={say} here="library">
+      <div class="library">
+        <div class="page-top">
+          <Header say={say} title={say.library} />
+        </div>
+        <div class="library-scroll">
+          <div class="library-content">
+            <section class="add-bar">
+              <div class="add-text">
+                <Icon name="upload" />
+                <div>
+                  <p class="add-title">{say.drop}</p>
+                  <p class="small">{say.formats("{{formats}}", "{{size}}")}</p>
+                </div>
+              </div>
+            </section>
+          </div>
+        </div>
+      </div>
+    </Frame>
+  ),
   document: (say) => (
     <Frame say={say} here="library">
       <Header say={say} />
@@ -45,18 +78,34 @@ export const SHELLS: Record<string, (say: Say) => JSX.Element> = {
   ),
   account: (say) => (
     <Frame say={say}>
-      <Sheet say={say} title={say.account} />
+      <Sheet say={say} title={say.account}>
+        <Section title={say.profile} help={say.profileHelp} />
+      </Sheet>
     </Frame>
   ),
   ...Object.fromEntries(
-    (["jobs", "caches", "settings", "people", "audit"] as const).map((page) => [
+    TABS.map((page) => [
       page,
       (say: Say) => (
-        <Frame say={say}>
-          <Sheet say={say} title={say[page]} wide />
-        </Frame>
+        <Administration say={say} page={page}>
+          <div class="lead">
+            <p class="small">{say[`${page}Help`]}</p>
+          </div>
+        </Administration>
       ),
     ]),
+  ),
+  people: (say) => (
+    <Administration say={say} page="people">
+      <Section title={say.accounts} help={say.peopleHelp} />
+    </Administration>
+  ),
+  audit: (say) => (
+    <Administration say={say} page="audit">
+      <div class="audit">
+        <p class="small">{say.auditHelp}</p>
+      </div>
+    </Administration>
   ),
   "sign-in": (say) => (
     <Gate say={say}>
@@ -343,13 +392,61 @@ function Header(props: {
   );
 }
 
-function Sheet({ say, title, wide }: { say: Say; title: string; wide?: boolean }): JSX.Element {
+function Sheet(props: {
+  say: Say;
+  title: string;
+  wide?: boolean;
+  tabs?: ComponentChildren;
+  children: ComponentChildren;
+}): JSX.Element {
+  const { say, title, wide, tabs, children } = props;
   return (
     <div class={wide ? "sheet wide" : "sheet"}>
       <div class="page-top">
         <Header say={say} title={title} />
+        {tabs}
+      </div>
+      <div class="sheet-scroll">
+        <div class="sheet-content">{children}</div>
       </div>
     </div>
+  );
+}
+
+function Administration(props: {
+  say: Say;
+  page: AdminPage;
+  children: ComponentChildren;
+}): JSX.Element {
+  const { say, page, children } = props;
+  const tabs = (
+    <nav class="tabs" aria-label={say.administration}>
+      {TABS.map((one) => (
+        <a key={one} href={`/admin/${one}`} aria-current={one === page ? "page" : undefined}>
+          {say[one]}
+        </a>
+      ))}
+    </nav>
+  );
+  return (
+    <Frame say={say}>
+      <Sheet wide say={say} title={say[page]} tabs={tabs}>
+        {children}
+      </Sheet>
+    </Frame>
+  );
+}
+
+function Section({ title, help }: { title: string; help: string }): JSX.Element {
+  return (
+    <section class="section">
+      <header class="section-header">
+        <div>
+          <h2>{title}</h2>
+          <p class="small">{help}</p>
+        </div>
+      </header>
+    </section>
   );
 }
 

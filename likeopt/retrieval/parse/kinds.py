@@ -27,31 +27,32 @@ TSV = "text/tab-separated-values"
 JSON = "application/json"
 JSONL = "application/x-ndjson"
 
+# What people look for first, first; of each type, the suffix that it is called by.
 MEDIA_TYPES = {
-    ".csv": CSV,
-    ".docm": DOCX,
+    ".pdf": PDF,
     ".docx": DOCX,
-    ".htm": HTML,
-    ".html": HTML,
+    ".pptx": PPTX,
+    ".xlsx": XLSX,
     ".hwp": HWP,
     ".hwpx": HWPX,
+    ".html": HTML,
+    ".md": MARKDOWN,
+    ".txt": TEXT,
+    ".csv": CSV,
     ".json": JSON,
     ".jsonl": JSONL,
+    ".ods": ODS,
+    ".tsv": TSV,
+    ".xls": XLS,
+    ".docm": DOCX,
+    ".htm": HTML,
     ".log": TEXT,
     ".markdown": MARKDOWN,
-    ".md": MARKDOWN,
     ".ndjson": JSONL,
-    ".ods": ODS,
-    ".pdf": PDF,
     ".pptm": PPTX,
-    ".pptx": PPTX,
     ".text": TEXT,
-    ".tsv": TSV,
-    ".txt": TEXT,
     ".xhtml": HTML,
-    ".xls": XLS,
     ".xlsm": XLSX,
-    ".xlsx": XLSX,
 }
 
 TEXTS = frozenset({HTML, MARKDOWN, TEXT, CSV, TSV, JSON, JSONL})

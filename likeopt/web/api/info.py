@@ -79,7 +79,7 @@ def get_info() -> Info:
         embedder=config.embed_model if config.embedder == "openai" else config.embedder,
         vector_backend=config.vector_backend,
         limits=Limits(config.max_upload_mb << 20, MAX_QUESTION_CHARS),
-        media_types=[MediaType(suffix, kind) for suffix, kind in sorted(MEDIA_TYPES.items())],
+        media_types=[MediaType(suffix, kind) for suffix, kind in MEDIA_TYPES.items()],
         folder_roots=roots if identity().user.role == "admin" else [],
         sample_questions=SAMPLE_QUESTIONS,
     )

@@ -14,7 +14,7 @@ export default function AccountPage(): JSX.Element {
   const me = user.value;
   return (
     <Sheet title={t.value.account}>
-      <Section title={t.value.profile}>
+      <Section title={t.value.profile} help={t.value.profileHelp}>
         <Profile />
       </Section>
       <Section

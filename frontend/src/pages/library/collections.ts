@@ -45,6 +45,20 @@ export function load(): Promise<void> {
   return list.load(api.listCollections);
 }
 
+let ahead = false;
+
+/** Reads them before the page is drawn: which there are decides what stands on top of it. */
+export function loadAhead(): Promise<void> {
+  ahead = true;
+  return load();
+}
+
+/** Reads them as the page opens, unless that has just been done. */
+export function loadOnOpening(): void {
+  if (!ahead) load();
+  ahead = false;
+}
+
 export function chooseTarget(id: string): void {
   chosen.value = id;
   remember("collection", id);

@@ -1,13 +1,19 @@
 import type { JSX } from "preact";
 import { route } from "../../app/router";
+import * as collections from "./collections";
 import { DocumentPage } from "./document";
 import { DropTarget } from "./drop";
 import { ListPage } from "./list";
 import "./library.css";
 
+const shown = () => (route.value.page === "library" ? route.value.document : null);
+
+export const ready = async () => {
+  if (!shown()) await collections.loadAhead();
+};
+
 export default function LibraryPage(): JSX.Element {
-  const here = route.value;
-  const document = here.page === "library" ? here.document : null;
+  const document = shown();
   if (document) return <DocumentPage key={document} id={document} />;
   return (
     <DropTarget>

@@ -20,7 +20,7 @@ import { add, visibleFiles } from "./uploads";
 export function ListPage(): JSX.Element {
   useEffect(() => {
     store.load();
-    collections.load();
+    collections.loadOnOpening();
     watchIndexing();
     return store.follow();
   }, []);
@@ -98,18 +98,11 @@ function suffixes(): string[] {
 
 const accept = () => suffixes().join(",");
 
-// What people look for first, first.
-const ORDER = ["pdf", "docx", "pptx", "xlsx", "hwp", "hwpx", "html", "md", "txt", "csv", "json"];
-
-/** "PDF, DOCX, …", one name for each kind of file that the server reads. */
+/** "PDF, DOCX, …", one name for each kind of file that the server reads: its first. */
 function formats(): string {
-  const rank = (suffix: string) => ORDER.indexOf(suffix) + 1 || ORDER.length + 1;
-  const known = (info.data?.media_types ?? [])
-    .map(({ suffix, media_type: kind }) => ({ suffix: suffix.replace(/^\./, ""), kind }))
-    .sort((a, b) => rank(a.suffix) - rank(b.suffix));
   const names = new Map<string, string>();
-  for (const { suffix, kind } of known) {
-    if (!names.has(kind)) names.set(kind, suffix.toUpperCase());
+  for (const { suffix, media_type: kind } of info.data?.media_types ?? []) {
+    if (!names.has(kind)) names.set(kind, suffix.replace(/^\./, "").toUpperCase());
   }
   return [...names.values()].join(", ");
 }
