@@ -2,6 +2,8 @@
  * Runs Lighthouse as a phone would see each page, in a browser that may be signed in.
  *
  * Each run is judged twice: as it was, and by CPU time, which other programs hardly change (`cpu`).
+ * Both reckon from a fast load what a slow one would be. A second load is slowed down as it goes, and
+ * what it painted when is measured (`applied`).
  *
  * Standard input: {chromium, trusted, cookie, runs, pages: [{name, url, signedIn, seo}]}, where
  * `trusted` names the key of our own certificate. Standard output: one JSON object for each run.
@@ -25,6 +27,13 @@ const METRICS = {
 };
 
 async function measure(page, run) {
+  return {
+    ...(await visit(page, (port, profile) => simulated(page, run, port, profile))),
+    applied: await visit(page, (port) => applied(page, port)),
+  };
+}
+
+async function visit(page, judge) {
   // A profile of its own: nothing that an earlier visit left counts, and no page disturbs another.
   const profile = await mkdtemp(path.join(tmpdir(), "lighthouse-"));
   const browser = await puppeteer.launch({
@@ -39,24 +48,37 @@ async function measure(page, run) {
   });
   try {
     if (page.signedIn) await browser.setCookie(job.cookie);
-    const flags = { logLevel: "error", onlyCategories: CATEGORIES, auditMode: path.join(profile, "run") };
-    const port = Number(new URL(browser.wsEndpoint()).port);
-    const { lhr } = await lighthouse(page.url, { ...flags, port, gatherMode: flags.auditMode });
-    if (lhr.runtimeError) throw new Error(`${page.name}: ${lhr.runtimeError.message}`);
-    if (job.keep) {
-      await writeFile(path.join(job.keep, `${page.name}-${run}.json`), JSON.stringify(lhr));
-    }
-    const file = path.join(flags.auditMode, "trace.json");
-    await writeFile(file, JSON.stringify(byCpuTime(JSON.parse(await readFile(file, "utf8")))));
-    const again = await lighthouse(page.url, flags);
-    if (job.keep) {
-      await writeFile(path.join(job.keep, `${page.name}-${run}-cpu.json`), JSON.stringify(again.lhr));
-    }
-    return { ...summary(page, run, lhr), cpu: figures(again.lhr) };
+    return await judge(Number(new URL(browser.wsEndpoint()).port), profile);
   } finally {
     await browser.close();
     await rm(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
+}
+
+async function simulated(page, run, port, profile) {
+  const flags = { logLevel: "error", onlyCategories: CATEGORIES, auditMode: path.join(profile, "run") };
+  const lhr = await checked(page, { ...flags, port, gatherMode: flags.auditMode });
+  if (job.keep) {
+    await writeFile(path.join(job.keep, `${page.name}-${run}.json`), JSON.stringify(lhr));
+  }
+  const file = path.join(flags.auditMode, "trace.json");
+  await writeFile(file, JSON.stringify(byCpuTime(JSON.parse(await readFile(file, "utf8")))));
+  const again = await lighthouse(page.url, flags);
+  if (job.keep) {
+    await writeFile(path.join(job.keep, `${page.name}-${run}-cpu.json`), JSON.stringify(again.lhr));
+  }
+  return { ...summary(page, run, lhr), cpu: figures(again.lhr) };
+}
+
+async function applied(page, port) {
+  const flags = { logLevel: "error", onlyCategories: ["performance"], throttlingMethod: "devtools" };
+  return figures(await checked(page, { ...flags, port }));
+}
+
+async function checked(page, flags) {
+  const { lhr } = await lighthouse(page.url, flags);
+  if (lhr.runtimeError) throw new Error(`${page.name}: ${lhr.runtimeError.message}`);
+  return lhr;
 }
 
 function figures({ categories, audits }) {
