@@ -2,24 +2,33 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from likeopt import accounts
 from likeopt.retrieval.parse import failures
+from likeopt.storage.audit import Via
+from likeopt.storage.collections import Readers
 from likeopt.web import errors
+from likeopt.web.api.audit import AuditExportQuery
+from likeopt.web.api.people import PersonChange
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "frontend" / "src"
-# What the command line says, it says in the terminal only.
-NODES = [
-    node
-    for path in sorted((ROOT / "likeopt").rglob("*.py"))
-    if "cli" not in path.relative_to(ROOT).parts
-    for node in ast.walk(ast.parse(path.read_text()))
-]
+MODULES = sorted((ROOT / "likeopt").rglob("*.py"))
+
+
+def nodes(paths: Iterable[Path]) -> list[ast.AST]:
+    """Of the syntax trees of some modules."""
+    return [node for path in paths for node in ast.walk(ast.parse(path.read_text()))]
+
+
+# What the command line says, it says in the terminal only; what it does is in the audit log.
+NODES = nodes(p for p in MODULES if p.parent.name != "cli")
+ALL_NODES = nodes(MODULES)
 LANGUAGES = ("ko", "en")
 
 
@@ -82,3 +91,61 @@ def test_every_code_has_a_sentence_and_no_other_has(language: str) -> None:
     told = table(language, "errors")
     assert not server - told, "codes without a sentence in the page"
     assert not told - server - codes_of_page(), "sentences in the page for codes that are none"
+
+
+# Of those that write into the audit log, by their last name; what else is given is a detail.
+WRITERS = {"note", "_by"}
+NO_DETAIL = {"kind", "id_", "name", "who", "via", "object_kind", "object_id", "key"}
+
+
+def entries() -> Iterator[ast.Call]:
+    """The calls that make an entry of the audit log and name its action."""
+    for node in ALL_NODES:
+        if isinstance(node, ast.Call) and len(node.args) > 1:
+            last = node.func.attr if isinstance(node.func, ast.Attribute) else node.func
+            if (last.id if isinstance(last, ast.Name) else last) in WRITERS:
+                yield node
+
+
+def keywords(*names: str) -> set[str]:
+    """What is given under these names anywhere."""
+    return {
+        word
+        for node in ALL_NODES
+        if isinstance(node, ast.keyword) and node.arg in names
+        for word in strings(node.value)
+    }
+
+
+def actions() -> set[str]:
+    """Of the audit log. Some stand in a table or are handed on, so all that look like one count."""
+    kinds = table("en-people", "objects")
+    named = keywords("action") | {word for call in entries() for word in strings(call.args[1])}
+    written = {node.value for node in ALL_NODES if isinstance(node, ast.Constant)}
+    return named | {
+        word
+        for word in written
+        if isinstance(word, str) and re.fullmatch(r"[a-z]+\.[a-z]+", word)
+        if word.partition(".")[0] in kinds
+    }
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_audit_log_is_told_in_words(language: str) -> None:
+    done, catalogue = actions(), f"{language}-people"
+    assert done >= {"access.refuse", "document.create", "document.cancel", "key.use", "user.link"}
+    assert table(catalogue, "deeds") == done
+    assert table(catalogue, "objects") == {action.partition(".")[0] for action in done}
+    assert table(catalogue, "auditVia") == set(get_args(Via))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_details_in_the_audit_log_are_told_in_words(language: str) -> None:
+    given = {word.arg for call in entries() for word in call.keywords if word.arg} - NO_DETAIL
+    assert given >= {"purpose", "scopes", "filters"}
+    for kind in (Readers, PersonChange, AuditExportQuery):
+        given |= set(kind.__struct_fields__)
+    # Of refusals, which are put together by hand.
+    given |= {"how", "code", "left_out"}
+    assert table(f"{language}-people", "details") == given
+    assert table(f"{language}-people", "detailWords") >= keywords("how", "purpose")

@@ -138,7 +138,7 @@ function Events(): JSX.Element {
   );
 }
 
-function Event({ event }: { event: AuditEvent }): JSX.Element {
+export function Event({ event }: { event: AuditEvent }): JSX.Element {
   const { at, action, actor_name: actor, via, object_name: name, address, request_id: id } = event;
   const details = store.detailsOf(event.detail, store.names.value);
   return (
@@ -148,7 +148,7 @@ function Event({ event }: { event: AuditEvent }): JSX.Element {
       </time>
       <div class="event-what">
         <p>
-          <strong>{t.value.deeds[action] ?? action}</strong>
+          <strong title={action}>{t.value.deeds[action] ?? action}</strong>
           {name && <span> · {name}</span>}
         </p>
         {details && <p class="small">{details}</p>}

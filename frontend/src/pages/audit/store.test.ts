@@ -55,12 +55,19 @@ test("details are told in one line and the reader's language, people and groups 
   };
   chooseLanguage("en");
   expect(store.detailsOf(detail, called)).toBe(
-    "everyone: no · people: Kim, u2 · to: role: Administrator · name: admin",
+    "everyone: no · people: Kim, u2 · changed to: role: Administrator · name: admin",
   );
   expect(store.detailsOf({}, called)).toBe("");
   expect(store.detailsOf({ left_out: 1200 }, called)).toBe("left out before it: 1200");
+  expect(store.detailsOf({ code: "brand_new" }, called)).toBe("reason: brand_new");
   chooseLanguage("ko");
   expect(store.detailsOf({ how: "password", role: "member" }, called)).toBe(
     "방법: 비밀번호 · 역할: 구성원",
+  );
+  expect(store.detailsOf({ code: "forbidden", scopes: ["read", "admin"] }, called)).toBe(
+    "이유: 권한이 없습니다. (forbidden) · 허용한 작업: 읽기, 관리",
+  );
+  expect(store.detailsOf({ filters: { action: "key.", format: "csv" } }, called)).toBe(
+    "필터: 작업: API 키 · 형식: csv",
   );
 });

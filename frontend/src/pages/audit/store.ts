@@ -73,12 +73,19 @@ const CHOSEN = new Set(["name", "email"]);
 
 /** What else is known of an event, in one line. The id of the key that was used is in the export. */
 export function detailsOf(detail: Record<string, unknown>, called: Map<string, string>): string {
-  const { details, detailWords } = t.value;
+  const { deeds, details, detailWords, errors, objects, scopeNames } = t.value;
+  const words: Record<string, Record<string, string>> = {
+    action: { ...objects, ...deeds },
+    scopes: scopeNames,
+  };
   const tell = (value: unknown, name: string): string => {
     if (Array.isArray(value)) return value.map((each) => tell(each, name)).join(", ");
     if (value && typeof value === "object") return inside(value);
     const word = String(value ?? "");
-    return called.get(word) ?? (CHOSEN.has(name) ? word : (detailWords[word] ?? word));
+    // With the code, which the log file and the answer itself have: one looks there for it.
+    if (name === "code") return errors[word] ? `${errors[word]} (${word})` : word;
+    const ours = words[name]?.[word.replace(/\.$/, "")] ?? detailWords[word];
+    return called.get(word) ?? (CHOSEN.has(name) ? word : (ours ?? word));
   };
   const inside = (object: object) =>
     Object.entries(object)
