@@ -34,7 +34,7 @@ from likeopt.web.api.search import search
 from likeopt.web.api.session import session
 from likeopt.web.api.settings import settings
 from likeopt.web.assets import Assets
-from likeopt.web.endpoint import HashConverter, IdConverter
+from likeopt.web.endpoint import HashConverter, IdConverter, MadeIdConverter
 from likeopt.web.middleware import HEADER_HOOKS, Edge
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def create_app(
     app = Flask("likeopt.web", static_folder=None)
     app.session_interface = _NoSessions()
     app.url_map.converters["id"] = IdConverter
+    app.url_map.converters["made"] = MadeIdConverter
     app.url_map.converters["hash"] = HashConverter
     context.install(app, services)
     origin.install(app, config)

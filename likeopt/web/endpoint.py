@@ -22,6 +22,7 @@ from likeopt.web.remembered import Remembered
 JSON = "application/json"
 # 32 hex digits, or the name of a row that every installation has, such as `default`.
 ID_PATTERN = "[0-9a-z]{1,32}"
+MADE_ID_PATTERN = "[0-9a-f]{32}"
 HASH_PATTERN = "[0-9a-f]{64}"
 
 View = Callable[..., Any]
@@ -98,6 +99,12 @@ class IdConverter(BaseConverter):
     """`<id:name>` in a rule: what is not even shaped like an id is not found."""
 
     regex = ID_PATTERN
+
+
+class MadeIdConverter(BaseConverter):
+    """`<made:name>` in a rule: an id of something that every installation makes for itself."""
+
+    regex = MADE_ID_PATTERN
 
 
 class HashConverter(BaseConverter):

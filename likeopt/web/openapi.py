@@ -25,7 +25,14 @@ from likeopt.errors import (
     UnsupportedType,
 )
 from likeopt.web import auth, cookies
-from likeopt.web.endpoint import HASH_PATTERN, ID_PATTERN, JSON, Endpoint, Operation
+from likeopt.web.endpoint import (
+    HASH_PATTERN,
+    ID_PATTERN,
+    JSON,
+    MADE_ID_PATTERN,
+    Endpoint,
+    Operation,
+)
 from likeopt.web.errors import Problem
 
 _REF = "#/components/schemas/{name}"
@@ -146,6 +153,8 @@ def _path_parameters(rule: Rule) -> list[dict[str, Any]]:
         schema: dict[str, Any] = {"type": "string"}
         if converter == "id":
             schema["pattern"] = f"^{ID_PATTERN}$"
+        elif converter == "made":
+            schema["pattern"] = f"^{MADE_ID_PATTERN}$"
         elif converter == "hash":
             schema["pattern"] = f"^{HASH_PATTERN}$"
         elif converter == "int":

@@ -4,14 +4,15 @@ import hashlib
 from typing import Any
 
 import msgspec
-from flask import Flask, Response, current_app, render_template, request
+from flask import Flask, Response, current_app, redirect, render_template, request
+from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import NotFound as PageNotFound
 
 from likeopt.errors import LikeOptError, NotFound
 from likeopt.web import auth, cache_control, errors, language, limits, served, shell
 from likeopt.web.assets import ENCODINGS, MEDIA_TYPES, Assets, Build
 from likeopt.web.context import services
-from likeopt.web.endpoint import Endpoints
+from likeopt.web.endpoint import Endpoint, Endpoints
 
 pages = Endpoints("pages", tag="Pages", prefix="/")
 
@@ -44,7 +45,7 @@ def index() -> Response:
 
 
 @pages.operation(
-    "GET", "/c/<id:conversation>", summary="A conversation's page", media=_HTML, access="public"
+    "GET", "/c/<made:conversation>", summary="A conversation's page", media=_HTML, access="public"
 )
 def conversation_page(conversation: str) -> Response:
     return _shell("conversation", own=conversation)
@@ -56,7 +57,7 @@ def library_page() -> Response:
 
 
 @pages.operation(
-    "GET", "/library/<id:document>", summary="A document's page", media=_HTML, access="public"
+    "GET", "/library/<made:document>", summary="A document's page", media=_HTML, access="public"
 )
 def document_page(document: str) -> Response:  # noqa: ARG001  (the page reads its address)
     return _shell("document")
@@ -319,10 +320,29 @@ def _is_in(route: str) -> bool:
 
 
 def _no_such_address(error: PageNotFound) -> Any:
-    """A person who follows a wrong link gets the page, which says so; a program a problem."""
+    """A person who follows a wrong link gets the page, which says so; a program a problem. Who
+    wrote a slash behind a page's address is led to it."""
+    reads = request.method in ("GET", "HEAD")
+    if reads and (path := _without_slash()):
+        query = request.query_string.decode("latin-1")
+        return redirect(f"{path}?{query}" if query else path, 308)
     for_person = (
-        request.method in ("GET", "HEAD")
+        reads
         and not request.path.startswith(_API_PREFIXES)
         and "text/html" in request.headers.get("Accept", "")
     )
     return _shell("missing", 404) if for_person else errors.on_http(error)
+
+
+def _without_slash() -> str | None:
+    """The address of the page that this is, but for the slash at its end."""
+    path, slash = request.path[:-1], request.path[-1:]
+    adapter = current_app.create_url_adapter(request)
+    if slash != "/" or adapter is None:
+        return None
+    try:
+        endpoint, _ = adapter.match(path)
+    except HTTPException:
+        return None
+    view = current_app.view_functions[endpoint]
+    return path if isinstance(view, Endpoint) and view.operation.media is _HTML else None

@@ -356,6 +356,40 @@ def test_wrong_address_gets_the_shell_and_404(page: Client) -> None:
     assert '<div id="app" ' in response.text
 
 
+@pytest.mark.parametrize("path", ["/c/zzz", "/c/" + "a" * 31, "/c/" + "g" * 32, "/library/zzz"])
+def test_an_address_with_what_cannot_be_an_id_is_none(page: Client, path: str) -> None:
+    response = page.get(path, headers=BROWSER)
+    assert response.status_code == 404
+    assert '<div id="app" ' in response.text
+    # Whether somebody has one of this id is not told.
+    assert page.get("/c/" + "a" * 32, headers=BROWSER).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/c/" + "a" * 32,
+        "/library",
+        "/library/" + "b" * 32,
+        *("/sign-in", "/link", "/account", "/offline"),
+        *("/admin", "/admin/jobs", "/admin/caches", "/admin/settings", "/admin/people"),
+        "/admin/audit",
+    ],
+)
+def test_a_slash_behind_a_pages_address_leads_to_the_page(page: Client, path: str) -> None:
+    assert page.get(path).status_code == 200
+    for query in ("", "?q=%ED%95%9C&tag=a%2Fb"):
+        response = page.get(f"{path}/{query}", headers=BROWSER)
+        assert (response.status_code, response.headers["Location"]) == (308, path + query)
+
+
+@pytest.mark.parametrize("path", ["/c/zzz/", "/sw.js/", "/api/v1/info/", "/no/page/", "/%2Fx.org/"])
+def test_other_addresses_with_a_slash_lead_to_no_page(page: Client, path: str) -> None:
+    response = page.get(path, headers={"Accept": "application/json"})
+    # Werkzeug leads from two slashes to one, on this server.
+    assert response.status_code == 404 or response.headers["Location"] == "http://localhost/x.org/"
+
+
 def test_without_a_build_the_page_says_what_to_do(
     config: Config, services: Services, tmp_path: Path
 ) -> None:

@@ -23,12 +23,23 @@ test("addresses name pages, and nothing else does", () => {
     "/c/1",
     `/c/${ID}/x`,
     "/library/..",
-    "/admin/",
+    "/library//",
     "/admin/x",
     "/api/v1/info",
   ]) {
     expect(match(path), path).toEqual({ page: "missing" });
   }
+});
+
+test("a slash at the end names the same page, and does not stay", () => {
+  expect(match("/library/")).toEqual({ page: "library", document: null });
+  expect(match(`/c/${ID}/`)).toEqual({ page: "chat", conversation: ID });
+  navigate("/admin/people/?q=a#b");
+  expect(location.pathname + location.search + location.hash).toBe("/admin/people?q=a#b");
+  expect(route.value).toEqual({ page: "people" });
+  navigate("/no/page/");
+  expect(location.pathname).toBe("/no/page/");
+  navigate("/", { replace: true });
 });
 
 test("a change of address is seen once, whole", () => {

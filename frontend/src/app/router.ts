@@ -13,8 +13,9 @@ export type Route =
 const PLAIN = ["sign-in", "link", "account"] as const;
 const ID = "([0-9a-f]{32})";
 
-/** The page that an address names. */
-export function match(path: string): Route {
+/** The page that an address names, with or without a slash at its end. */
+export function match(address: string): Route {
+  const path = withoutSlash(address);
   if (path === "/") return { page: "chat", conversation: null };
   const conversation = path.match(`^/c/${ID}$`)?.[1];
   if (conversation) return { page: "chat", conversation };
@@ -35,14 +36,25 @@ export function takeFragment(): string {
   return found;
 }
 
-const path = signal(location.pathname);
+const withoutSlash = (path: string) => path.replace(/(.)\/$/, "$1");
+
+/** Where one is, which the address then names as all links do. */
+function here(): string {
+  const path = withoutSlash(location.pathname);
+  if (path !== location.pathname && match(path).page !== "missing") {
+    history.replaceState(history.state, "", path + location.search + location.hash);
+  }
+  return path;
+}
+
+const path = signal(here());
 export const query = signal(new URLSearchParams(location.search));
 export const route = computed(() => match(path.value));
 
 function read(): void {
   batch(() => {
     query.value = new URLSearchParams(location.search);
-    path.value = location.pathname;
+    path.value = here();
   });
 }
 
