@@ -170,11 +170,14 @@ def test_the_pages_of_accounts(open_page: Open, language: str, size: str) -> Non
             page = visit.page
             visit.go("/sign-in")
             expect(page.locator("input[type=password]")).to_be_visible()
+            # Why one is not let in is heard only if the place for it is known before.
+            expect(page.get_by_role("alert")).to_have_count(2)
             is_sound(visit, "sign-in")
             page.locator("input[type=email]").fill("kim@example.org")
             page.locator("input[type=password]").fill(PASSWORD)
             page.locator("button[type=submit]").click()
             expect(page.locator(".composer")).to_be_visible()
+            expect(page.locator(".composer").get_by_role("alert")).to_have_count(1)
             is_sound(visit, "empty-library")
             for path in ("account", "admin/people", "admin/audit"):
                 visit.go(f"/{path}")

@@ -145,7 +145,7 @@ def test_who_is_refused_is_told_why(
     known_to_provider(issuer, "shy", email="shy@example.org", email_verified=False)
     visit = opened(open_page, server.url, language, size)
     page = visit.page
-    alert = page.get_by_role("alert")
+    alert = page.get_by_role("alert").first
     visit.go("/sign-in")
     press(visit)
     page.get_by_role("button", name="Deny").click()
@@ -182,7 +182,7 @@ def test_an_administrator_confirms_an_address_that_was_typed(
     visit.go("/sign-in")
     press(visit)
     agree(visit, f"typed-{language}")
-    expect(visit.page.get_by_role("alert")).to_contain_text(
+    expect(visit.page.get_by_role("alert").first).to_contain_text(
         visit.say("본인의 것인지 확인되지 않았습니다", "nobody has confirmed that it is yours")
     )
     visit.picture("unconfirmed")
@@ -268,7 +268,7 @@ def test_who_has_no_password_confirms_at_the_provider(
     # Who is not let in there is told so, and may try again.
     page.get_by_role("button", name="Deny").click()
     visit.allow("403|Failed to load resource")
-    expect(page.get_by_role("alert")).to_contain_text(
+    expect(page.get_by_role("alert").first).to_contain_text(
         visit.say("본인 확인", "did not confirm who you are")
     )
     visit.go("/account")

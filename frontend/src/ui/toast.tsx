@@ -1,5 +1,6 @@
-import { signal } from "@preact/signals";
+import { signal, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { ApiError } from "../api/client";
 import { explain } from "../i18n";
 import { isAbort } from "../lib/wait";
@@ -37,14 +38,21 @@ export function announce(text: string): void {
   spoken.value = text;
 }
 
+/** Where both are said. Screen readers hear what comes into a region, not what came with it: so it
+ * comes empty, also into a window that opens just then. What was spoken before has been heard. */
 export function Announcer(): JSX.Element {
+  const there = useSignal(false);
+  const before = useRef(spoken.peek());
+  useEffect(() => {
+    there.value = true;
+  }, []);
   return (
     <>
       <div class="hidden" aria-live="polite">
-        {spoken.value}
+        {spoken.value === before.current ? "" : spoken.value}
       </div>
       <div class="toasts" role="status">
-        {shown.value && (
+        {there.value && shown.value && (
           <p class={shown.value.failed ? "toast failed" : "toast"}>{shown.value.text}</p>
         )}
       </div>

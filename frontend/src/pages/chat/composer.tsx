@@ -130,12 +130,11 @@ export function Composer(): JSX.Element {
           </button>
         )}
       </div>
-      <p
-        class={over > 0 ? "composer-hint over" : "composer-hint"}
-        role={over > 0 ? "alert" : undefined}
-      >
-        {over > 0 ? t.value.tooLong(over) : t.value.composerHint}
+      {/* Always there, so that a screen reader hears what comes in. */}
+      <p class="composer-hint over" role="alert">
+        {over > 0 && t.value.tooLong(over)}
       </p>
+      {over <= 0 && <p class="composer-hint">{t.value.composerHint}</p>}
     </form>
   );
 }

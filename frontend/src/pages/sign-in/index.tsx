@@ -24,16 +24,9 @@ export default function SignInPage(): JSX.Element {
   }, [inside]);
   return (
     <Gate title={t.value.signIn}>
-      {refused.value && (
-        <p class="form-error" role="alert">
-          {t.value.errors[refused.value] ?? t.value.signInFailed}
-        </p>
-      )}
-      {ended.value && !state?.guest && (
-        <p class="gate-hint" role="status">
-          {t.value.sessionEnded}
-        </p>
-      )}
+      <p class="form-error" role="alert">
+        {refused.value && (t.value.errors[refused.value] ?? t.value.signInFailed)}
+      </p>
       <PasswordForm />
       {state?.oidc && (
         <>
@@ -45,6 +38,11 @@ export default function SignInPage(): JSX.Element {
       )}
       <p class="small">{t.value.forgot}</p>
       {/* At the end: what is known only later must move nothing. */}
+      {ended.value && !state?.guest && (
+        <p class="gate-hint" role="status">
+          {t.value.sessionEnded}
+        </p>
+      )}
       {state?.needs_setup && !state.guest && (
         <p class="gate-hint" role="status">
           {t.value.needsSetup}
