@@ -179,7 +179,8 @@ export const enPeople = {
 
   // The audit log
   audit: "Audit log",
-  auditHelp: "Sign-ins, changes of people, access and documents, exports, key use and refusals.",
+  auditHelp:
+    "Sign-ins, changes of people, access and documents, exports, key use and refusals: who did it, when and from where. Entries are only added, and the database refuses to change or delete one. No password or key is in them.",
   auditSearch: "Find by name",
   auditWho: "Who",
   auditWhat: "What",

@@ -170,7 +170,8 @@ export const koPeople: typeof enPeople = {
   settings: "설정",
 
   audit: "감사 기록",
-  auditHelp: "로그인, 사용자·권한·문서 변경, 내보내기와 키 사용, 거부된 요청이 남습니다.",
+  auditHelp:
+    "로그인, 사용자·권한·문서 변경, 내보내기와 키 사용, 거부된 요청을 누가, 언제, 어디에서 했는지 남깁니다. 기록은 쌓이기만 하며, 고치거나 지우는 것은 데이터베이스가 막습니다. 비밀번호와 키는 남기지 않습니다.",
   auditSearch: "이름으로 찾기",
   auditWho: "사람",
   auditWhat: "작업",

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { maxQuestion } from "../../app/server";
 import { chooseLanguage } from "../../i18n";
 import { Composer, sends } from "./composer";
-import { draft } from "./current";
+import { draft } from "./drafts";
 
 const ENTER = { key: "Enter", shiftKey: false, isComposing: false, keyCode: 13 };
 
