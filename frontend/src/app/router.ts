@@ -51,16 +51,75 @@ const path = signal(here());
 export const query = signal(new URLSearchParams(location.search));
 export const route = computed(() => match(path.value));
 
+/** As the page shows it. */
+let shown = location.pathname + location.search;
+
 function read(): void {
+  shown = location.pathname + location.search;
   batch(() => {
     query.value = new URLSearchParams(location.search);
     path.value = here();
   });
 }
 
+/** How to close what is open over the page, the topmost last. Each has an entry in the browser's
+ * history with the page's address, so that Back closes it and stays on the page. */
+const layers: (() => void)[] = [];
+/** Whether a step back of our own is on its way. */
+let stepping = false;
+/** What the page's own entry is to be called, if that has changed while it was covered. */
+let renamed: string | undefined;
+
+/** Over how many others the current entry stands. */
+const height = (): number => history.state?.layers ?? 0;
+
+/** As many entries as there are layers. */
+function settle(): void {
+  if (stepping) return;
+  const extra = height() - layers.length;
+  stepping = extra > 0;
+  if (stepping) history.go(-extra);
+  while (height() < layers.length) history.pushState({ layers: height() + 1 }, "");
+}
+
+/** Lets Back `close` what covers the page; to be called back once it is closed. */
+export function addLayer(close: () => void): () => void {
+  layers.push(close);
+  settle();
+  return () => {
+    const at = layers.indexOf(close);
+    if (at < 0) return; // by Back
+    layers.splice(at, 1);
+    settle();
+  };
+}
+
+function closeAbove(least: number): void {
+  for (const close of layers.splice(least).reverse()) close();
+}
+
+function onPopState(): void {
+  stepping = false;
+  if (renamed && height() === 0) {
+    history.replaceState(null, "", renamed);
+    renamed = undefined;
+  }
+  if (location.pathname + location.search !== shown) read();
+  closeAbove(height());
+  settle();
+}
+
 /** Shows the page at `to`, an address on this site; `replace` leaves no way back to this one. */
 export function navigate(to: string, { replace = false } = {}): void {
-  if (replace) history.replaceState(null, "", to);
+  if (stepping) {
+    addEventListener("popstate", () => navigate(to, { replace }), { once: true });
+    return;
+  }
+  const covered = height() > 0;
+  if (covered && replace) renamed = to;
+  // What covers the page is closed when one goes elsewhere: the way back leads to the page itself.
+  if (covered && !replace) closeAbove(0);
+  if (covered || replace) history.replaceState(replace ? history.state : null, "", to);
   else history.pushState(null, "", to);
   read();
 }
@@ -69,7 +128,8 @@ export function navigate(to: string, { replace = false } = {}): void {
 export function followLinks(
   go: (to: string, options: { replace: boolean }) => void = navigate,
 ): void {
-  addEventListener("popstate", read);
+  addEventListener("popstate", onPopState);
+  if (height() > 0) history.replaceState(null, ""); // loaded anew, without what was open
   document.addEventListener("click", (event) => {
     if (event.defaultPrevented || event.button !== 0) return;
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;

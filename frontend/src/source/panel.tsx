@@ -4,12 +4,14 @@ import { originalAddress } from "../api/documents";
 import type { Citation } from "../api/types";
 import { t } from "../i18n";
 import { Icon } from "../ui/icon";
+import { useLayer } from "../ui/layer";
 import { Panel } from "../ui/panel";
 import { Viewer } from "./viewer";
 
 /** A cited passage in its source: beside the conversation, on small screens above it. */
 export function SourcePanel({ citation, close }: { citation: Citation; close: () => void }) {
   const panel = useRef<HTMLElement>(null);
+  useLayer(true, close);
   useEffect(() => {
     const before = document.activeElement;
     panel.current?.focus({ preventScroll: true });

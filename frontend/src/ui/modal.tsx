@@ -3,10 +3,11 @@ import { useEffect, useId, useRef } from "preact/hooks";
 import { t } from "../i18n";
 import "./dialog.css";
 import { FormError } from "./field";
+import { useLayer } from "./layer";
 import type { Sending } from "./send";
 import { Announcer } from "./toast";
 
-/** A window over the page. Escape and a press beside it close it; the focus goes back after. */
+/** A window over the page. Escape, Back and a press beside it close it; the focus goes back after. */
 export function Modal({
   title,
   look,
@@ -24,6 +25,7 @@ export function Modal({
 }): JSX.Element {
   const id = useId();
   const dialog = useRef<HTMLDialogElement>(null);
+  useLayer(true, close);
   useEffect(() => {
     const before = document.activeElement;
     dialog.current?.showModal();

@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { chooseLanguage, type Language, language, t } from "../../i18n";
 import { Icon } from "../../ui/icon";
+import { useLayer } from "../../ui/layer";
 import { narrow } from "../../ui/media";
 import { type Item, Menu } from "../../ui/menu";
 import { Logo } from "../logo";
@@ -22,6 +23,10 @@ export function Sidebar(): JSX.Element {
   const drawer = useRef<HTMLElement>(null);
   const away = useComputed(() => narrow.value && !open.value);
   const shown = narrow.value && open.value;
+  const close = () => {
+    open.value = false;
+  };
+  useLayer(shown, close);
   // What is in a drawer that nobody has opened is not made.
   const seen = useRef(false);
   seen.current ||= !away.value;
@@ -37,7 +42,7 @@ export function Sidebar(): JSX.Element {
       drawer.current?.querySelector<HTMLElement>("a, button")?.focus();
     }
     const onKey = (event: KeyboardEvent) => {
-      if (event.key === "Escape") open.value = false;
+      if (event.key === "Escape") close();
     };
     addEventListener("keydown", onKey);
     return () => {
@@ -58,9 +63,7 @@ export function Sidebar(): JSX.Element {
                 class="icon-button"
                 type="button"
                 aria-label={t.value.closeMenu}
-                onClick={() => {
-                  open.value = false;
-                }}
+                onClick={close}
               >
                 <Icon name="close" />
               </button>

@@ -1,0 +1,165 @@
+"""The page in a hand: Back, the keyboard on the screen, and fingers."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Locator, Page, Route, expect
+
+from tests.e2e.conftest import Open, Visit, with_model
+from tests.stub_openai import StubOpenAI
+
+languages = pytest.mark.parametrize("language", ["ko", "en"])
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[tuple[str, StubOpenAI]]:
+    """A server with a language model that says what it is told to."""
+    with with_model() as served:
+        yield served
+
+
+def in_hand(
+    open_page: Open, model: tuple[str, StubOpenAI], language: str, said: str
+) -> tuple[Visit, Locator]:
+    """An answer that has been asked for on a phone."""
+    url, stub = model
+    stub.say(said)
+    visit = open_page(url, language, "phone")
+    visit.go("/library")
+    visit.page.get_by_role("button", name=visit.say("메뉴", "Menu"), exact=True).tap()
+    visit.page.locator(".nav-link").first.tap()
+    # Of each test another question: one that has been asked is not answered anew.
+    return visit, visit.ask(f"{said} {visit.say('맞나요?', 'Is that so?')}")
+
+
+def lengths(page: Page) -> int:
+    """How many entries the history has."""
+    return int(page.evaluate("history.length"))
+
+
+def has_open(page: Page, number: int) -> None:
+    """Wait until Back would close so many things, one after the other."""
+    page.wait_for_function("number => (history.state?.layers ?? 0) === number", arg=number)
+
+
+@languages
+def test_back_closes_what_is_on_top_and_stays_on_the_page(
+    open_page: Open, model: tuple[str, StubOpenAI], language: str
+) -> None:
+    visit, answer = in_hand(open_page, model, language, "Back closes [1].")
+    page = visit.page
+    here = page.url
+    assert "/c/" in here
+    panel, drawer = page.locator(".source-panel"), page.locator(".sidebar.open")
+    chip = answer.locator("button.chip")
+    for close in (page.go_back, lambda: panel.locator("header button").tap()):
+        chip.tap()
+        expect(panel).to_be_visible()
+        has_open(page, 1)
+        close()
+        expect(panel).to_have_count(0)
+        has_open(page, 0)
+        assert page.url == here
+    menu = visit.button(visit.say("메뉴", "Menu"))
+    for close in (page.go_back, lambda: page.keyboard.press("Escape")):
+        menu.tap()
+        expect(drawer).to_be_visible()
+        has_open(page, 1)
+        close()
+        expect(drawer).to_have_count(0)
+        has_open(page, 0)
+        assert page.url == here
+    page.locator("header").get_by_role("button", name=visit.say("관련 작업", "Actions for")).tap()
+    page.get_by_role("menuitem", name=visit.say("이름 바꾸기", "Rename")).tap()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    has_open(page, 1)
+    page.go_back()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    has_open(page, 0)
+    assert page.url == here
+    # Nothing of that is left: one step leads to where one was before.
+    page.go_back()
+    expect(page).to_have_url(f"{visit.url}/library")
+
+
+def test_back_closes_one_thing_after_the_other(
+    open_page: Open, model: tuple[str, StubOpenAI]
+) -> None:
+    visit, answer = in_hand(open_page, model, "ko", "One after the other [1].")
+    page = visit.page
+    here = page.url
+    answer.locator("button.chip").tap()
+    has_open(page, 1)
+    page.evaluate("window.same = true")
+    page.keyboard.press("Control+k")
+    expect(page.locator(".sidebar.open")).to_be_visible()
+    has_open(page, 2)
+    page.go_back()
+    expect(page.locator(".sidebar.open")).to_have_count(0)
+    expect(page.locator(".source-panel")).to_be_visible()
+    has_open(page, 1)
+    page.go_back()
+    expect(page.locator(".source-panel")).to_have_count(0)
+    assert page.url == here
+    assert page.evaluate("window.same")
+    # Forward has nothing to open again.
+    page.go_forward()
+    has_open(page, 0)
+    assert page.url == here
+
+
+def test_from_the_drawer_and_a_source_leads_one_step(
+    open_page: Open, model: tuple[str, StubOpenAI]
+) -> None:
+    visit, answer = in_hand(open_page, model, "en", "One step [1].")
+    page = visit.page
+    here = page.url
+    answer.locator("button.chip").tap()
+    has_open(page, 1)
+    page.locator(".source-links a").last.tap()
+    page.wait_for_url("**/library/*")
+    page.go_back()
+    expect(page).to_have_url(here)
+    expect(answer).to_be_visible()
+    expect(page.locator(".source-panel")).to_have_count(0)
+    visit.button("Menu").tap()
+    page.locator(".nav-link").first.tap()
+    expect(page.locator(".welcome")).to_be_visible()
+    expect(page.locator(".sidebar.open")).to_have_count(0)
+    # To where one is already: closed, and no step more.
+    before = lengths(page)
+    visit.button("Menu").tap()
+    page.locator(".nav-link").first.tap()
+    expect(page.locator(".sidebar.open")).to_have_count(0)
+    has_open(page, 0)
+    assert page.url == f"{visit.url}/"
+    page.go_back()
+    expect(page).to_have_url(here)
+    assert lengths(page) <= before + 1
+
+
+def test_a_conversation_keeps_its_address_that_comes_behind_the_drawer(
+    open_page: Open, model: tuple[str, StubOpenAI]
+) -> None:
+    url, stub = model
+    stub.say("Behind the drawer [1].")
+    visit = open_page(url, "en", "phone")
+    page = visit.page
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/api/v1/chat", hold)
+    visit.go("/")
+    page.locator(".composer textarea").fill("What comes behind the drawer?")
+    with page.expect_request("**/api/v1/chat"):
+        visit.button("Send").tap()
+    visit.button("Menu").tap()
+    expect(page.locator(".sidebar.open")).to_be_visible()
+    held.pop().continue_()
+    visit.answer()
+    has_open(page, 0)
+    expect(page.locator(".sidebar.open")).to_have_count(0)
+    assert "/c/" in page.url
+    expect(page.locator("article.answer")).to_contain_text("Behind the drawer")
