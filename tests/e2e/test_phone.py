@@ -163,3 +163,29 @@ def test_a_conversation_keeps_its_address_that_comes_behind_the_drawer(
     expect(page.locator(".sidebar.open")).to_have_count(0)
     assert "/c/" in page.url
     expect(page.locator("article.answer")).to_contain_text("Behind the drawer")
+
+
+@languages
+def test_enter_begins_a_new_line_and_the_button_sends(
+    open_page: Open, model: tuple[str, StubOpenAI], language: str
+) -> None:
+    visit, _ = in_hand(open_page, model, language, "Lines [1].")
+    page = visit.page
+    field = page.locator(".composer textarea")
+    expect(field).to_have_attribute("enterkeyhint", "enter")
+    # It tells only of keys that a phone has not.
+    expect(page.locator(".composer-hint")).to_be_hidden()
+    field.tap()
+    page.keyboard.type("1")
+    page.keyboard.press("Enter")
+    page.keyboard.type("2")
+    expect(field).to_have_value("1\n2")
+    expect(page.locator("article.answer")).to_have_count(1)
+    visit.button(visit.say("보내기", "Send")).tap()
+    expect(page.locator(".question p").nth(1)).to_have_text("1\n2")
+    visit.answer(1)
+    # So in a question that is edited.
+    visit.button(visit.say("질문 고치기", "Edit question")).last.tap()
+    edit = page.locator("form.edit textarea")
+    edit.press("Enter")
+    expect(edit).to_have_value("1\n2\n")

@@ -13,4 +13,6 @@ function matches(query: string): ReadonlySignal<boolean> {
 export const narrow = matches("(max-width: 860px)");
 /** Below, a source covers the conversation instead of standing beside it. */
 export const compact = matches("(max-width: 1180px)");
+/** Letters come from a keyboard on the screen, which has no Shift + Enter. */
+export const touch = matches("(hover: none) and (pointer: coarse)");
 export const stillness = matches("(prefers-reduced-motion: reduce)");

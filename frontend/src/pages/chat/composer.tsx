@@ -6,17 +6,19 @@ import { maxQuestion } from "../../app/server";
 import { t } from "../../i18n";
 import { countCharacters } from "../../lib/text";
 import { Icon } from "../../ui/icon";
-import { narrow } from "../../ui/media";
+import { narrow, touch } from "../../ui/media";
 import { toastError } from "../../ui/toast";
 import { pointed } from "./card";
 import { chat, editing, keep, opened } from "./current";
 import { draft } from "./drafts";
 import { loadMarkdown } from "./lazy-markdown";
 
-/** Enter sends, but not the Enter that ends the composition of a Korean syllable. In Safari that
- * one comes after the composition, with the key code 229 of one that an input method handles. */
+/** Enter sends, but not on a phone, where only it begins a new line, nor the Enter that ends the
+ * composition of a Korean syllable. In Safari that one comes after the composition, with the key
+ * code 229 of one that an input method handles. */
 export function sends(event: Pick<KeyboardEvent, "key" | "shiftKey" | "isComposing" | "keyCode">) {
-  return event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229;
+  if (event.key !== "Enter" || touch.peek()) return false;
+  return !event.shiftKey && !event.isComposing && event.keyCode !== 229;
 }
 
 /** Windows, menus and cards. */
@@ -92,7 +94,7 @@ export function Composer(): JSX.Element {
             chat.turns.value.length > 0 ? t.value.followUpPlaceholder : t.value.placeholder
           }
           aria-label={t.value.placeholder}
-          enterkeyhint="send"
+          enterkeyhint={touch.value ? "enter" : "send"}
           onInput={(event) => {
             draft.value = event.currentTarget.value;
             loadMarkdown();
