@@ -409,3 +409,31 @@ def test_the_history_is_read_from_its_top_and_keeps_the_keyboard(
         page.get_by_role("menuitem", name="Delete").click()
         page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
         expect(after).to_be_focused()
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_a_menu_goes_from_end_to_end_and_lets_the_keyboard_go_on(
+    open_page: Open, model: tuple[str, StubOpenAI], language: str
+) -> None:
+    visit = open_page(model[0], language, "desktop")
+    page = visit.page
+    visit.go("/")
+    page.locator("button.sample").last.click()
+    visit.answer()
+    menu, items = page.locator("header .page-actions button").first, page.get_by_role("menuitem")
+    for key, focused in (("End", -1), ("Home", 0), ("ArrowUp", -1), ("ArrowDown", 0)):
+        if not items.count():
+            menu.press("Enter")
+            expect(items.first).to_be_focused()
+        page.keyboard.press(key)
+        expect(items.nth(focused)).to_be_focused()
+    after = "(before) => before.compareDocumentPosition(document.activeElement)"
+    for key, side in (("Tab", 4), ("Shift+Tab", 2)):  # Node.DOCUMENT_POSITION_FOLLOWING, PRECEDING
+        if not items.count():
+            menu.press("Enter")
+            expect(items.first).to_be_focused()
+        page.keyboard.press(key)
+        expect(items).to_have_count(0)
+        expect(menu).not_to_be_focused()
+        assert menu.evaluate(after) == side
+        assert not page.evaluate("document.activeElement.closest('[role=menu]')")

@@ -38,12 +38,15 @@ export function Menu({
     list.current.querySelector<HTMLElement>("[role=menuitem]")?.focus();
   };
   const onKeyDown = (event: KeyboardEvent) => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (!step || !list.current) return;
-    event.preventDefault();
+    // From the button, the browser goes on to what is after or before it.
+    if (event.key === "Tab") return close();
+    if (!list.current) return;
     const all = [...list.current.querySelectorAll<HTMLElement>("[role=menuitem]")];
     const at = all.indexOf(document.activeElement as HTMLElement);
-    all[(at + step + all.length) % all.length]?.focus();
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    all.at(to % all.length)?.focus();
   };
   const close = () => {
     list.current?.hidePopover();
