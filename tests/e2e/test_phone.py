@@ -189,3 +189,23 @@ def test_enter_begins_a_new_line_and_the_button_sends(
     edit = page.locator("form.edit textarea")
     edit.press("Enter")
     expect(edit).to_have_value("1\n2\n")
+
+
+@languages
+def test_a_finger_has_room_on_a_number(
+    open_page: Open, model: tuple[str, StubOpenAI], language: str
+) -> None:
+    _, answer = in_hand(open_page, model, language, "One [1][1], and [1].")
+    reached = answer.locator("button.chip").evaluate_all(
+        """chips => chips.flatMap((chip, number) => {
+          const { left, top, width, height } = chip.getBoundingClientRect();
+          // Half a pixel less: numbers need not begin at a whole one.
+          return [[-11.5, 0], [11, 0], [0, -13], [0, 13]].map(([x, y]) =>
+            chips.indexOf(document.elementFromPoint(
+              left + width / 2 + x, top + height / 2 + y)) === number);
+        })"""
+    )
+    assert reached == [True] * 12
+    area = """chip => ["width", "height"].map(
+      side => parseFloat(getComputedStyle(chip, "::after")[side]))"""
+    assert min(answer.locator("button.chip").first.evaluate(area)) >= 24
