@@ -21,6 +21,13 @@ Cite = Callable[[list[int]], str | None]
 Code = Callable[[str, str], str]
 
 _MARKER = re.compile(r"\[([0-9]{1,3}(?:\s*,\s*[0-9]{1,3})*)\]")
+_MARKED = r"\[[0-9]{1,3}(?:\s*,\s*[0-9]{1,3}){0,3}\]"
+# Markers with what stands on the same line: as in frontend/src/pages/chat/markdown/parse.ts.
+_KEPT = re.compile(
+    rf"(?: {{1,3}}|[^\W_]|[.,:%])?{_MARKED}(?:[,;]? ?{_MARKED}){{0,2}}"
+    r"[가-힣]{0,4}[.,:;!?)…。，、]*"
+)
+_BOLD_BEFORE = re.compile('(<strong>[^<>]{1,24}</strong>)<span class="kept">(?! )')
 # What the page's scripts draw otherwise: formulas, which have another height than their TeX, lists
 # of tasks, entities, and words between two single tildes.
 _OTHERWISE = re.compile(
@@ -52,7 +59,8 @@ def render(text: str, cite: Cite, code: Code) -> str:
         if token.type.startswith("heading_"):
             # The page has its own h1 and h2.
             token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
-    return str(_markdown.renderer.render(tokens, _markdown.options, env))
+    made = str(_markdown.renderer.render(tokens, _markdown.options, env))
+    return _BOLD_BEFORE.sub(r'<span class="kept">\1', made)
 
 
 class _Renderer(RendererHTML):
@@ -68,14 +76,11 @@ class _Renderer(RendererHTML):
         return f"</{token.tag}>" if token.nesting < 0 else f"<{token.tag}{self.renderAttrs(token)}>"
 
     def text(self, tokens: Sequence[Token], idx: int, _options: Any, env: Any) -> str:
-        made: list[str] = []
-        end = 0
-        content = tokens[idx].content
-        for found in _MARKER.finditer(content):
-            chips = env["cite"]([int(number) for number in found[1].split(",")])
-            made += [escape(content[end : found.start()]), chips or escape(found[0])]
-            end = found.end()
-        return "".join([*made, escape(content[end:])])
+        content = _KEPT.sub(r'<span class="kept">\g<0></span>', str(escape(tokens[idx].content)))
+        return _MARKER.sub(
+            lambda found: env["cite"]([int(one) for one in found[1].split(",")]) or found[0],
+            content,
+        )
 
     def softbreak(self, *_: Any) -> str:
         return "<br>"

@@ -191,6 +191,55 @@ def test_enter_begins_a_new_line_and_the_button_sends(
     expect(edit).to_have_value("1\n2\n")
 
 
+CITED = {
+    "ko": "여비는 **열흘 안에 청구하면** 환급됩니다[1]. 숙박비 한도는 서울에서 **십삼만 원**[1][1]"
+    "이고 나머지는 실비입니다 [1], [1]. 영수증을 내야 합니다[1, 1]."
+    " 제주는 `128,500원` [1]로 다릅니다.",
+    "en": "Money that was spent is **paid back**[1] within ten days[1]. The limit is 137 [1][1],"
+    " and for **all other places** [1] it is lower [1], [1]. Receipts (of hotels [1])"
+    " are to be kept.",
+}
+# At how many widths of a text a number, or a sign after one, begins a line.
+ASTRAY = """text => {
+  const found = [];
+  const start = node => {
+    const one = document.createRange();
+    one.setStart(node, 0);
+    one.setEnd(node, 1);
+    return one.getBoundingClientRect();
+  };
+  for (let width = 150; width < 358; width++) {
+    text.style.width = `${width}px`;
+    const { left, right } = text.getBoundingClientRect();
+    for (const chip of text.querySelectorAll(".chip")) {
+      const at = chip.getBoundingClientRect();
+      if (at.left < left + 8) found.push(`a number, ${width}`);
+      if (at.right > right + 1) found.push(`too wide, ${width}`);
+      const after = chip.nextSibling;
+      if (after?.nodeType === 3 && start(after).left < left + 1) {
+        found.push(`${after.data}, ${width}`);
+      }
+    }
+  }
+  return found;
+}"""
+
+
+@languages
+def test_a_number_stays_on_the_line_of_what_it_proves(
+    open_page: Open, model: tuple[str, StubOpenAI], language: str
+) -> None:
+    _, answer = in_hand(open_page, model, language, CITED[language])
+    text = answer.locator(".markdown p")
+    assert answer.locator("button.chip").count() >= 7
+    assert text.evaluate(ASTRAY) == []
+    # Nothing that is not seen is copied with it.
+    copied = text.evaluate(
+        "text => { getSelection().selectAllChildren(text); return `${getSelection()}`; }"
+    )
+    assert copied.isprintable()
+
+
 @languages
 def test_a_finger_has_room_on_a_number(
     open_page: Open, model: tuple[str, StubOpenAI], language: str

@@ -247,12 +247,9 @@ export const PARTS: Record<string, Record<string, (say: Say) => JSX.Element>> = 
       </li>
     ),
     chip: () => (
-      <span>
-        {"\u2060"}
-        <button class="{{look}}" type="button">
-          {"{{number}}"}
-        </button>
-      </span>
+      <button class="{{look}}" type="button">
+        {"{{number}}"}
+      </button>
     ),
     code: (say) => (
       <div class="code">
@@ -271,7 +268,7 @@ export const PARTS: Record<string, Record<string, (say: Say) => JSX.Element>> = 
 
 /** Every element that an answer may hold, for the style that it needs. */
 const ANSWER = `<div class="chat-content from-end"></div><p class="scroll right center left image chip
-gone"><h3><h4><h5><h6><ul><ol><li><blockquote><hr><table><thead><tbody><tr><th><td><pre><code><a>
+gone kept"><h3><h4><h5><h6><ul><ol><li><blockquote><hr><table><thead><tbody><tr><th><td><pre><code><a>
 <strong><em><del><br>`;
 
 /** A page's frame, the parts that the server fills in, and more of what these may hold. */

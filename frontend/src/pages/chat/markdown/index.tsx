@@ -1,5 +1,5 @@
 import type { Token, Tokens } from "marked";
-import { type ComponentChildren, h, type JSX, type VNode } from "preact";
+import { type ComponentChildren, Fragment, h, type JSX, type VNode } from "preact";
 import { useMemo, useRef } from "preact/hooks";
 import { safeAddress } from "../../../lib/address";
 import { Code } from "./code";
@@ -128,6 +128,8 @@ function Inline({ token, cite }: { token: Token; cite: Cite }): JSX.Element {
     case "checkbox":
       // As text: nobody can tick it, and a field would need a name.
       return <>{(token as Tokens.Checkbox).checked ? "☑\u00a0" : "☐\u00a0"}</>;
+    case "kept":
+      return <span class="kept">{inside()}</span>;
     case "citation":
       return <Citations token={token as CitationToken} cite={cite} />;
     case "maths":
@@ -156,11 +158,7 @@ function Citations({ token, cite }: { token: CitationToken; cite: Cite }): JSX.E
   return (
     <>
       {chips.map(([number, chip]) => (
-        // A word joiner: the number stays on the line of what it proves.
-        <span key={number}>
-          {"\u2060"}
-          {chip}
-        </span>
+        <Fragment key={number}>{chip}</Fragment>
       ))}
     </>
   );

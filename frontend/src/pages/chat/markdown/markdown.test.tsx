@@ -53,13 +53,26 @@ describe("nothing in an answer runs or loads", () => {
 
 describe("citations", () => {
   test("markers become chips, one each, also where they touch", () => {
-    expect(html("하나[1] 둘 [2, 3][1].").replace(/<\/?span>|\u2060/g, "")).toContain(
+    expect(html("하나[1] 둘 [2, 3][1].").replace(/<\/?span[^>]*>/g, "")).toContain(
       "하나<b>1</b> 둘 <b>2</b><b>3</b><b>1</b>.",
     );
   });
 
   test("a marker without a source stays text, and so do numbers in code", () => {
-    expect(html("x [9] `a[1]`")).toContain("x [9] <code>a[1]</code>");
+    expect(html("x [9] `a[1]`")).toContain('x<span class="kept"> [9]</span> <code>a[1]</code>');
+  });
+
+  test.each([
+    ["비용은 환급됩니다[1].", '비용은 환급됩니<span class="kept">다<b>1</b>.</span>'],
+    ["It is repaid [1], [2]. So", 'repaid<span class="kept"> <b>1</b>, <b>2</b>.</span> So'],
+    ["**환급**[1]로 한다", '<span class="kept"><strong>환급</strong><b>1</b>로</span> 한다'],
+    ["a **long, long, and much longer word**[1]", '</strong><span class="kept"><b>1</b></span>'],
+    ["[see [1]](https://a.example)", 'see<span class="kept"> <b>1</b></span></a>'],
+    ["a &gt;[1]\n[2]", 'a ><span class="kept"><b>1</b></span><br/><span class="kept"><b>2</b>'],
+    ["\\[1] $a[1]$", "[1] "],
+    [`all [${"1, ".repeat(5)}1]`, `all ${"<b>1</b>".repeat(6)}`],
+  ])("markers keep to the line of what they prove: %s", (source, shown) => {
+    expect(html(source)).toContain(shown);
   });
 
   test("no definition can turn a marker into a link", () => {

@@ -17,6 +17,42 @@ export interface MathsToken extends Tokens.Generic {
 
 const MARKER = /^\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\](?!\()/;
 
+const MARKED = String.raw`\[\d{1,3}(?:\s*,\s*\d{1,3}){0,3}\](?!\()`;
+// What comes before markers: spaces (no line begins with them), the end of a word, or a word in bold.
+const BEFORE = String.raw` {1,3}|[\p{L}\p{N}.,:%]`;
+const BOLD = String.raw`\*\*(?! )([^*_~\[\]\\<>&$\n${"`"}]{1,24})(?<! )\*\*`;
+/** Markers with what stands on the same line: the same as in likeopt/web/markdown.py. */
+const KEPT = new RegExp(
+  `^((?:${BEFORE}|${BOLD})?)(${MARKED}(?:[,;]? ?${MARKED}){0,2}[가-힣]{0,4}[.,:;!?)…。，、]*)`,
+  "u",
+);
+const BEFORE_END = new RegExp(`(?:${BEFORE})$`, "u");
+
+/** Where in a text markers begin, with what is kept beside them. */
+function startOfKept(source: string): number | undefined {
+  const at = source.search(/\[\d/);
+  if (at < 0) return undefined;
+  return at - (BEFORE_END.exec(source.slice(Math.max(0, at - 4), at))?.[0].length ?? 0);
+}
+
+function kept(source: string): Tokens.Generic | undefined {
+  const [raw, before = "", bold, markers = ""] = KEPT.exec(source) ?? [];
+  if (!raw) return undefined;
+  const first = bold
+    ? { type: "strong", raw: before, text: bold, tokens: [plain(bold)] }
+    : plain(before);
+  const others = markers.split(/(\[[^\]]*\])/).map((piece) => citation(piece) ?? plain(piece));
+  return { type: "kept", raw, tokens: [first, ...others].filter((token) => token.raw) };
+}
+
+const plain = (raw: string): Tokens.Generic => ({ type: "text", raw, text: raw });
+
+function citation(source: string): CitationToken | undefined {
+  const found = MARKER.exec(source);
+  if (!found?.[1]) return undefined;
+  return { type: "citation", raw: found[0], numbers: found[1].split(",").map(Number) };
+}
+
 const BLOCK_MATHS = /^ {0,3}(?:\$\$([^$]+?)\$\$|\\\[([\s\S]+?)\\\])[ \t]*(?:\n|$)/;
 // Prices are no formulas: no space inside the dollars, no digit after them ("$5 or $10").
 const INLINE_MATHS =
@@ -58,12 +94,9 @@ const markdown = new Marked({
       name: "citation",
       level: "inline",
       start: (source) => indexOf(source, /\[\d/),
-      tokenizer: (source): CitationToken | undefined => {
-        const found = MARKER.exec(source);
-        if (!found?.[1]) return undefined;
-        return { type: "citation", raw: found[0], numbers: found[1].split(",").map(Number) };
-      },
+      tokenizer: citation,
     },
+    { name: "kept", level: "inline", start: startOfKept, tokenizer: kept },
   ],
 });
 

@@ -250,6 +250,7 @@ const OURS = new Set([
   "maths",
   "maths display",
   "icon-button",
+  "kept",
   "image",
   "markdown",
   "scroll",
