@@ -97,6 +97,13 @@ class UnreadableFile(LikeOptError):
     status = 422
 
 
+class KeyReused(LikeOptError):
+    """The Idempotency-Key was sent with another request before."""
+
+    code = "key_reused"
+    status = 422
+
+
 class Misdirected(LikeOptError):
     """The address names a host that this server does not answer for."""
 

@@ -22,7 +22,7 @@ from likeopt.chat.events import End, Numbered, Record, Restart, Start
 from likeopt.chat.events import Queue as Position
 from likeopt.chat.exchange import Exchange, Lead, NoExchange
 from likeopt.chat.follow import follow, start_of
-from likeopt.chat.generation import Generation, over
+from likeopt.chat.generation import Generation, detach, over
 from likeopt.chat.kept import Kept, KeptAnswers
 from likeopt.chat.meeting import Meeting
 from likeopt.chat.rewrites import Enter, Rewrites, Rewriting
@@ -34,10 +34,10 @@ from likeopt.clock import Clock
 from likeopt.errors import LikeOptError, NotFound
 from likeopt.llm.queue import Queue, Ticket
 from likeopt.retrieval.types import Filters
-from likeopt.storage import answers, conversations, messages
+from likeopt.storage import answers, conversations, idempotency, messages
 from likeopt.storage.conversations import Conversation
 from likeopt.storage.db import ANSWERS_CONNECTIONS, Database
-from likeopt.storage.ids import new_id
+from likeopt.storage.idempotency import IdempotencyKey
 from likeopt.storage.messages import Message
 from likeopt.storage.reader import Reader
 
@@ -101,13 +101,14 @@ class Chat:
         filters: Filters | None = None,
         language: Language | None = None,
         whole: bool = False,
+        key: IdempotencyKey | None = None,
     ) -> Broadcast:
         """Store a question and begin to answer it; without `conversation_id`, in a new one.
 
         `whole`: its reader sees no text before the end (see `likeopt.chat.writer`). Raises
-        BadInput, TooLarge, NotFound (not the reader's conversation), or Busy when too many others
-        are asking, or when the model's queue is full and nobody is being told the same; then
-        nothing is stored.
+        BadInput, TooLarge, NotFound (not the reader's conversation), Busy when too many others
+        are asking, or when the model's queue is full and nobody is being told the same, and as
+        `idempotency.check`, by `key`; then nothing is stored.
         """
         text = clean_question(question)
         with self._entrance.place():
@@ -116,7 +117,7 @@ class Chat:
                 exchanges = self._db.read(
                     lambda c: conversations.recent(c, reader, conversation_id)
                 )
-            task = self._task(reader, text, exchanges, filters, language)
+            task = self._task(reader, text, exchanges, filters, language, key)
             asked_with = Asking(task.filters, language).stored()
 
             def store(c: Any) -> tuple[Conversation, Message]:
@@ -134,10 +135,11 @@ class Chat:
         filters: Filters | None = None,
         language: Language | None = None,
         whole: bool = False,
+        key: IdempotencyKey | None = None,
     ) -> Broadcast:
         """Answer a question again, given it or any answer to it, with an answer of its own; from
-        what it was limited to and in the language asked for, unless others are given. `whole` and
-        errors as `ask`."""
+        what it was limited to and in the language asked for, unless others are given. `whole`,
+        `key` and errors as `ask`."""
 
         def find(c: Any) -> tuple[Conversation, Message]:
             return conversations.question_of(c, reader, message_id)
@@ -151,7 +153,7 @@ class Chat:
         with self._entrance.place():
             question, exchanges, asked = self._db.read(look)
             filters, language = filters or asked.filters, language or asked.language
-            task = self._task(reader, question.content, exchanges, filters, language)
+            task = self._task(reader, question.content, exchanges, filters, language, key)
             task = msgspec.structs.replace(task, temperature=_AGAIN_TEMPERATURE)
             return self._begin(task, find, whole=whole, fresh=True)
 
@@ -184,6 +186,7 @@ class Chat:
         exchanges: list[messages.Exchange],
         filters: Filters | None,
         language: Language | None,
+        key: IdempotencyKey | None = None,
     ) -> Task:
         return Task(
             reader=reader,
@@ -193,6 +196,7 @@ class Chat:
             filters=filters or Filters(),
             max_tokens=self._max_tokens,
             temperature=0.0,
+            idempotency=key,
         )
 
     # -- beginning -------------------------------------------------------------------------------
@@ -202,6 +206,8 @@ class Chat:
     ) -> Broadcast:
         """`find` is None for an answer that is not stored; a `fresh` one is not shared."""
         begun = self._clock.monotonic()
+        if key := task.idempotency:
+            self._db.read(lambda c: idempotency.check(c, task.reader, key))
         rewritten = self._rewrites.begin(task)
         if isinstance(rewritten, Rewriting):
             return self._begin_later(task, find, rewritten, whole=whole, fresh=fresh)
@@ -235,7 +241,7 @@ class Chat:
             raise
         if asker.answer is None:
             self._rows.watch(asker)
-        _detach(lambda: self._rewritten(asker, task, rewriting, fresh=fresh))
+        detach(lambda: self._rewritten(asker, task, rewriting, fresh=fresh))
         return asker
 
     def _rewritten(self, asker: Broadcast, task: Task, one: Rewriting, *, fresh: bool) -> None:
@@ -283,12 +289,7 @@ class Chat:
         is known."""
         clock = self._clock
         if find is None:
-            now = clock.now_ms()
-            answer = Message(new_id(clock), "", "assistant", "", "streaming", now, now)
-            start = Start("", "", answer.id, "")
-            asker = Broadcast(task.reader, start, clock, answer=answer, whole=whole)
-            self._broadcasts.open(asker)
-            return asker
+            return self._broadcasts.open(Broadcast.unstored(task.reader, clock, whole=whole))
         end = generation.log.end if generation else None
         end = end.seen(whole=whole) if end else None
         stages = dict(prepared.stages) if prepared else {}
@@ -308,6 +309,8 @@ class Chat:
                 made = messages.start_answer(
                     c, clock, question, last=last, generation=of, query=query
                 )
+            if task.idempotency:
+                idempotency.keep(c, task.reader, task.idempotency, made.id)
             start = Start(conversation.id, question.id, made.id, conversation.title)
             return start, made if end else None
 
@@ -355,7 +358,7 @@ class Chat:
                     ticket.leave()
                 raise
         if lead is not None:
-            _detach(lambda: self._lead(generation, lead, ticket))
+            detach(lambda: self._lead(generation, lead, ticket))
         elif ticket:
             ticket.leave()
         return generation
@@ -380,7 +383,7 @@ class Chat:
             generation.add(record)
 
         done = threading.Event()
-        _detach(lambda: self._meeting.watch(generation, lead, done))
+        detach(lambda: self._meeting.watch(generation, lead, done))
         error = logged()
         end: End | None = None
         try:
@@ -492,8 +495,3 @@ class Chat:
         broadcast = self._broadcasts.find(message_id)
         if broadcast is not None:
             broadcast.leave()
-
-
-def _detach(work: Callable[[], None]) -> None:
-    """Run `work` in a thread, which in web workers is a greenlet: threading is patched there."""
-    threading.Thread(target=work, daemon=True).start()

@@ -23,6 +23,7 @@ from likeopt.chat.events import (
 )
 from likeopt.chat.frames import frame_seconds
 from likeopt.clock import Clock
+from likeopt.storage.ids import new_id
 from likeopt.storage.messages import Citation, Message
 from likeopt.storage.reader import Reader
 
@@ -119,6 +120,13 @@ class Broadcast:
         self._changed = threading.Condition()
         self._woken = 0
         self._on_leave: Callable[[], None] = lambda: None
+
+    @classmethod
+    def unstored(cls, reader: Reader, clock: Clock, *, whole: bool) -> "Broadcast":
+        """An answer that is not to be stored."""
+        now = clock.now_ms()
+        answer = Message(new_id(clock), "", "assistant", "", "streaming", now, now)
+        return cls(reader, Start("", "", answer.id, ""), clock, answer=answer, whole=whole)
 
     # -- for who writes it -----------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from likeopt.chat.broadcast import Broadcast, Log
 from likeopt.chat.events import End, Record
@@ -87,3 +87,8 @@ def over(end: End, told: Sequence[Record] = ()) -> Generation:
     for record in (*told, end):
         made.add(record)
     return made
+
+
+def detach(work: Callable[[], None]) -> None:
+    """Run `work` in a thread, which in web workers is a greenlet: threading is patched there."""
+    threading.Thread(target=work, daemon=True).start()

@@ -33,6 +33,7 @@ from likeopt.llm.types import ChatModel, Completion
 from likeopt.monitoring.stages import Stages
 from likeopt.retrieval.analyse import Analyser
 from likeopt.retrieval.types import Filters, SearchResponse
+from likeopt.storage.idempotency import IdempotencyKey
 from likeopt.storage.messages import Citation, Exchange, Kind, Outcome, State
 from likeopt.storage.reader import Reader
 
@@ -60,6 +61,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     filters: Filters
     max_tokens: int
     temperature: float
+    idempotency: IdempotencyKey | None = None
 
     @property
     def scope(self) -> Reader:

@@ -337,6 +337,18 @@ messages = Table(
     ),
 )
 
+# Which answer a request has that may be sent again, by what its client calls it.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("user_id", Id, ForeignKey("users.id"), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("answer_id", Id, ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
+    # SHA-256 of what was asked.
+    Column("fingerprint", String(64), nullable=False),
+    Index(None, "answer_id"),
+)
+
 citations = Table(
     "citations",
     metadata,

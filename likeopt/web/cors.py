@@ -8,7 +8,7 @@ from flask import Flask, Response, request
 from likeopt.web.middleware import Exchange, Headers, Hook
 
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
-REQUEST_HEADERS = "Authorization, Content-Type, Last-Event-ID, X-Request-ID"
+REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-ID"
 RESPONSE_HEADERS = "Content-Disposition, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
 PREFLIGHT_SECONDS = 600
 

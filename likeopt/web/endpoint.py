@@ -36,7 +36,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     `body` and `query` are structs; the view gets them decoded as arguments of those names.
     `returns` is the type of its JSON answer. `media` are answers (or, for `form`, requests) that
-    are not JSON: media type -> JSON schema. `example` is the argument list of a curl call.
+    are not JSON: media type -> JSON schema. `headers` are those of a request that mean something to
+    the view: name -> what. `example` is the argument list of a curl call.
 
     `access` says who may call it, and `scope` what an API key must allow for it, `account` being
     what none does. `limit` is the rate limit that it counts for. By itself, an operation is for
@@ -50,6 +51,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     body: Any = None
     query: Any = None
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
     form: dict[str, Any] | None = None
     returns: Any = None
     status: int = 200

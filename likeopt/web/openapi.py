@@ -120,7 +120,11 @@ def _operation(
         "operationId": f"{method.lower()}_{rule.endpoint.replace('.', '_')}",
         "tags": [operation.tag],
         "summary": operation.summary,
-        "parameters": _path_parameters(rule) + _query_parameters(operation, schema_of),
+        "parameters": [
+            *_path_parameters(rule),
+            *_query_parameters(operation, schema_of),
+            *_header_parameters(operation),
+        ],
         "responses": _responses(rule, operation, schema_of),
     }
     described["security"] = _security(operation)
@@ -174,6 +178,13 @@ def _query_parameters(operation: Operation, schema_of: dict[str, Any]) -> list[d
             parameter["description"] = schema.pop("description")
         found.append(parameter | {"schema": schema})
     return found
+
+
+def _header_parameters(operation: Operation) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
+        for name, text in operation.headers.items()
+    ]
 
 
 def _responses(rule: Rule, operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any]:

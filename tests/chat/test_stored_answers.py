@@ -4,18 +4,22 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
+import sqlalchemy as sa
 
 from likeopt.chat.answer import Chat
 from likeopt.chat.broadcast import Broadcast
-from likeopt.chat.events import Failed, Start
+from likeopt.chat.events import Done, Failed, Start
 from likeopt.chat.exchange_files import FileExchange
+from likeopt.chat.writer import Writer
 from likeopt.clock import Clock
 from likeopt.config import Config
-from likeopt.errors import Busy, NotFound, StorageFull, StorageUnavailable
+from likeopt.errors import Busy, KeyReused, NotFound, StorageFull, StorageUnavailable
 from likeopt.retrieval.types import Filters
-from likeopt.storage import answers, conversations, messages
+from likeopt.storage import answers, conversations, messages, tables
 from likeopt.storage.db import Database
+from likeopt.storage.idempotency import IdempotencyKey, Repeated
 from likeopt.storage.messages import Message
 from likeopt.storage.reader import Reader
 from tests.chat.conftest import failure, last, text_of
@@ -367,3 +371,95 @@ def test_who_could_not_begin_leaves_the_line(
             chat.ask(reader, "How many days of annual leave?")
     stub.say("You get 15 days [1].")
     assert last(chat.ask(reader, "How many days of annual leave?")).state == "complete"
+
+
+LEAVE = "How many days of annual leave?"
+KEY = IdempotencyKey("k", "a")
+
+
+def how_many(database: Database) -> dict[str, int]:
+    """Messages by role, of everybody."""
+    query = sa.select(tables.messages.c.role, sa.func.count()).group_by(tables.messages.c.role)
+    return {row[0]: row[1] for row in database.read(lambda c: c.execute(query).all())}
+
+
+def test_a_question_sent_again_is_asked_once(
+    make_chat: Callable[..., Chat], stub: StubOpenAI, database: Database, reader: Reader
+) -> None:
+    here, there = make_chat(), make_chat()
+    reply = stub.say("You get", " 15", hold=1)
+    answer = here.ask(reader, LEAVE, key=KEY)
+    stub.wait_for_request()
+    for chat in (here, there):  # while it is written
+        with pytest.raises(Repeated) as repeated:
+            chat.ask(reader, LEAVE, key=KEY)
+        assert repeated.value.answer_id == answer.message_id
+    running = [chat.resume(reader, answer.message_id) for chat in (here, there)]
+    firsts = [next(events) for events in running]
+    assert [one.event for one in firsts if one] == [next(answer.events()).event] * 2  # type: ignore[union-attr]
+    reply.release()
+    assert last(answer).content.startswith("You get 15")
+    for events in running:
+        told = [one.event for one in events if one]
+        assert isinstance(told[-1], Done)
+        assert told[-1].message.id == answer.message_id
+    with pytest.raises(Repeated):  # afterwards
+        there.ask(reader, LEAVE, key=KEY)
+    with pytest.raises(KeyReused):
+        there.ask(reader, "And lunch?", key=IdempotencyKey("k", "b"))
+    assert how_many(database) == {"user": 1, "assistant": 1}
+    assert len(stub.requests) == 1
+    # Another answer is a request of its own, and asked once too.
+    again = IdempotencyKey("l", "c")
+    last(here.regenerate(reader, answer.message_id, key=again))
+    with pytest.raises(Repeated):
+        there.regenerate(reader, answer.message_id, key=again)
+    assert how_many(database) == {"user": 1, "assistant": 2}
+    # What was deleted can be asked again.
+    start = firsts[0].event if firsts[0] else None
+    assert isinstance(start, Start)
+    database.write(lambda c: conversations.delete(c, reader, start.conversation_id))
+    assert here.ask(reader, LEAVE, key=KEY).message_id != answer.message_id
+
+
+def test_the_first_of_many_at_once_is_the_only_one(
+    database: Database, shelf: Shelf, reader: Reader, real_clock: Clock
+) -> None:
+    """None is stored when the others look: the key of the table decides."""
+    together = threading.Barrier(4, timeout=30)
+
+    def search(*given: Any, **more: Any) -> Any:
+        together.wait()
+        return shelf.search(*given, **more)
+
+    chats = [Chat(database, real_clock, Writer(search, None, real_clock)) for _ in range(4)]
+    answers_: list[str] = []
+
+    def ask(chat: Chat) -> None:
+        try:
+            answers_.append(chat.ask(reader, LEAVE, key=KEY).message_id)
+        except Repeated as before:
+            answers_.append(before.answer_id)
+
+    asking = [threading.Thread(target=ask, args=(chat,)) for chat in chats]
+    for one in asking:
+        one.start()
+    for one in asking:
+        one.join()
+    assert len(answers_) == 4
+    assert len(set(answers_)) == 1
+    assert how_many(database) == {"user": 1, "assistant": 1}
+    assert len(database.read(lambda c: conversations.list_(c, reader)).items) == 1
+
+
+def test_the_same_key_of_somebody_else_is_another(
+    plain: Chat, database: Database, reader: Reader
+) -> None:
+    row = {"id": "other", "name": "O", "role": "member", "created_at": 0}
+    database.write(lambda c: c.execute(tables.users.insert(), row))
+    other = msgspec.structs.replace(reader, user_id="other")
+    first = plain.ask(reader, LEAVE, key=KEY)
+    second = plain.ask(other, LEAVE, key=KEY)
+    assert first.message_id != second.message_id
+    plain.ask(other, "And lunch?", key=IdempotencyKey("l", "b"))
+    plain.ask(reader, "And what does lunch cost?", key=IdempotencyKey("l", "c"))

@@ -58,7 +58,7 @@ test("an answer is followed to its end over a dropped connection, no word twice"
       { first: 2 },
     ),
   );
-  const seen = await collect(ask({ question: "q" }, never()));
+  const seen = await collect(ask({ question: "q", key: "k" }, never()));
   expect(seen).toEqual(["<start>", "a", "(lost)", "(lost)", "(back)", "b", "<done>"]);
   expect(calls.map(({ method, path }) => `${method} ${path}`)).toEqual([
     "POST /api/v1/chat",
@@ -71,7 +71,7 @@ test("an answer is followed to its end over a dropped connection, no word twice"
 
 test("a stream that ends without an end is a dropped one", async () => {
   serve(stream([["start", START]]), stream([["done", { message: {} }]], { first: 2 }));
-  expect(await collect(ask({ question: "q" }, never()))).toEqual([
+  expect(await collect(ask({ question: "q", key: "k" }, never()))).toEqual([
     "<start>",
     "(lost)",
     "(back)",
@@ -81,7 +81,9 @@ test("a stream that ends without an end is a dropped one", async () => {
 
 test("a question whose answer never began is not asked twice", async () => {
   const calls = serve(() => Promise.reject(new TypeError("offline")));
-  await expect(collect(ask({ question: "q" }, never()))).rejects.toMatchObject({ code: "offline" });
+  await expect(collect(ask({ question: "q", key: "k" }, never()))).rejects.toMatchObject({
+    code: "offline",
+  });
   expect(calls).toHaveLength(1);
 });
 
@@ -89,7 +91,7 @@ test("what the server refuses is told with its reason", async () => {
   serve(
     json({ code: "busy", detail: "64 questions wait.", retryable: true, request_id: "r1" }, 503),
   );
-  const refusal = await collect(ask({ question: "q" }, never())).catch((error) => error);
+  const refusal = await collect(ask({ question: "q", key: "k" }, never())).catch((error) => error);
   expect(refusal).toBeInstanceOf(ApiError);
   expect(refusal).toMatchObject({ code: "busy", status: 503, retryable: true, requestId: "r1" });
 });
@@ -103,7 +105,7 @@ test("an answer that is gone is not asked for again and again", async () => {
 test("leaving ends the stream", async () => {
   const leave = new AbortController();
   serve(stream([["start", START]], { cut: true }));
-  const events = ask({ question: "q" }, leave.signal);
+  const events = ask({ question: "q", key: "k" }, leave.signal);
   await events.next();
   leave.abort();
   await expect(events.next()).rejects.toMatchObject({ name: "AbortError" });

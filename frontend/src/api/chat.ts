@@ -6,6 +6,8 @@ import type { Citation, Filters, Message } from "./types";
 /** A question, in a new conversation or a given one; or the wish for another answer to one. */
 export type Question = ({ question: string; conversation_id?: string } | { regenerate: string }) & {
   filters?: Filters;
+  /** Its own: sent again with the same one, it is not asked again. */
+  key: string;
 };
 
 /** What happens while an answer is written. `connection` comes from here, the rest from the server. */
@@ -38,15 +40,23 @@ const LONGEST_WAIT_MS = 8000;
 
 /** Asks, and follows the answer to its end, over as many connections as it takes. What arrived
  * together comes together: a kept answer is all there at once, and is to be drawn at once. */
-export function ask(question: Question, signal: AbortSignal): AsyncGenerator<ChatEvent[]> {
+export function ask(
+  { key, ...question }: Question,
+  signal: AbortSignal,
+): AsyncGenerator<ChatEvent[]> {
   const first = () =>
     open("/api/v1/chat", {
       method: "POST",
       json: { ...question, stream: true },
-      headers: { Accept: "text/event-stream" },
+      headers: { Accept: "text/event-stream", "Idempotency-Key": `"${key}"` },
       signal,
     });
   return follow(first, undefined, signal);
+}
+
+/** A new key for a question. Not `randomUUID`, which only pages from a safe origin have. */
+export function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("-");
 }
 
 /** Follows an answer that is being written, from its beginning. */

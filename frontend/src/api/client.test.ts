@@ -187,7 +187,7 @@ test("no answer, problem or event reaches what all objects inherit", async () =>
   await request("/api/v1/info", { signal: never });
   await readSession(never);
   await expect(change()).rejects.toBeInstanceOf(ApiError);
-  for await (const [event] of ask({ question: "?" }, never)) {
+  for await (const [event] of ask({ question: "?", key: "k" }, never)) {
     expect(event).toBeDefined();
     expect((event as { out?: unknown }).out).toBeUndefined();
     break;

@@ -250,6 +250,7 @@ export const ko: Messages = {
     config_error: "서버 설정이 잘못되었습니다. 관리자에게 문의해 주세요.",
     misdirected: "이 주소로는 사용할 수 없는 서버입니다. 관리자에게 주소를 확인해 주세요.",
     conflict: "지금 상태에서는 할 수 없는 작업입니다.",
+    key_reused: "이 키로 다른 질문을 이미 보냈습니다. 다시 질문해 주세요.",
     request_timeout: "보내는 데 너무 오래 걸렸습니다. 연결을 확인하고 다시 시도하세요.",
     too_large: "허용된 크기를 넘었습니다.",
     unsupported_type: "지원하지 않는 형식이거나, 파일 이름과 내용의 형식이 다릅니다.",

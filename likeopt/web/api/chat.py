@@ -5,7 +5,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
-from flask import Response
+from flask import Response, request
 from msgspec import Meta
 
 from likeopt.chat.broadcast import Broadcast
@@ -14,12 +14,14 @@ from likeopt.errors import (
     BadInput,
     Busy,
     EngineUnavailable,
+    KeyReused,
     LikeOptError,
     ModelUnavailable,
     NotFound,
 )
 from likeopt.retrieval.types import Filters
 from likeopt.shapes import Message
+from likeopt.storage.idempotency import IdempotencyKey, Repeated, fingerprint
 from likeopt.web import auth, errors, inputs, middleware, sse
 from likeopt.web.auth import asking
 from likeopt.web.context import services
@@ -35,6 +37,8 @@ _EVENTS = (
     " lost connection, GET /api/v1/chat/{message_id}/stream with Last-Event-ID goes on, on any"
     " server; a second `start` means that what was sent before does not count."
 )
+# As many characters as the column has.
+_LONGEST_KEY = 255
 _STREAM = {sse.MEDIA_TYPE: {"type": "string", "description": _EVENTS}}
 
 
@@ -85,15 +89,23 @@ class Answer(msgspec.Struct):
     body=Question,
     returns=Answer,
     media=_STREAM,
-    errors=(BadInput, NotFound, Busy, EngineUnavailable, ModelUnavailable),
+    headers={
+        "Idempotency-Key": "A text of your own, new for each question, of at most 255 characters."
+        " With the same key the same question is not asked again: its first answer is told."
+    },
+    errors=(BadInput, NotFound, KeyReused, Busy, EngineUnavailable, ModelUnavailable),
     example='-N --json \'{"question": "How are travel costs settled?", "stream": true}\'',
 )
 def ask(body: Question) -> Answer | Response:
     streamed = sse.wanted() if body.stream is None else body.stream
     read_at = auth.stamp_now()
-    broadcast = _begin(body, whole=not streamed)
-    lease = Lease(read_at=read_at)
-    events = permitted(broadcast.events(telling=lease.telling), lease)
+    try:
+        broadcast = _begin(body, whole=not streamed)
+    except Repeated as before:
+        events = _followed(before.answer_id, 0)
+    else:
+        lease = Lease(read_at=read_at)
+        events = permitted(broadcast.events(telling=lease.telling), lease)
     return sse.respond(_frames(events)) if streamed else _whole(events)
 
 
@@ -108,12 +120,7 @@ def ask(body: Question) -> Answer | Response:
     example="-N -H 'Last-Event-ID: 3'",
 )
 def follow(message_id: str) -> Response:
-    after = sse.last_event_id()
-    lease = Lease()
-    events = services().chat.resume(asking(), message_id, after, telling=lease.telling)
-    shown = partial(services().chat.shown, message_id)
-    lease.show(shown())
-    return sse.respond(_frames(permitted(events, lease, shown)))
+    return sse.respond(_frames(_followed(message_id, sse.last_event_id())))
 
 
 @chat.operation(
@@ -131,6 +138,28 @@ def stop(message_id: str) -> Response:
     return Response(status=202)
 
 
+def _followed(message_id: str, after: int) -> Iterator[Numbered | None]:
+    lease = Lease()
+    events = services().chat.resume(asking(), message_id, after, telling=lease.telling)
+    shown = partial(services().chat.shown, message_id)
+    lease.show(shown())
+    return permitted(events, lease, shown)
+
+
+def _idempotency_key(body: Question) -> IdempotencyKey | None:
+    """https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header, with or without
+    its quotes."""
+    given = request.headers.get("Idempotency-Key")
+    if given is None:
+        return None
+    key = given.strip().removeprefix('"').removesuffix('"')
+    if not 0 < len(key) <= _LONGEST_KEY:
+        raise BadInput(f"Idempotency-Key must have 1 to {_LONGEST_KEY} characters.")
+    # However the answer is to be told, it is the same.
+    asked = msgspec.structs.replace(body, stream=None)
+    return IdempotencyKey(key, fingerprint(msgspec.json.encode(asked)))
+
+
 def _begin(body: Question, *, whole: bool) -> Broadcast:
     found = services()
     given = body.filters or ChatFilters()
@@ -139,6 +168,7 @@ def _begin(body: Question, *, whole: bool) -> Broadcast:
         "filters": body.filters and msgspec.convert(given, Filters, from_attributes=True),
         "language": body.language,
         "whole": whole,
+        "key": _idempotency_key(body),
     }
     if body.regenerate is not None:
         if body.question is not None or body.conversation_id is not None:

@@ -1,5 +1,6 @@
 """/api/v1/chat: answers as JSON and as events, stopped, resumed, asked again."""
 
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -307,3 +308,29 @@ def test_a_model_that_dies_leaves_no_reader_without_an_answer(
         seen = client.post(path, json=body | {"stream": True}).text
         assert "Managers get" in seen
         assert '"code":"model_unavailable"' in seen
+
+
+def test_a_question_sent_again_has_its_first_answer(answering: Server) -> None:
+    def send(key: str, accept: str = "application/json", status: int = 200, **body: Any) -> Any:
+        headers = {"Idempotency-Key": key, "Accept": accept}
+        sent = answering.request("POST", PATH, json={"question": QUESTION} | body, headers=headers)
+        assert sent.status == status, sent.data
+        return sent
+
+    key = secrets.token_hex(16)
+    first = send(f'"{key}"').json()
+    # Without the quotes it is the same, and however it is to be told.
+    assert send(key).json() == first
+    told = events(send(key, "text/event-stream", stream=True).data)
+    assert told[0].event == "start"
+    assert told[0].data["question_id"] == first["question_id"]
+    assert told[-1].data["message"] == first["message"]
+    held = answering.json("GET", f"/api/v1/conversations/{first['conversation_id']}")
+    assert len(held["messages"]) == 2
+    refused = send(key, status=422, question="What does it eat?").json()
+    assert refused["code"] == "key_reused"
+    assert "another question" in refused["detail"]
+    assert send(secrets.token_hex(16)).json()["question_id"] != first["question_id"]
+    send("k" * 255)
+    for unusable in ("", '""', "k" * 256):
+        assert "Idempotency-Key" in send(unusable, status=400).json()["detail"]

@@ -1,5 +1,5 @@
 import { batch, computed, signal } from "@preact/signals";
-import { type ChatEvent, stop } from "../../api/chat";
+import { type ChatEvent, type Question, stop } from "../../api/chat";
 import { ApiError } from "../../api/client";
 import { rate } from "../../api/messages";
 import type { AnswerKind, Citation, Feedback, Message } from "../../api/types";
@@ -37,6 +37,9 @@ export class Answer {
 
   /** What its reader thinks of it. */
   readonly feedback = signal<Feedback | null>(null);
+
+  /** What it answers, as it was sent. */
+  request?: Question;
 
   readonly live = computed(() => {
     const phase = this.phase.value;

@@ -215,6 +215,36 @@ test("a failed question says why and can be asked again", async () => {
   expect(calls[1]?.body).toEqual({ question: "질문", stream: true });
 });
 
+test("what broke before it began is sent again with its key, and nothing else is", async () => {
+  const chat = new Chat();
+  const broken = () => Promise.reject(new TypeError("network error"));
+  const whole = stream([
+    ["start", START],
+    ["done", { message: done }],
+  ]);
+  const calls = serve(broken, whole, broken, whole, whole);
+  await chat.ask("질문");
+  const [turn] = chat.turns.value;
+  if (!turn) throw new Error("No turn");
+  // As it was: with another body the server would take it for another question.
+  chat.scope.value = { id: id(9), name: "a.pdf" };
+  for (let times = 0; times < 4; times++) await chat.again(turn);
+  expect(calls.map(({ body }) => body)).toEqual([
+    { question: "질문", stream: true },
+    { question: "질문", stream: true },
+    { regenerate: id(3), stream: true },
+    { regenerate: id(3), stream: true },
+    { regenerate: id(3), stream: true },
+  ]);
+  const [first, again, other, otherAgain, last] = calls.map((call) =>
+    call.headers.get("Idempotency-Key"),
+  );
+  expect(first).toMatch(/^"[0-9a-z-]{8,}"$/);
+  expect([again, otherAgain]).toEqual([first, other]);
+  expect(new Set([first, other, last]).size).toBe(3);
+  expect(chat.turns.value).toHaveLength(1);
+});
+
 test("stopping before the answer has an id stops it as soon as it has one", async () => {
   const chat = new Chat();
   const calls = serve(

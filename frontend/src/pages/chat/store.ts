@@ -1,5 +1,5 @@
 import { batch, computed, signal } from "@preact/signals";
-import { ask as askServer, type ChatEvent, type Question, resume } from "../../api/chat";
+import { ask as askServer, type ChatEvent, newKey, type Question, resume } from "../../api/chat";
 import { ApiError } from "../../api/client";
 import { getConversation } from "../../api/conversations";
 import { takeBack } from "../../api/messages";
@@ -151,7 +151,8 @@ export class Chat {
     const id = before?.id.peek();
     if (!id) turn.answers.value = turn.answers.peek().filter((answer) => answer !== before);
     turn.add(new Answer());
-    return this.#begin(turn, id);
+    // What broke before it began may have reached the server, which knows it by its key.
+    return this.#begin(turn, id ? { regenerate: id, key: newKey() } : before?.request);
   }
 
   /** Asks `text` instead: the question, its answers and what was asked after it go. */
@@ -177,25 +178,24 @@ export class Chat {
     if (!here.signal.aborted) await this.#begin(next);
   }
 
-  async #begin(turn: Turn, regenerate?: string): Promise<void> {
+  async #begin(turn: Turn, request?: Question): Promise<void> {
     const answer = turn.answers.peek().at(-1);
     if (!answer) return;
     const id = this.id.peek();
     const scope = this.scope.peek();
     // The server knows what a question that is asked again was limited to.
-    const question: Question = regenerate
-      ? { regenerate }
-      : {
-          question: turn.question,
-          ...(id && { conversation_id: id }),
-          ...(scope && { filters: { documents: [scope.id] } }),
-        };
-    const request = new AbortController();
+    answer.request = request ?? {
+      question: turn.question,
+      ...(id && { conversation_id: id }),
+      ...(scope && { filters: { documents: [scope.id] } }),
+      key: newKey(),
+    };
+    const sent = new AbortController();
     // Who leaves before the server has taken the question finds it in the side bar all the same.
     this.#leave.signal.addEventListener("abort", () => {
-      if (answer.id.peek()) request.abort();
+      if (answer.id.peek()) sent.abort();
     });
-    await this.#follow(answer, askServer(question, request.signal), turn);
+    await this.#follow(answer, askServer(answer.request, sent.signal), turn);
   }
 
   /** Takes up what is being written. */
