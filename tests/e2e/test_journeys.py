@@ -301,6 +301,10 @@ def test_a_slow_model_is_watched_and_stopped(
         page.keyboard.press("Escape")
     visit.answer()
     assert len(stops) == 1
+    if size == "phone":
+        # The button that stopped it sends again, and has the keyboard still.
+        expect(page.locator(".send")).to_have_attribute("type", "submit")
+        expect(page.locator(".send")).to_be_focused()
     expect(answer.locator(".meta")).to_contain_text(visit.say("중지됨", "Stopped"))
     expect(answer).not_to_contain_text("Never said")
     visit.picture("stopped")

@@ -126,7 +126,8 @@ export function Composer(): JSX.Element {
             type="submit"
             aria-label={t.value.send}
             title={t.value.send}
-            disabled={!text || over > 0}
+            // Not `disabled`: the same element was "Stop", and would lose the keyboard.
+            aria-disabled={!text || over > 0}
           >
             <Icon name="send" />
           </button>

@@ -2,6 +2,7 @@ import { render } from "preact";
 import { act } from "preact/test-utils";
 import { afterEach, expect, test } from "vitest";
 import { ApiError } from "../../api/client";
+import { serve } from "../../api/fake-server";
 import type { Message } from "../../api/types";
 import { chooseLanguage } from "../../i18n";
 import { Announcer } from "../../ui/toast";
@@ -73,6 +74,17 @@ test("the buttons between answers keep the keyboard, also where there is no furt
   expect(next?.getAttribute("aria-disabled")).toBe("false");
   await act(() => next?.click());
   expect(place()).toBe("2/3");
+});
+
+test("asking again leaves the keyboard with the answer", async () => {
+  chooseLanguage("en");
+  serve(() => new Promise(() => undefined));
+  await show(Answer.of({ ...MESSAGE, content: "Two days." }));
+  const button = root.querySelector<HTMLElement>("[aria-label='Answer again']");
+  button?.focus();
+  await act(() => button?.click());
+  expect(button?.isConnected).toBe(false);
+  expect(document.activeElement).toBe(root.querySelector("article"));
 });
 
 test("what failed can be tried again, but not where the server would refuse it again", async () => {

@@ -34,7 +34,7 @@ function AnswerView({ turn, answer, last }: { turn: Turn; answer: Answer; last: 
   // Another answer is drawn anew, but for the buttons that lead to it: they keep the keyboard.
   const key = turn.shown.value;
   return (
-    <article class="answer" aria-busy={live} aria-label={t.value.answer}>
+    <article class="answer" tabIndex={-1} aria-busy={live} aria-label={t.value.answer}>
       <Spoken key={`spoken-${key}`} answer={answer} />
       <AnswerText key={`text-${key}`} answer={answer} />
       <Progress answer={answer} />
@@ -55,6 +55,12 @@ function AnswerView({ turn, answer, last }: { turn: Turn; answer: Answer; last: 
 
 function open(citation: NonNullable<typeof opened.value>): void {
   opened.value = citation;
+}
+
+/** Asks again; the button goes, and leaves the keyboard with the answer. */
+function again(button: HTMLElement, turn: Turn): void {
+  button.closest("article")?.focus({ preventScroll: true });
+  chat.again(turn);
 }
 
 function AnswerText({ answer }: { answer: Answer }): JSX.Element | null {
@@ -97,7 +103,7 @@ function Failure({ turn, answer, last }: { turn: Turn; answer: Answer; last: boo
         {error?.requestId && <p class="small">{t.value.requestId(error.requestId)}</p>}
       </div>
       {last && (!error || canRetry(error)) && (
-        <button class="button" type="button" onClick={() => chat.again(turn)}>
+        <button class="button" type="button" onClick={(event) => again(event.currentTarget, turn)}>
           <Icon name="again" /> {t.value.retry}
         </button>
       )}
@@ -130,7 +136,7 @@ function Meta({ turn, answer, last }: { turn: Turn; answer: Answer; last: boolea
             type="button"
             title={t.value.regenerate}
             aria-label={t.value.regenerate}
-            onClick={() => chat.again(turn)}
+            onClick={(event) => again(event.currentTarget, turn)}
           >
             <Icon name="again" />
           </button>
@@ -190,7 +196,7 @@ function Cached({ turn, answer, last }: { turn: Turn; answer: Answer; last: bool
       <Icon name="clock" /> {t.value.cached(formatWhen(at))}
       {answer.cachedQuestion.value && <q>{answer.cachedQuestion.value}</q>}
       {last && (
-        <button class="link" type="button" onClick={() => chat.again(turn)}>
+        <button class="link" type="button" onClick={(event) => again(event.currentTarget, turn)}>
           {t.value.askAgain}
         </button>
       )}
