@@ -67,6 +67,8 @@ function read(): void {
 const layers: (() => void)[] = [];
 /** Whether a step back of our own is on its way. */
 let stepping = false;
+/** Whether another page is being loaded, which a step back would call off. */
+let leaving = false;
 /** What the page's own entry is to be called, if that has changed while it was covered. */
 let renamed: string | undefined;
 
@@ -75,7 +77,7 @@ const height = (): number => history.state?.layers ?? 0;
 
 /** As many entries as there are layers. */
 function settle(): void {
-  if (stepping) return;
+  if (stepping || leaving) return;
   const extra = height() - layers.length;
   stepping = extra > 0;
   if (stepping) history.go(-extra);
@@ -107,6 +109,12 @@ function onPopState(): void {
   if (location.pathname + location.search !== shown) read();
   closeAbove(height());
   settle();
+}
+
+/** Loads what is at `to`, which is no page of the app. */
+export function leaveTo(to: string): void {
+  leaving = true;
+  location.assign(to);
 }
 
 /** Shows the page at `to`, an address on this site; `replace` leaves no way back to this one. */

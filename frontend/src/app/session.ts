@@ -8,7 +8,7 @@ import { Resource } from "../lib/resource";
 import { inTab } from "../lib/stored";
 import { askText, confirm } from "../ui/dialog";
 import { toast, toastError } from "../ui/toast";
-import { match, navigate, route } from "./router";
+import { leaveTo, match, navigate, route } from "./router";
 
 /** Who is looking at the page. */
 
@@ -109,7 +109,7 @@ async function askProvider(name: string): Promise<boolean> {
   const body = `${t.peek().errors.sign_in_again} ${t.peek().comeBack}`;
   if (!(await confirm({ title: t.peek().signInAgain, body, action }))) return false;
   rememberPlace(location.pathname + location.search);
-  location.assign(PROVIDER_ADDRESS);
+  leaveTo(PROVIDER_ADDRESS);
   // This page ends here; what was asked for is asked for anew on the next one.
   return new Promise(() => {});
 }
