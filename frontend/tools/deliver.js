@@ -93,6 +93,7 @@ export class Deliver {
         conversation: "chat",
         transcript: "conversation",
         document: "library",
+        reading: "library",
       }[route] ?? route;
     // A page without a chunk of its own shows what any of them may.
     const more = manifest.routes[own] ?? Object.values(manifest.routes).flat();

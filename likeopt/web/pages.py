@@ -28,6 +28,8 @@ HINT = "hint"
 THEME = "theme"
 # Pages for whoever comes.
 _OPEN = frozenset({"sign-in", "link", "offline"})
+# Pages of which the server fills in more, and the shell for that.
+_FILLED = {"conversation": "transcript", "document": "reading", "library": "adding"}
 # Addresses below these are for programs: they get problems, never a page.
 _API_PREFIXES = ("/api/", "/v1/", "/assets/")
 
@@ -59,8 +61,8 @@ def library_page() -> Response:
 @pages.operation(
     "GET", "/library/<made:document>", summary="A document's page", media=_HTML, access="public"
 )
-def document_page(document: str) -> Response:  # noqa: ARG001  (the page reads its address)
-    return _shell("document")
+def document_page(document: str) -> Response:
+    return _shell("document", own=document)
 
 
 @pages.operation("GET", "/sign-in", summary="To sign in", media=_HTML, access="public")
@@ -248,8 +250,10 @@ def _shell(route: str, status: int = 200, own: str = "") -> Response:
         seen = route if _is_in(route) else "sign-in"
         if seen == "chat" and config.llm == "extractive" and request.cookies.get(HINT) != "off":
             seen = "chat-extractive"
-        data = _data_of(seen)
         text = _text_of(build, seen, own, lang) if seen == route else None
+        data = _data_of(seen)
+        if text and route == "document":
+            data.append(f"/api/v1/documents/{own}/text?at=0")
         theme = request.cookies.get(THEME, "")
         if theme not in ("light", "dark"):
             theme = ""
@@ -270,13 +274,11 @@ def _shell(route: str, status: int = 200, own: str = "") -> Response:
     return response
 
 
-def _text_of(
-    build: Build, route: str, conversation: str, lang: language.Language
-) -> shell.Text | None:
+def _text_of(build: Build, route: str, own: str, lang: language.Language) -> shell.Text | None:
     """What only the server can draw of a page's first sight, if its visitor may see that."""
-    name = "transcript" if conversation else "adding"
+    name = _FILLED.get(route, "")
     found = build.manifest.shells.get(name)
-    if found is None or not (conversation or route == "library"):
+    if found is None:
         return None
     try:
         reader = auth.reader_of_page()
@@ -285,8 +287,10 @@ def _text_of(
         limits.take("default")
         every = services()
         html: str | None
-        if conversation:
-            html = served.conversation(every.db, every.run, reader, conversation, found, lang)
+        if route == "conversation":
+            html = served.conversation(every.db, every.run, reader, own, found, lang)
+        elif route == "document":
+            html = served.document(every.db, reader, own, found, lang)
         else:
             html = served.adding(every.db, reader, every.config.max_upload_mb, found, lang)
     except LikeOptError:
@@ -305,7 +309,7 @@ def _data_of(route: str) -> list[str]:
     own = {
         "conversation": [f"/api/v1/conversations/{id_}"],
         "library": ["/api/v1/documents?limit=50", "/api/v1/collections"],
-        "document": [f"/api/v1/documents/{id_}"],
+        "document": [f"/api/v1/documents/{id_}", "/api/v1/collections"],
     }
     return ["/api/v1/session", "/api/v1/info", *own.get(route, [])]
 

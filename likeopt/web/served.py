@@ -1,4 +1,5 @@
-"""What only the server knows of a page's first sight: a conversation's end, what can be added.
+"""What only the server knows of a page's first sight: a conversation's end, a document's beginning,
+what can be added.
 
 It is the largest text of its page: painted with the first frame, and not once scripts and the API
 have answered. Only what the page's scripts will show in the very same place is drawn: what they
@@ -9,14 +10,18 @@ frame. The markup is the build's own (frontend/src/shell/skeleton.tsx); only tex
 import math
 import re
 from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
+import sqlalchemy as sa
 from markupsafe import Markup, escape
 
+from likeopt.errors import Forbidden
 from likeopt.retrieval.parse import MEDIA_TYPES
-from likeopt.storage import access, conversations
+from likeopt.storage import access, conversations, documents, passages
 from likeopt.storage.conversations import Transcript
 from likeopt.storage.db import Database, Runner
+from likeopt.storage.documents import Document
 from likeopt.storage.messages import Citation, Message
 from likeopt.storage.reader import Reader
 from likeopt.web import markdown
@@ -25,13 +30,17 @@ from likeopt.web.language import Language
 
 # The page begins with so many too, and what is above follows when the browser has time.
 TURNS = 2
-# Of Markdown: some windows, and 10 ms of a thread's time.
+# Of Markdown: some windows, and 10 ms of a thread's time. Of a document: more than a window.
 MOST_CHARS = 5000
 # Of a quote, of which two lines are shown.
 QUOTE_CHARS = 300
 _HOLE = re.compile(r"\{\{(\w+)\}\}")
 _LIST_MARK = re.compile(r"^[-*] ")
 _CODE_MARK = re.compile(r"`([^`]*)`?")
+_HANGUL = re.compile("[가-힣]")
+_UNITS = ("B", "KB", "MB", "GB")
+# As in frontend/src/pages/library/kind.ts.
+_WITH_PICTURES = re.compile("officedocument|opendocument|hwp|html")
 
 
 class _Turn(NamedTuple):
@@ -64,8 +73,75 @@ def adding(db: Database, reader: Reader, max_mb: int, shell: Shell, lang: Langua
     names: dict[str, str] = {}
     for suffix, kind in MEDIA_TYPES.items():
         names.setdefault(kind, suffix[1:].upper())
-    size = f"{max_mb} MB" if max_mb < 1000 else f"{round(max_mb / 1024, 1):g} GB"
+    size = _size(max_mb << 20)
     return _fill(shell.html[lang], formats=", ".join(names.values()), size=size)
+
+
+def document(db: Database, reader: Reader, id_: str, shell: Shell, lang: Language) -> Markup | None:
+    """The frame of a document with the beginning of its text; None if it cannot be drawn.
+
+    Raises NotFound unless the reader may read it, and it has a text.
+    """
+
+    def read(c: sa.Connection) -> tuple[Document, passages.Page, bool]:
+        found = documents.get(c, reader, id_)
+        return found, passages.text_at(c, reader, id_, 0), _is_writable(c, reader, found)
+
+    found, page, writable = db.read(read)
+    is_done = found.state == "ready" and found.searchable_by_words
+    if not is_done or not 0 < found.chunks <= found.embedded or found.source == "url":
+        return None
+    # Beside its text a PDF has its pages as pictures.
+    if (page.paged and page.media_type == "application/pdf") or not page.text.strip():
+        return None
+    parts = shell.parts[lang]
+    counts = [("page", found.pages or 0), ("passage", found.chunks)]
+    facts = [_size(found.size), *(_count(parts, name, n) for name, n in counts if n)]
+    # As the page's `partOf` and `pageOf`.
+    pages = f"{page.pages:,}" if lang == "ko" else page.pages
+    pager = parts["ofpages" if page.paged else "ofparts"]
+    return _fill(
+        shell.html[lang],
+        id=found.id,
+        name=found.name,
+        facts=" · ".join(facts),
+        tags=_tags(parts, found.tags, writable=writable),
+        pager=_fill(pager, count=pages) if page.pages > 1 else "",
+        lang="ko" if _HANGUL.search(page.text) else lang,
+        text=page.text[:MOST_CHARS],
+        gallery=_fill(parts["gallery"]) if _WITH_PICTURES.search(found.media_type) else "",
+    )
+
+
+def _is_writable(c: sa.Connection, reader: Reader, found: Document) -> bool:
+    try:
+        access.require_writable(c, reader, found.collection_id)
+    except Forbidden:
+        return False
+    return True
+
+
+def _tags(parts: Mapping[str, str], tags: Sequence[str], *, writable: bool) -> Markup | str:
+    if not writable and not tags:
+        return ""
+    drawn = [_fill(parts["removable" if writable else "tag"], tag=tag) for tag in tags]
+    if writable:
+        drawn.append(_fill(parts["add"]))
+    return _fill(parts["tags"], tags=Markup("").join(drawn))
+
+
+def _count(parts: Mapping[str, str], name: str, count: int) -> str:
+    return _fill(parts[name if count == 1 else f"{name}s"], count=f"{count:,}")
+
+
+def _size(size: int) -> str:
+    """How large a file is, as `formatBytes` of the page says it."""
+    value, unit = Decimal(size), 0
+    while value >= 1000 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    places = "0.1" if value < 10 and unit else "1"
+    said = f"{value.quantize(Decimal(places), ROUND_HALF_UP):,}"
+    return f"{said.removesuffix('.0')} {_UNITS[unit]}"
 
 
 def _draw(held: Transcript, shell: Shell, lang: Language) -> str | None:

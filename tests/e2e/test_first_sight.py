@@ -21,11 +21,24 @@ from tests.web.conftest import serving as serving_config
 
 
 class Place(NamedTuple):
-    """A server, and the cookies of an administrator and of a member, who may add nowhere."""
+    """A server, and the cookies of an administrator and of a member, who may add nowhere; name
+    of a document -> its page."""
 
     server: Server
     admin: str
     member: str
+    documents: dict[str, str]
+
+
+# Of more than one part, with all that can stand above a text.
+LINES = [
+    f"{n}. 데이터 폴더를 통째로 복사합니다. Copy the whole folder, with the database in it."
+    for n in range(300)
+]
+DOCUMENTS = {
+    "guide.txt": "\n".join(LINES).encode(),
+    "folder.html": f"<h1>Folder</h1><p>{'</p><p>'.join(LINES)}</p>".encode(),
+}
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +52,13 @@ def place() -> Iterator[Place]:
             member = let_in(services, "minji@example.org")
             reader = services.db.read(lambda c: access.reader_for(c, admin.user.id))
             services.ingest.file(reader, "default", "backup.md", b"# Backup\n\nCopy all of it.")
-            wait_until(lambda: is_idle(services), "the document")
-            yield Place(server, signed(services, admin), signed(services, member))
+            pages = {}
+            for name, text in DOCUMENTS.items():
+                tags = ["law", "a tag that is rather long"]
+                made = services.ingest.file(reader, "default", name, text, tags=tags).document
+                pages[name] = f"/library/{made.id}"
+            wait_until(lambda: is_idle(services), "the documents")
+            yield Place(server, signed(services, admin), signed(services, member), pages)
             services.close()
 
 
@@ -56,10 +74,13 @@ def visit_as(open_page: Open, place: Place, cookie: str, language: str, size: st
 @pytest.mark.parametrize(
     ("language", "size"), [("ko", "phone"), ("en", "phone"), ("en", "desktop")]
 )
-@pytest.mark.parametrize("path", ["/library", "/account", *(f"/admin/{page}" for page in PAGES)])
+@pytest.mark.parametrize(
+    "path", ["/library", *DOCUMENTS, "/account", *(f"/admin/{page}" for page in PAGES)]
+)
 def test_largest_text_is_served_and_stays_where_it_is(
     open_page: Open, place: Place, path: str, language: str, size: str
 ) -> None:
+    path = place.documents.get(path, path)
     bare = visit_as(open_page, place, place.admin, language, size)
     bare.page.route("**/assets/*.js", lambda route: route.abort())
     bare.go(path)
@@ -86,7 +107,8 @@ def test_largest_text_is_served_and_stays_where_it_is(
     shifts = page.evaluate("window.shifts")
     assert sum(value for value, *_ in shifts) < 0.001, shifts
     texts = page.evaluate("window.largest")
-    assert texts[-1] in served(page, f"{place.server.url}{path}", language)
+    # A long text is cut off below what can be seen.
+    assert texts[-1][:1000] in served(page, f"{place.server.url}{path}", language)
     assert page.evaluate(LARGEST) == largest
 
 

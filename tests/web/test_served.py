@@ -1,9 +1,10 @@
-"""The end of a conversation in the served page: whose it is, what is escaped, what is left out."""
+"""What is somebody's in a served page: whose it is, what is escaped, what is left out."""
 
 import itertools
 import re
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ import sqlalchemy as sa
 from likeopt.accounts import SignedIn
 from likeopt.config import Config
 from likeopt.services import Services
-from likeopt.storage import access, answers, conversations, messages
+from likeopt.storage import access, answers, collections, conversations, documents, messages
+from likeopt.storage.files import StoredFile
 from likeopt.storage.messages import Outcome
-from likeopt.storage.reader import LOCAL_USER
+from likeopt.storage.reader import LOCAL_USER, Reader
 from likeopt.web import cookies, markdown
 from likeopt.web.app import create_app
 from likeopt.web.assets import Assets
 from tests import guest
+from tests.storage import library
 from tests.web.conftest import Client, let_in
 from tests.web.test_pages import build
 
@@ -38,6 +41,23 @@ PARTS = {
     "chip": "<button class='{{look}}'>{{number}}</button>",
     "code": "<pre lang='{{language}}'>{{code}}</pre>",
 }
+READING = (
+    "<h1 id={{id}}>{{name}}</h1><p>{{facts}}</p>{{tags}}{{pager}}"
+    '<p lang="{{lang}}">{{text}}</p>{{gallery}}'
+)
+READING_PARTS = {
+    "page": "1 page",
+    "pages": "{{count}} pages",
+    "passage": "1 passage",
+    "passages": "{{count}} passages",
+    "tags": "<div>{{tags}}</div>",
+    "tag": "<i>{{tag}}</i>",
+    "removable": "<b>{{tag}}</b>",
+    "add": "(add)",
+    "ofpages": "(page 1 of {{count}})",
+    "ofparts": "(part 1 of {{count}})",
+    "gallery": "<aside></aside>",
+}
 
 
 @pytest.fixture
@@ -52,6 +72,11 @@ def folder(tmp_path: Path) -> Path:
         "parts": {"ko": PARTS, "en": PARTS},
     }
     adding = "<p>{{formats}}, at most {{size}}</p>"
+    manifest["shells"]["reading"] = {
+        "css": ".reading{margin:0}",
+        "html": {"ko": READING, "en": READING},
+        "parts": {"ko": READING_PARTS, "en": READING_PARTS},
+    }
     manifest["shells"]["adding"] = {"css": ".add{margin:0}", "html": {"ko": adding, "en": adding}}
     path.write_bytes(msgspec.json.encode(manifest))
     return tmp_path
@@ -255,3 +280,134 @@ def test_library_tells_nobody_to_add_who_may_not(
         let_in(every, "admin@example.org", role="admin")
         member = browser(app, every, let_in(every, "minji@example.org"))
         assert "library frame" in member.get("/library").text
+
+
+def write(
+    services: Services,
+    *texts: str,
+    reader: Reader | None = None,
+    name: str = "rules.txt",
+    paged: bool = False,
+    **more: Any,
+) -> str:
+    """A document of these pages, which can be searched; its path."""
+    db, clock = services.db, services.clock
+    made = library.add(db, reader or db.read(access.local_reader), clock, name, **more)
+    library.index(db, clock, list(texts), paged=paged)
+    library.follow(db)
+    library.embed(db, clock)
+    return f"/library/{made.id}"
+
+
+def test_beginning_of_a_document_stands_in_the_page(page: Client, services: Services) -> None:
+    path = write(services, "First.\n  " * 1000, "Second.", tags=["law"])
+    response = page.get(path)
+    html = response.text
+    assert f"<h1 id={path[9:]}>rules.txt</h1><p>4 B · 2 passages</p><div><b>law</b>(add)" in html
+    beginning = ("First.\n  " * 1000)[:5000]
+    assert f'(part 1 of 2)<p lang="en">{beginning}</p></div>' in html
+    assert f'<link rel="preload" href="/api/v1/documents/{path[9:]}/text?at=0"' in html
+    assert response.headers["Cache-Control"] == "private, no-store"
+    assert "ETag" not in response.headers
+
+
+def test_what_stands_beside_a_document_depends_on_its_kind(
+    page: Client, services: Services
+) -> None:
+    html = "text/html"
+    shown = page.get(write(services, "한 쪽.", name="a.html", media_type=html, paged=True)).text
+    assert 'B · 1 page · 1 passage</p><div>(add)</div><p lang="ko">한 쪽.</p><aside>' in shown
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        (999, "999 B"),
+        (1000, "1 KB"),
+        (1331, "1.3 KB"),
+        (10_752, "11 KB"),
+        (1_023_488, "1,000 KB"),
+        (1_024_000, "1 MB"),
+        (1280 << 20, "1.3 GB"),
+        (3 << 40, "3,072 GB"),
+    ],
+)
+def test_size_of_a_document(page: Client, services: Services, size: int, said: str) -> None:
+    path = write(services, "Text.", file=StoredFile("a" * 64, size))
+    assert f"<p>{said} · 1 passage</p>" in page.get(path).text
+
+
+@pytest.mark.parametrize(
+    ("texts", "more"),
+    [
+        (["Of a page"], {"media_type": "application/pdf", "paged": True}),
+        (["Of a page"], {"source": "url", "source_uri": "https://example.org/"}),
+        (["  ", "Second"], {}),
+    ],
+)
+def test_document_that_only_scripts_can_draw_leaves_the_frame(
+    page: Client, services: Services, texts: list[str], more: dict[str, Any]
+) -> None:
+    response = page.get(write(services, *texts, **more))
+    assert "document frame" in response.text
+    assert "rules" not in response.text
+    assert "/text?at=0" not in response.text
+    assert response.headers["Cache-Control"] == "no-cache"
+
+
+def test_document_that_is_being_read_leaves_the_frame(page: Client, services: Services) -> None:
+    db, clock = services.db, services.clock
+    made = library.add(db, db.read(access.local_reader), clock, "new.txt")
+    path = f"/library/{made.id}"
+    assert "document frame" in page.get(path).text
+    library.index(db, clock, ["Text."])
+    assert "document frame" in page.get(path).text  # not by words yet
+    library.follow(db)
+    assert "document frame" in page.get(path).text  # not by meaning
+    library.embed(db, clock)
+    assert "Text." in page.get(path).text
+
+
+def test_text_of_a_document_stays_text(page: Client, services: Services) -> None:
+    evil = '</p><b>x</b> {{name}} " &amp;'
+    html = page.get(write(services, evil, name=f"{evil}.txt", tags=[evil])).text
+    assert "</p><b>x" not in html
+    safe = "&lt;/p&gt;&lt;b&gt;x&lt;/b&gt; {{name}} &#34; &amp;amp;"
+    assert f">{safe}.txt</h1>" in html
+    assert f"<b>{safe}</b>" in html
+    assert f'<p lang="en">{safe}</p>' in html
+
+
+def test_nothing_of_a_document_is_served_to_who_may_not_read_it(
+    config: Config, services: Services, folder: Path
+) -> None:
+    closed = msgspec.structs.replace(config, guest=False)
+    with closing(Services(closed)) as built:
+        app = create_app(closed, built, assets=Assets(folder), write=lambda _: None)
+        kim = let_in(built, "kim@example.org", role="admin")
+        lee = let_in(built, "lee@example.org")
+        owner = partial(built.db.read, lambda c: access.reader_for(c, kim.user.id))
+        own = built.db.write(lambda c: collections.create(c, owner(), built.clock, "Own")).id
+        path = write(built, SECRET, reader=owner(), collection_id=own, tags=["zoo"])
+        assert SECRET in browser(app, built, kim).get(path).text
+        key = {"Authorization": "Bearer lo_" + "a" * 43}
+        for response in (
+            app.test_client().get(path),
+            app.test_client().get(path, headers=key),
+            browser(app, built, lee).get(path),
+        ):
+            assert response.status_code == 200
+            assert not re.search("wallaby|rules|zoo|/text", response.text)
+            assert response.headers["Cache-Control"] == "no-cache"
+        # Who may read it, but not change it, is not offered to.
+        for tags, drawn in ((["zoo"], "<div><i>zoo</i></div>"), ([], "")):
+            shared = write(built, "Of all.", reader=owner(), name=f"{len(tags)}.txt", tags=tags)
+            shown = browser(app, built, lee).get(shared).text
+            assert f'1 passage</p>{drawn}<p lang="en">Of all.</p>' in shown
+        client = browser(app, built, kim)
+        document = path.removeprefix("/library/")
+        built.db.write(lambda c: documents.delete(c, owner(), built.clock, document))
+        assert "wallaby" not in client.get(path).text
+        assert "Of all." in client.get(shared).text
+        built.sessions.revoke_all(kim.user.id)
+        assert "Of all." not in client.get(shared).text

@@ -76,6 +76,68 @@ export const SHELLS: Record<string, (say: Say) => JSX.Element> = {
       <Header say={say} />
     </Frame>
   ),
+  // A document that can be read: see `PARTS`.
+  reading: (say) => (
+    <Frame say={say} here="library">
+      <div class="library">
+        <Header say={say} title="{{name}}">
+          <Act icon="dots" label={say.actions("{{name}}")} />
+        </Header>
+        <div class="library-scroll">
+          <div class="library-content">
+            <p>
+              <a class="back" href="/library">
+                <Icon name="left" /> {say.backToLibrary}
+              </a>
+            </p>
+            <section class="facts">
+              <div class="status ready">
+                <p>
+                  <span class="able">
+                    <Icon name="check" /> {say.byWords}
+                  </span>
+                  <span class="able">
+                    <Icon name="check" /> {say.byMeaning}
+                  </span>
+                </p>
+              </div>
+              <div class="facts-line">
+                <p>{"{{facts}}"}</p>
+                <p>{say.updated}</p>
+              </div>
+              {"{{tags}}"}
+              <p class="facts-actions">
+                <a class="button primary" href="/?document={{id}}">
+                  <Icon name="chat" /> {say.askAbout}
+                </a>
+                <a
+                  class="button"
+                  href="/api/v1/documents/{{id}}/original"
+                  target="_blank"
+                  rel="noopener"
+                >
+                  <Icon name="open" /> {say.openOriginal}
+                </a>
+              </p>
+            </section>
+            <div class="reading">
+              <div class="viewer">
+                <div class="viewer-inside">
+                  <div class="viewer-top">{"{{pager}}"}</div>
+                  <div class="viewer-main">
+                    <p class="viewer-text" lang="{{lang}}">
+                      {"{{text}}"}
+                    </p>
+                  </div>
+                </div>
+              </div>
+              {"{{gallery}}"}
+            </div>
+          </div>
+        </div>
+      </div>
+    </Frame>
+  ),
   account: (say) => (
     <Frame say={say}>
       <Sheet say={say} title={say.account}>
@@ -154,10 +216,13 @@ export const SHELLS: Record<string, (say: Say) => JSX.Element> = {
   ),
 };
 
+const COUNT = "{{count}}" as unknown as number;
+
 /**
  * Of what the server writes into a shell, the markup: `{{name}}` is where text goes, which
- * likeopt/web/served.py escapes. The same as in pages/chat/{question,turn,sources}.tsx and
- * markdown/code.tsx; tests/e2e/test_loading.py compares where each word stands.
+ * likeopt/web/served.py escapes. The same as in pages/chat/{question,turn,sources}.tsx,
+ * markdown/code.tsx, pages/library/document.tsx and source/viewer.tsx; tests/e2e/test_loading.py and
+ * test_first_sight.py compare where each word stands.
  */
 export const PARTS: Record<string, Record<string, (say: Say) => JSX.Element>> = {
   transcript: {
@@ -264,6 +329,33 @@ export const PARTS: Record<string, Record<string, (say: Say) => JSX.Element>> = 
       </div>
     ),
   },
+  reading: {
+    // One of each has a word of its own in English.
+    page: (say) => <>{say.pages(1)}</>,
+    pages: (say) => <>{say.pages(COUNT)}</>,
+    passage: (say) => <>{say.passages(1)}</>,
+    passages: (say) => <>{say.passages(COUNT)}</>,
+    tags: (say) => (
+      <div class="tags">
+        <span class="tags-name">{say.tags}</span>
+        {"{{tags}}"}
+      </div>
+    ),
+    tag: () => <span class="tag">{"{{tag}}"}</span>,
+    removable: (say) => (
+      <button class="tag" type="button" aria-label={say.removeTag("{{tag}}")}>
+        {"{{tag}}"} <Icon name="close" />
+      </button>
+    ),
+    add: (say) => (
+      <button class="tag" type="button">
+        <Icon name="plus" /> {say.addTag}
+      </button>
+    ),
+    ofpages: (say) => <Pager say={say} name={say.pageOf(1, COUNT)} />,
+    ofparts: (say) => <Pager say={say} name={say.partOf(1, COUNT)} />,
+    gallery: (say) => <aside class="gallery" aria-label={say.pictures} />,
+  },
 };
 
 /** Every element that an answer may hold, for the style that it needs. */
@@ -281,7 +373,7 @@ export function draw(route: string, language: keyof typeof LANGUAGES) {
   return {
     html: shell(route, language),
     parts: Object.fromEntries(parts) as Record<string, string>,
-    more: parts.length > 0 ? ANSWER : "",
+    more: route === "transcript" ? ANSWER : "",
   };
 }
 
@@ -492,6 +584,18 @@ function Ask({ say, placeholder }: { say: Say; placeholder: string }): JSX.Eleme
         </form>
       </div>
     </>
+  );
+}
+
+function Pager({ say, name }: { say: Say; name: string }): JSX.Element {
+  return (
+    <nav class="viewer-pages" aria-label={name}>
+      <button class="icon-button" type="button" aria-label={say.previousPage} aria-disabled>
+        <Icon name="left" />
+      </button>
+      <span>{name}</span>
+      <Act icon="right" label={say.nextPage} />
+    </nav>
   );
 }
 

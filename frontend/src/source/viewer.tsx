@@ -10,12 +10,16 @@ import "./source.css";
 
 const PDF = "application/pdf";
 
-/** A document's text with a passage marked. Give it a `key` that changes with the passage. */
-export function Viewer({ passage }: { passage: Passage }): JSX.Element {
-  const source = useMemo(() => new SourceText(passage), []);
+/**
+ * A document's text with a passage marked; `begun` if that is there already. Give it a `key` that
+ * changes with the passage.
+ */
+export function Viewer(props: { passage: Passage; begun?: SourceText | undefined }): JSX.Element {
+  const { passage, begun } = props;
+  const source = useMemo(() => begun ?? new SourceText(passage), []);
   const top = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    source.begin();
+    if (!source.shown.data) source.begin();
     return () => source.shown.abort();
   }, []);
   const toTop = () => top.current?.scrollIntoView({ block: "nearest" });

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Collection, Document, TextPage } from "../../api/types";
 import { chooseLanguage } from "../../i18n";
 import * as collections from "./collections";
-import { DocumentPage } from "./document";
+import { DocumentPage, loadAhead } from "./document";
 
 const ID = "0".repeat(32);
 const DOCUMENT: Document = {
@@ -18,6 +18,7 @@ const PAGES = ["First.", "Second."];
 let shown: Document;
 let root: HTMLElement;
 let writable: boolean;
+let asked: string[];
 
 function answer(path: string, method: string, body: unknown): unknown {
   const { pathname, searchParams } = new URL(path, "http://here");
@@ -43,7 +44,9 @@ beforeEach(() => {
   chooseLanguage("en");
   shown = DOCUMENT;
   writable = true;
+  asked = [];
   globalThis.fetch = async (input, init = {}) => {
+    asked.push(String(input));
     const body = init.body ? JSON.parse(String(init.body)) : undefined;
     return Response.json(answer(String(input), init.method ?? "GET", body));
   };
@@ -77,6 +80,20 @@ test("whoever adds a tag stays on the page that is being read", async () => {
   await vi.waitFor(() => expect(root.textContent).toContain("Jan 2"));
   expect(shown.tags).toEqual(["law", "new"]);
   expect(root.textContent).toContain("Second.");
+});
+
+test("what was read ahead is all there at once, and is not asked for again", async () => {
+  await Promise.all([loadAhead(ID), collections.load()]);
+  render(<DocumentPage id={ID} />, root);
+  expect(root.querySelector(".viewer-text")?.textContent).toBe("First.");
+  expect(button("Add tag")).toBeTruthy();
+  await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
+  const document = `/api/v1/documents/${ID}`;
+  expect(asked.sort()).toEqual(["/api/v1/collections", document, `${document}/text?at=0`]);
+  // Who comes back to it later sees it as it is then.
+  render(null, root);
+  await open();
+  expect(asked.filter((path) => path === document)).toHaveLength(2);
 });
 
 test("who may only read is offered nothing that would fail", async () => {

@@ -11,6 +11,7 @@ import { safeAddress } from "../../lib/address";
 import { formatBytes, formatMoment } from "../../lib/format";
 import { Resource } from "../../lib/resource";
 import { LazyGallery } from "../../source/lazy-pictures";
+import { SourceText } from "../../source/text";
 import { Viewer } from "../../source/viewer";
 import { askText } from "../../ui/dialog";
 import { Icon } from "../../ui/icon";
@@ -23,13 +24,49 @@ import { Status } from "./status";
 
 const never = new AbortController().signal;
 
+const start = (id: string) => ({ document: id, start: 0, end: 0, quote: "" });
+
+/** A document and the first page of its text, which is read once it is known to have some. */
+class Opening {
+  readonly document = new Resource<Document>();
+  readonly text: SourceText;
+  begun = false;
+
+  constructor(readonly id: string) {
+    this.text = new SourceText(start(id));
+  }
+
+  load(): Promise<void> {
+    return this.document.load((signal) => getDocument(this.id, signal));
+  }
+}
+
+let ahead: Opening | undefined;
+
+/** Reads a document before its page is drawn, in the place of what the server has drawn. */
+export async function loadAhead(id: string): Promise<void> {
+  const opening = new Opening(id);
+  ahead = opening;
+  opening.begun = true;
+  await opening.load();
+  if (opening.document.data?.chunks) await opening.text.begin();
+}
+
+function open(id: string): Opening {
+  const opening = ahead?.id === id ? ahead : new Opening(id);
+  ahead = undefined;
+  return opening;
+}
+
 /** One document: what is known of it, and its text. */
 export function DocumentPage({ id }: { id: string }): JSX.Element {
-  const resource = useMemo(() => new Resource<Document>(), []);
+  const opening = useMemo(() => open(id), []);
+  const resource = opening.document;
   // Read again whenever something has happened in the library.
   const news = indexing.value;
   useEffect(() => {
-    resource.load((signal) => getDocument(id, signal));
+    if (!opening.begun) opening.load();
+    opening.begun = false;
     return () => resource.abort();
   }, [news]);
   useEffect(() => {
@@ -66,7 +103,7 @@ export function DocumentPage({ id }: { id: string }): JSX.Element {
             </a>
           </p>
           <Shown of={resource}>
-            {(document) => <Body document={document} resource={resource} />}
+            {(document) => <Body document={document} resource={resource} text={opening.text} />}
           </Shown>
         </div>
       </div>
@@ -100,7 +137,7 @@ async function change(
 
 type Parts = { document: Document; resource: Resource<Document> };
 
-function Body({ document, resource }: Parts): JSX.Element {
+function Body({ document, resource, text }: Parts & { text: SourceText }): JSX.Element {
   const readable = document.chunks > 0;
   return (
     <>
@@ -123,7 +160,8 @@ function Body({ document, resource }: Parts): JSX.Element {
         <div class="reading">
           <Viewer
             key={document.version_id}
-            passage={{ document: document.id, start: 0, end: 0, quote: "" }}
+            passage={start(document.id)}
+            begun={text.shown.data?.page.version === document.version_id ? text : undefined}
           />
           {mayHoldPictures(document) && (
             <aside class="gallery" aria-label={t.value.pictures}>
@@ -143,14 +181,16 @@ function Facts({ document }: { document: Document }): JSX.Element {
     formatBytes(document.size),
     document.pages ? t.value.pages(document.pages) : "",
     document.chunks ? t.value.passages(document.chunks) : "",
-    `${t.value.updated} ${formatMoment(document.updated_at)}`,
   ];
   return (
-    <p class="facts-line">
-      {facts.filter(Boolean).join(" · ")}
+    <div class="facts-line">
+      <p>{facts.filter(Boolean).join(" · ")}</p>
+      {/* A line of its own: how long it is, the server cannot tell. */}
+      <p>
+        {t.value.updated} {formatMoment(document.updated_at)}
+      </p>
       {document.source === "url" && (
-        <>
-          {" · "}
+        <p>
           <a
             href={safeAddress(document.source_uri) ?? ""}
             target="_blank"
@@ -158,9 +198,9 @@ function Facts({ document }: { document: Document }): JSX.Element {
           >
             {document.source_uri}
           </a>
-        </>
+        </p>
       )}
-    </p>
+    </div>
   );
 }
 

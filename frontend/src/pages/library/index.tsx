@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { route } from "../../app/router";
 import * as collections from "./collections";
-import { DocumentPage } from "./document";
+import { DocumentPage, loadAhead } from "./document";
 import { DropTarget } from "./drop";
 import { ListPage } from "./list";
 import "./library.css";
@@ -9,7 +9,9 @@ import "./library.css";
 const shown = () => (route.value.page === "library" ? route.value.document : null);
 
 export const ready = async () => {
-  if (!shown()) await collections.loadAhead();
+  const document = shown();
+  if (document) await Promise.all([loadAhead(document), collections.load()]);
+  else await collections.loadAhead();
 };
 
 export default function LibraryPage(): JSX.Element {
