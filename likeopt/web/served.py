@@ -11,9 +11,8 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import sqlalchemy as sa
 from markupsafe import Markup, escape
 
 from likeopt.errors import Forbidden
@@ -83,7 +82,7 @@ def document(db: Database, reader: Reader, id_: str, shell: Shell, lang: Languag
     Raises NotFound unless the reader may read it, and it has a text.
     """
 
-    def read(c: sa.Connection) -> tuple[Document, passages.Page, bool]:
+    def read(c: Any) -> tuple[Document, passages.Page, bool]:
         found = documents.get(c, reader, id_)
         return found, passages.text_at(c, reader, id_, 0), _is_writable(c, reader, found)
 
@@ -113,7 +112,7 @@ def document(db: Database, reader: Reader, id_: str, shell: Shell, lang: Languag
     )
 
 
-def _is_writable(c: sa.Connection, reader: Reader, found: Document) -> bool:
+def _is_writable(c: Any, reader: Reader, found: Document) -> bool:
     try:
         access.require_writable(c, reader, found.collection_id)
     except Forbidden:

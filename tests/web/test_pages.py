@@ -105,7 +105,7 @@ def test_shell_loads_what_its_route_needs(page: Client, path: str, preloaded: st
         ("/c/" + "a" * 32, ["session", "info", "conversations/" + "a" * 32]),
         ("/admin/people", ["session", "info"]),
         ("/library", ["session", "info", "documents?limit=50", "collections"]),
-        ("/library/" + "b" * 32, ["session", "info", "documents/" + "b" * 32]),
+        ("/library/" + "b" * 32, ["session", "info", "documents/" + "b" * 32, "collections"]),
         ("/account", ["session", "info"]),
         ("/sign-in", ["session"]),
         ("/link", ["session"]),
