@@ -101,7 +101,7 @@ export const enPeople = {
   people: "People",
   accounts: "Accounts",
   peopleHelp:
-    "Who can sign in here. Administrators see these pages too; the documents of others nobody sees unless they were let into their collection.",
+    "Who can sign in here. Administrators see these pages too, but nobody sees documents of others unless their collection is shared with them.",
   roles: { admin: "Administrator", member: "Member" },
   role: "Role",
   thisIsYou: "You",
