@@ -111,6 +111,8 @@ class Chat:
         `idempotency.check`, by `key`; then nothing is stored.
         """
         text = clean_question(question)
+        if key:
+            self._db.read(lambda c: idempotency.check(c, reader, key))
         with self._entrance.place():
             exchanges = []
             if conversation_id is not None:
@@ -150,6 +152,8 @@ class Chat:
             exchanges = messages.recent(c, reader, question.conversation_id, before=before)
             return question, exchanges, asking_of(messages.asked_with(c, question.id))
 
+        if key:
+            self._db.read(lambda c: idempotency.check(c, reader, key))
         with self._entrance.place():
             question, exchanges, asked = self._db.read(look)
             filters, language = filters or asked.filters, language or asked.language
@@ -206,8 +210,6 @@ class Chat:
     ) -> Broadcast:
         """`find` is None for an answer that is not stored; a `fresh` one is not shared."""
         begun = self._clock.monotonic()
-        if key := task.idempotency:
-            self._db.read(lambda c: idempotency.check(c, task.reader, key))
         rewritten = self._rewrites.begin(task)
         if isinstance(rewritten, Rewriting):
             return self._begin_later(task, find, rewritten, whole=whole, fresh=fresh)

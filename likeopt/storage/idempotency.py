@@ -12,6 +12,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from likeopt.errors import KeyReused
 from likeopt.storage.reader import Reader
 from likeopt.storage.tables import idempotency_keys as keys
+from likeopt.storage.tables import messages
+
+_FAILED = keys.c.answer_id.in_(sa.select(messages.c.id).where(messages.c.state == "failed"))
 
 
 class IdempotencyKey(msgspec.Struct, frozen=True):
@@ -35,11 +38,12 @@ def fingerprint(asked: bytes) -> str:
 
 
 def check(c: sa.Connection, reader: Reader, given: IdempotencyKey) -> None:
-    """Raises Repeated if the reader has sent the request before, KeyReused if another one."""
+    """Raises Repeated if the reader has sent the request before, KeyReused if another one.
+
+    One whose answer has failed can be sent again.
+    """
     row = c.execute(
-        sa.select(keys.c.answer_id, keys.c.fingerprint).where(
-            keys.c.user_id == reader.user_id, keys.c.key == given.key
-        )
+        sa.select(keys.c.answer_id, keys.c.fingerprint).where(_is_sent(reader, given), ~_FAILED)
     ).one_or_none()
     if row is None:
         return
@@ -60,3 +64,11 @@ def keep(c: sa.Connection, reader: Reader, given: IdempotencyKey, answer_id: str
     insert = dialect.insert(keys).values(**values).on_conflict_do_nothing()
     if c.execute(insert.returning(keys.c.key)).one_or_none() is None:
         check(c, reader, given)
+        again = keys.update().where(_is_sent(reader, given), _FAILED).values(**values)
+        if c.execute(again.returning(keys.c.key)).one_or_none() is None:
+            # Somebody else was faster, and sends it again just now.
+            check(c, reader, given)
+
+
+def _is_sent(reader: Reader, given: IdempotencyKey) -> sa.ColumnElement[bool]:
+    return sa.and_(keys.c.user_id == reader.user_id, keys.c.key == given.key)

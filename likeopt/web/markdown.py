@@ -21,13 +21,13 @@ Cite = Callable[[list[int]], str | None]
 Code = Callable[[str, str], str]
 
 _MARKER = re.compile(r"\[([0-9]{1,3}(?:\s*,\s*[0-9]{1,3})*)\]")
-_MARKED = r"\[[0-9]{1,3}(?:\s*,\s*[0-9]{1,3}){0,3}\]"
+_MARKED = r"\[[0-9]{1,3}(?:\s*,\s*[0-9]{1,3}){0,2}\]"
 # Markers with what stands on the same line: as in frontend/src/pages/chat/markdown/parse.ts.
 _KEPT = re.compile(
-    rf"(?: {{1,3}}|[^\W_]|[.,:%])?{_MARKED}(?:[,;]? ?{_MARKED}){{0,2}}"
+    rf"(?: {{1,3}}|[^\W_]|[.,:%])?{_MARKED}(?:[,;]? ?{_MARKED})?"
     r"[가-힣]{0,4}[.,:;!?)…。，、]*"
 )
-_BOLD_BEFORE = re.compile('(<strong>[^<>]{1,24}</strong>)<span class="kept">(?! )')
+_BOLD_BEFORE = re.compile('(<strong>[^<>]{1,12}</strong>)<span class="kept">(?! )')
 # What the page's scripts draw otherwise: formulas, which have another height than their TeX, lists
 # of tasks, entities, and words between two single tildes.
 _OTHERWISE = re.compile(

@@ -422,6 +422,24 @@ def test_a_question_sent_again_is_asked_once(
     assert here.ask(reader, LEAVE, key=KEY).message_id != answer.message_id
 
 
+def test_a_question_whose_answer_failed_can_be_sent_again(
+    make_chat: Callable[..., Chat], stub: StubOpenAI, database: Database, reader: Reader
+) -> None:
+    here, there = make_chat(), make_chat()
+    first = here.ask(reader, LEAVE, key=KEY)
+    last(first)
+    failed = tables.messages.update().values(state="failed", error_code="model_unavailable")
+    database.write(lambda c: c.execute(failed.where(tables.messages.c.id == first.message_id)))
+    second = there.ask(reader, LEAVE, key=KEY)
+    assert second.message_id != first.message_id
+    last(second)
+    with pytest.raises(Repeated) as repeated:
+        here.ask(reader, LEAVE, key=KEY)
+    assert repeated.value.answer_id == second.message_id
+    with pytest.raises(KeyReused):
+        here.ask(reader, "And lunch?", key=IdempotencyKey("k", "b"))
+
+
 def test_the_first_of_many_at_once_is_the_only_one(
     database: Database, shelf: Shelf, reader: Reader, real_clock: Clock
 ) -> None:

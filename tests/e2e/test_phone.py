@@ -165,6 +165,28 @@ def test_a_conversation_keeps_its_address_that_comes_behind_the_drawer(
     expect(page.locator("article.answer")).to_contain_text("Behind the drawer")
 
 
+def test_a_window_in_the_library_leads_to_no_conversation(
+    open_page: Open, model: tuple[str, StubOpenAI]
+) -> None:
+    visit, answer = in_hand(open_page, model, "en", "A window closes [1].")
+    page = visit.page
+    page.set_viewport_size({"width": 1024, "height": 800})
+    answer.locator("button.chip").click()
+    has_open(page, 1)
+    # To where one is already, and then on.
+    page.locator(f".history a[href='{page.url.removeprefix(visit.url)}']").click()
+    page.get_by_role("link", name="Library", exact=True).click()
+    expect(page).to_have_url(f"{visit.url}/library")
+    expect(page.locator(".library")).to_be_visible()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    has_open(page, 1)
+    page.keyboard.press("Escape")
+    has_open(page, 0)
+    expect(page).to_have_url(f"{visit.url}/library")
+    expect(page.locator(".library")).to_be_visible()
+
+
 @languages
 def test_enter_begins_a_new_line_and_the_button_sends(
     open_page: Open, model: tuple[str, StubOpenAI], language: str

@@ -255,7 +255,7 @@ def test_columns_are_aligned_by_class(render: Render) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "said"), [(5, "5 MB"), (999, "999 MB"), (1024, "1 GB"), (1500, "1.5 GB")]
+    ("limit", "said"), [(5, "5 MB"), (999, "999 MB"), (1024, "1 GB"), (1280, "1.3 GB")]
 )
 def test_library_tells_at_once_what_can_be_added(
     config: Config, services: Services, folder: Path, limit: int, said: str

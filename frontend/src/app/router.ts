@@ -69,8 +69,8 @@ const layers: (() => void)[] = [];
 let stepping = false;
 /** Whether another page is being loaded, which a step back would call off. */
 let leaving = false;
-/** What the page's own entry is to be called, if that has changed while it was covered. */
-let renamed: string | undefined;
+/** What the entries below are to be called, if the page's address has changed while it was covered. */
+let renamed: { from: string; to: string } | undefined;
 
 /** Over how many others the current entry stands. */
 const height = (): number => history.state?.layers ?? 0;
@@ -101,20 +101,21 @@ function closeAbove(least: number): void {
 }
 
 function onPopState(): void {
+  const own = stepping;
   stepping = false;
-  if (renamed && height() === 0) {
-    history.replaceState(null, "", renamed);
-    renamed = undefined;
+  if (renamed?.from === location.pathname + location.search) {
+    history.replaceState(history.state, "", renamed.to);
   }
+  if (height() === 0) renamed = undefined;
   if (location.pathname + location.search !== shown) read();
-  closeAbove(height());
+  // After a step of our own, what is open was opened since.
+  if (!own) closeAbove(height());
   settle();
 }
 
-/** Loads what is at `to`, which is no page of the app. */
-export function leaveTo(to: string): void {
+/** Another page is about to be loaded, and no step back of ours shall call that off. */
+export function leaveHere(): void {
   leaving = true;
-  location.assign(to);
 }
 
 /** Shows the page at `to`, an address on this site; `replace` leaves no way back to this one. */
@@ -124,7 +125,7 @@ export function navigate(to: string, { replace = false } = {}): void {
     return;
   }
   const covered = height() > 0;
-  if (covered && replace) renamed = to;
+  if (covered && replace) renamed = { from: renamed?.from ?? shown, to };
   // What covers the page is closed when one goes elsewhere: the way back leads to the page itself.
   if (covered && !replace) closeAbove(0);
   if (covered || replace) history.replaceState(replace ? history.state : null, "", to);
@@ -137,6 +138,10 @@ export function followLinks(
   go: (to: string, options: { replace: boolean }) => void = navigate,
 ): void {
   addEventListener("popstate", onPopState);
+  addEventListener("pageshow", () => {
+    leaving = false; // or has come back
+    settle();
+  });
   if (height() > 0) history.replaceState(null, ""); // loaded anew, without what was open
   document.addEventListener("click", (event) => {
     if (event.defaultPrevented || event.button !== 0) return;

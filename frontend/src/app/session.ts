@@ -8,7 +8,7 @@ import { Resource } from "../lib/resource";
 import { inTab } from "../lib/stored";
 import { askText, confirm } from "../ui/dialog";
 import { toast, toastError } from "../ui/toast";
-import { leaveTo, match, navigate, route } from "./router";
+import { leaveHere, match, navigate, route } from "./router";
 
 /** Who is looking at the page. */
 
@@ -63,8 +63,9 @@ export function followSession(): () => void {
   // In another tab of this browser somebody has signed out, and so from this one.
   tabs = new BroadcastChannel("likeopt.session");
   tabs.onmessage = () => {
-    // Whoever follows a link is somebody new, and its secret stands in no address any more.
-    if (route.peek().page === "link") inTab.forget();
+    // Whoever is about to come in is somebody new, with a link whose secret stands in no address any
+    // more, or on the way to a page.
+    if (isOpen(route.peek().page)) inTab.forget();
     else leave();
   };
   let inside = false;
@@ -84,6 +85,7 @@ export function followSession(): () => void {
 
 /** A load of the page, not a change of it: nothing that one person saw is left for the next. */
 export function enter(place: string): void {
+  leaveHere();
   location.replace(place);
 }
 
@@ -109,7 +111,8 @@ async function askProvider(name: string): Promise<boolean> {
   const body = `${t.peek().errors.sign_in_again} ${t.peek().comeBack}`;
   if (!(await confirm({ title: t.peek().signInAgain, body, action }))) return false;
   rememberPlace(location.pathname + location.search);
-  leaveTo(PROVIDER_ADDRESS);
+  leaveHere();
+  location.assign(PROVIDER_ADDRESS);
   // This page ends here; what was asked for is asked for anew on the next one.
   return new Promise(() => {});
 }
@@ -127,6 +130,7 @@ export async function signOut(): Promise<void> {
 
 /** Nothing that one person saw or typed is left for the next. */
 function leave(): void {
+  leaveHere();
   // First: by it, what writes down at the end of a page knows that there is nothing to be kept.
   session.value = undefined;
   inTab.forget();

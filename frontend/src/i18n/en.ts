@@ -272,7 +272,7 @@ export const en = {
     misdirected:
       "This server does not answer for this address. Ask an administrator for the right one.",
     conflict: "This cannot be done in its present state.",
-    key_reused: "This key was sent with another question. Ask again.",
+    key_reused: "Another question was sent under the same request number. Ask again.",
     request_timeout: "Sending took too long. Check the connection and try again.",
     too_large: "This is larger than allowed.",
     unsupported_type: "This kind of file cannot be read, or its content does not match its name.",

@@ -254,7 +254,7 @@ export const koPeople: typeof enPeople = {
     documents: "문서",
     left_out: "앞서 생략한 기록 수",
     to: "바꾼 값",
-    subject: "그곳의 사용자",
+    subject: "로그인 서비스의 사용자 ID",
     code: "이유",
     scopes: "허용한 작업",
     owner: "소유자",

@@ -6,11 +6,20 @@ import { chooseLanguage } from "../../i18n";
 import { Composer, sends } from "./composer";
 import { draft } from "./drafts";
 
-const ENTER = { key: "Enter", shiftKey: false, isComposing: false, keyCode: 13 };
+const ENTER = {
+  key: "Enter",
+  shiftKey: false,
+  ctrlKey: false,
+  metaKey: false,
+  isComposing: false,
+  keyCode: 13,
+};
 
 test("Enter sends, but not while a syllable is being composed", () => {
   expect(sends(ENTER)).toBe(true);
   expect(sends({ ...ENTER, shiftKey: true })).toBe(false);
+  expect(sends({ ...ENTER, ctrlKey: true })).toBe(true);
+  expect(sends({ ...ENTER, metaKey: true, isComposing: true })).toBe(false);
   expect(sends({ ...ENTER, isComposing: true })).toBe(false);
   expect(sends({ ...ENTER, keyCode: 229 })).toBe(false);
   expect(sends({ ...ENTER, key: "a" })).toBe(false);

@@ -13,12 +13,17 @@ import { chat, editing, keep, opened } from "./current";
 import { draft } from "./drafts";
 import { loadMarkdown } from "./lazy-markdown";
 
-/** Enter sends, but not on a phone, where only it begins a new line, nor the Enter that ends the
- * composition of a Korean syllable. In Safari that one comes after the composition, with the key
- * code 229 of one that an input method handles. */
-export function sends(event: Pick<KeyboardEvent, "key" | "shiftKey" | "isComposing" | "keyCode">) {
-  if (event.key !== "Enter" || touch.peek()) return false;
-  return !event.shiftKey && !event.isComposing && event.keyCode !== 229;
+type Press = Pick<
+  KeyboardEvent,
+  "key" | "shiftKey" | "ctrlKey" | "metaKey" | "isComposing" | "keyCode"
+>;
+
+/** Enter sends, but by touch, where only it begins a new line, with Ctrl or Cmd; and never the Enter
+ * that ends the composition of a Korean syllable. In Safari that one comes after the composition,
+ * with the key code 229 of one that an input method handles. */
+export function sends(event: Press): boolean {
+  if (event.key !== "Enter" || event.isComposing || event.keyCode === 229) return false;
+  return event.ctrlKey || event.metaKey || !(event.shiftKey || touch.peek());
 }
 
 /** Windows, menus and cards. */

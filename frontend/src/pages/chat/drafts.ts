@@ -28,8 +28,12 @@ effect(() => {
 });
 
 function read(user: string): Record<string, string> {
-  const kept = JSON.parse(inTab.recall(NAME) ?? "null");
-  if (kept?.user === user) return kept.texts;
+  try {
+    const kept = JSON.parse(inTab.recall(NAME) ?? "null");
+    if (kept?.user === user) return { ...kept.texts };
+  } catch {
+    // Not what was written here.
+  }
   inTab.remember(NAME, null);
   return {};
 }

@@ -69,9 +69,10 @@ export class Chat {
     private readonly onUnasked: (question: string, id: string | null) => void = () => undefined,
   ) {}
 
-  /** A question that is only here: it failed before the server had it. */
+  /** What is only here: questions that failed before the server had them. */
   get unasked(): string | undefined {
-    return this.turns.peek().findLast(failedUnasked)?.question;
+    const failed = this.turns.peek().filter(failedUnasked);
+    return failed.map(({ question }) => question).join("\n\n") || undefined;
   }
 
   /** Shows the conversation `id`, or an empty one; `back`: after something else was looked at. */

@@ -38,11 +38,9 @@ export default function SignInPage(): JSX.Element {
       )}
       <p class="small">{t.value.forgot}</p>
       {/* At the end: what is known only later must move nothing. */}
-      {ended.value && !state?.guest && (
-        <p class="gate-hint" role="status">
-          {t.value.sessionEnded}
-        </p>
-      )}
+      <p class="gate-hint" role="status">
+        {ended.value && !state?.guest && t.value.sessionEnded}
+      </p>
       {state?.needs_setup && !state.guest && (
         <p class="gate-hint" role="status">
           {t.value.needsSetup}

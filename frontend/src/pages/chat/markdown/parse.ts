@@ -17,13 +17,13 @@ export interface MathsToken extends Tokens.Generic {
 
 const MARKER = /^\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\](?!\()/;
 
-const MARKED = String.raw`\[\d{1,3}(?:\s*,\s*\d{1,3}){0,3}\](?!\()`;
+const MARKED = String.raw`\[\d{1,3}(?:\s*,\s*\d{1,3}){0,2}\](?!\()`;
 // What comes before markers: spaces (no line begins with them), the end of a word, or a word in bold.
 const BEFORE = String.raw` {1,3}|[\p{L}\p{N}.,:%]`;
-const BOLD = String.raw`\*\*(?! )([^*_~\[\]\\<>&$\n${"`"}]{1,24})(?<! )\*\*`;
+const BOLD = String.raw`\*\*(?! )([^*_~\[\]\\<>&$\n${"`"}]{1,12})(?<! )\*\*`;
 /** Markers with what stands on the same line: the same as in likeopt/web/markdown.py. */
 const KEPT = new RegExp(
-  `^((?:${BEFORE}|${BOLD})?)(${MARKED}(?:[,;]? ?${MARKED}){0,2}[가-힣]{0,4}[.,:;!?)…。，、]*)`,
+  `^((?:${BEFORE}|${BOLD})?)(${MARKED}(?:[,;]? ?${MARKED})?[가-힣]{0,4}[.,:;!?)…。，、]*)`,
   "u",
 );
 const BEFORE_END = new RegExp(`(?:${BEFORE})$`, "u");
