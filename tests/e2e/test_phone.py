@@ -28,8 +28,10 @@ def in_hand(
     visit.go("/library")
     visit.page.get_by_role("button", name=visit.say("메뉴", "Menu"), exact=True).tap()
     visit.page.locator(".nav-link").first.tap()
-    # Of each test another question: one that has been asked is not answered anew.
-    return visit, visit.ask(f"{said} {visit.say('맞나요?', 'Is that so?')}")
+    # Of each test another question: one that has been asked is not answered anew. All of them are
+    # about what the documents hold: without that, the model is not asked.
+    about = visit.say("데이터 폴더는 어떻게 백업하나요?", "How is the data folder backed up?")
+    return visit, visit.ask(f"{about} {said}")
 
 
 def lengths(page: Page) -> int:
@@ -168,7 +170,7 @@ def test_a_conversation_keeps_its_address_that_comes_behind_the_drawer(
 def test_a_window_in_the_library_leads_to_no_conversation(
     open_page: Open, model: tuple[str, StubOpenAI]
 ) -> None:
-    visit, answer = in_hand(open_page, model, "en", "A window closes [1].")
+    visit, answer = in_hand(open_page, model, "en", "Nowhere else [1].")
     page = visit.page
     page.set_viewport_size({"width": 1024, "height": 800})
     answer.locator("button.chip").click()
