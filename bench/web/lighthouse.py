@@ -5,7 +5,7 @@ Each run has a fresh browser. Pages take turns, so that a busy minute of the mac
 is over the number of cores, or `benchmark` (Lighthouse's measure of the CPU) is low. What begins
 with `cpu_` is Lighthouse's judgement of the same run once more, after each task was given the time
 that it had on a CPU (`cputime.js`): on a machine that others use, that is nearer to the truth. What
-begins with `applied_` was measured in a load whose network and CPU were slowed down as it went.
+begins with `applied_` was measured in one more load, slowed down in network and CPU as it went.
 """
 
 import json
@@ -13,7 +13,6 @@ import os
 import statistics
 import subprocess
 import sys
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +85,7 @@ def measure(on: stack.Stack) -> dict[str, Any]:
             one = json.loads(line) | {"load": round(os.getloadavg()[0], 1)}
             runs.append(one)
             told = {key: one[key] for key in ("page", *SCORES, "lcp_ms", "tbt_ms", "load")}
-            told |= {way: one[way] for way in ("cpu", "applied")}
+            told |= {way: one[way] for way in ("cpu", "applied") if way in one}
             print(told, *one["failed"], file=sys.stderr)
     if process.returncode:
         raise RuntimeError("Lighthouse failed; it says why above")
@@ -109,14 +108,14 @@ def _row(page: dict[str, Any], runs: list[dict[str, Any]]) -> dict[str, Any]:
     for name in ("performance", "lcp_ms", "tbt_ms"):
         row[f"cpu_{name}"] = round(statistics.median(one["cpu"][name] for one in runs))
     for name in ("performance", "fcp_ms", "lcp_ms"):
-        row[f"applied_{name}"] = round(statistics.median(one["applied"][name] for one in runs))
+        row[f"applied_{name}"] = round(runs[0]["applied"][name])
     for name in ("bytes", "requests"):
         row[name] = round(statistics.median(one[name] for one in runs))
     for name in ("performance", "lcp_ms", "tbt_ms", "load", "benchmark"):
         row[f"{name}_range"] = [round(f([one[name] for one in runs]), 1) for f in (min, max)]
-    for way, name in product(("cpu", "applied"), ("performance", "lcp_ms", "tbt_ms")):
-        row[f"{way}_{name}_range"] = [
-            round(f([one[way][name] for one in runs])) for f in (min, max)
+    for name in ("performance", "lcp_ms", "tbt_ms"):
+        row[f"cpu_{name}_range"] = [
+            round(f([one["cpu"][name] for one in runs])) for f in (min, max)
         ]
     row["failed"] = sorted({audit for one in runs for audit in one["failed"]})
     return row
