@@ -8,15 +8,19 @@ import re
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserType, Locator, Page, expect, sync_playwright
 
+from likeopt.config import Config
+from likeopt.services import Services
 from tests import guest, servers
 from tests.stub_openai import StubOpenAI
+from tests.web.conftest import Server
+from tests.web.conftest import serving as serving_config
 
 PICTURES = servers.ROOT / "test-results"
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
@@ -132,6 +136,16 @@ def with_model(**settings: str) -> Iterator[tuple[str, StubOpenAI]]:
         settings |= {"LIKEOPT_LLM": "openai", "LIKEOPT_LLM_MODEL": "stub"}
         with serving(LIKEOPT_LLM_URL=stub.url, **settings) as url:
             yield url, stub
+
+
+@contextmanager
+def with_accounts() -> Iterator[tuple[Server, Services]]:
+    """A server where one has to sign in, and what lets people in there."""
+    with tempfile.TemporaryDirectory(prefix="lo-e2e-", ignore_cleanup_errors=True) as home:
+        config = Config(data_dir=Path(home), port=0, workers=1, guest=False, sample_library=False)
+        with serving_config(config) as server, closing(Services(config)) as services:
+            servers.wait_until(lambda: server.request("GET", "/ready").status == 200, "the engine")
+            yield server, services
 
 
 def is_read(url: str) -> bool:

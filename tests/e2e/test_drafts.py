@@ -1,21 +1,15 @@
 """That what somebody has typed is there until it is sent, and there for nobody else."""
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, expect
 
-from likeopt.config import Config
-from likeopt.services import Services
 from likeopt.web import cookies
-from tests.e2e.conftest import Open, Visit
+from tests.e2e.conftest import Open, Visit, with_accounts
 from tests.e2e.test_admin import signed
 from tests.e2e.test_signing_out import Place, arrive, leave
-from tests.servers import wait_until
 from tests.web.conftest import PASSWORD, Server, let_in
-from tests.web.conftest import serving as serving_config
 
 KIM, LEE = "kim-admin@example.org", "lee@example.org"
 TYPED = "What does the wallaby\nearn in June?"
@@ -30,20 +24,15 @@ def headers(server: Server, cookie: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
     """A server with two people, and pages of one: a new conversation and one that has begun."""
-    with tempfile.TemporaryDirectory(prefix="lo-e2e-", ignore_cleanup_errors=True) as home:
-        config = Config(data_dir=Path(home), port=0, workers=1, guest=False, sample_library=False)
-        with serving_config(config) as server:
-            wait_until(lambda: server.request("GET", "/ready").status == 200, "the engine")
-            services = Services(config)
-            who = let_in(services, KIM, role="admin")
-            let_in(services, LEE)
-            place = Place(server, services, who, ["/"])
-            asked = {"question": "First question?"}
-            mine = headers(server, signed(services, who))
-            answer = server.json("POST", "/api/v1/chat", json=asked, headers=mine)
-            place.pages.append(f"/c/{answer['conversation_id']}")
-            yield place
-            services.close()
+    with with_accounts() as (server, services):
+        who = let_in(services, KIM, role="admin")
+        let_in(services, LEE)
+        place = Place(server, services, who, ["/"])
+        asked = {"question": "First question?"}
+        mine = headers(server, signed(services, who))
+        answer = server.json("POST", "/api/v1/chat", json=asked, headers=mine)
+        place.pages.append(f"/c/{answer['conversation_id']}")
+        yield place
 
 
 def field(visit: Visit) -> Locator:

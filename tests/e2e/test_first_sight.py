@@ -1,23 +1,18 @@
 """What is largest on a page is in the served HTML, where the app then has it too."""
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from playwright.sync_api import expect
 
-from likeopt.config import Config
-from likeopt.services import Services
 from likeopt.storage import access
 from likeopt.web import cookies
-from tests.e2e.conftest import Open, Visit
+from tests.e2e.conftest import Open, Visit, with_accounts
 from tests.e2e.test_admin import PAGES, is_idle, signed
 from tests.e2e.test_loading import LARGEST, WATCH, WORDS, served, settle
 from tests.servers import wait_until
 from tests.web.conftest import Server, let_in
-from tests.web.conftest import serving as serving_config
 
 
 class Place(NamedTuple):
@@ -43,23 +38,18 @@ DOCUMENTS = {
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
-    with tempfile.TemporaryDirectory(prefix="lo-e2e-", ignore_cleanup_errors=True) as home:
-        config = Config(data_dir=Path(home), port=0, workers=1, guest=False, sample_library=False)
-        with serving_config(config) as server:
-            wait_until(lambda: server.request("GET", "/ready").status == 200, "the engine")
-            services = Services(config)
-            admin = let_in(services, "a-rather-long-name-of-somebody@example.org", role="admin")
-            member = let_in(services, "minji@example.org")
-            reader = services.db.read(lambda c: access.reader_for(c, admin.user.id))
-            services.ingest.file(reader, "default", "backup.md", b"# Backup\n\nCopy all of it.")
-            pages = {}
-            for name, text in DOCUMENTS.items():
-                tags = ["law", "a tag that is rather long"]
-                made = services.ingest.file(reader, "default", name, text, tags=tags).document
-                pages[name] = f"/library/{made.id}"
-            wait_until(lambda: is_idle(services), "the documents")
-            yield Place(server, signed(services, admin), signed(services, member), pages)
-            services.close()
+    with with_accounts() as (server, services):
+        admin = let_in(services, "a-rather-long-name-of-somebody@example.org", role="admin")
+        member = let_in(services, "minji@example.org")
+        reader = services.db.read(lambda c: access.reader_for(c, admin.user.id))
+        services.ingest.file(reader, "default", "backup.md", b"# Backup\n\nCopy all of it.")
+        pages = {}
+        for name, text in DOCUMENTS.items():
+            tags = ["law", "a tag that is rather long"]
+            made = services.ingest.file(reader, "default", name, text, tags=tags).document
+            pages[name] = f"/library/{made.id}"
+        wait_until(lambda: is_idle(services), "the documents")
+        yield Place(server, signed(services, admin), signed(services, member), pages)
 
 
 def visit_as(open_page: Open, place: Place, cookie: str, language: str, size: str) -> Visit:

@@ -1,24 +1,20 @@
 """That people can leave from wherever they are, and what is then left of them in the browser."""
 
 import re
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from playwright.sync_api import expect
 
 from likeopt.accounts import SignedIn
-from likeopt.config import Config
 from likeopt.services import Services
 from likeopt.storage import access
 from likeopt.web import cookies
-from tests.e2e.conftest import Open, Visit
+from tests.e2e.conftest import Open, Visit, with_accounts
 from tests.e2e.test_admin import PAGES, is_idle, signed
 from tests.servers import wait_until
 from tests.web.conftest import CLIENT, Server, let_in
-from tests.web.conftest import serving as serving_config
 
 NAME, FACT = "Quarterly.md", "the wallaby earns 4711 euros"
 
@@ -34,25 +30,18 @@ class Place(NamedTuple):
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
-    with tempfile.TemporaryDirectory(prefix="lo-e2e-", ignore_cleanup_errors=True) as home:
-        config = Config(data_dir=Path(home), port=0, workers=1, guest=False, sample_library=False)
-        with serving_config(config) as server:
-            wait_until(lambda: server.request("GET", "/ready").status == 200, "the engine")
-            services = Services(config)
-            who = let_in(services, "admin@example.org", role="admin")
-            reader = services.db.read(lambda c: access.reader_for(c, who.user.id))
-            added = services.ingest.file(
-                reader, "default", NAME, f"# Pay\n\nIn May {FACT}.".encode()
-            )
-            wait_until(lambda: is_idle(services), "the document")
-            headers = {"Cookie": f"{cookies.NAME}={signed(services, who)}"}
-            headers["X-CSRF-Token"] = cookies.sign(services.secret_key, "csrf", who.session.id)
-            asked = {"question": "What does the wallaby earn?"}
-            answer = server.json("POST", "/api/v1/chat", json=asked, headers=headers)
-            pages = ["/", f"/c/{answer['conversation_id']}", "/library"]
-            pages += [f"/library/{added.document.id}", "/account"]
-            yield Place(server, services, who, pages + [f"/admin/{page}" for page in PAGES])
-            services.close()
+    with with_accounts() as (server, services):
+        who = let_in(services, "admin@example.org", role="admin")
+        reader = services.db.read(lambda c: access.reader_for(c, who.user.id))
+        added = services.ingest.file(reader, "default", NAME, f"# Pay\n\nIn May {FACT}.".encode())
+        wait_until(lambda: is_idle(services), "the document")
+        headers = {"Cookie": f"{cookies.NAME}={signed(services, who)}"}
+        headers["X-CSRF-Token"] = cookies.sign(services.secret_key, "csrf", who.session.id)
+        asked = {"question": "What does the wallaby earn?"}
+        answer = server.json("POST", "/api/v1/chat", json=asked, headers=headers)
+        pages = ["/", f"/c/{answer['conversation_id']}", "/library"]
+        pages += [f"/library/{added.document.id}", "/account"]
+        yield Place(server, services, who, pages + [f"/admin/{page}" for page in PAGES])
 
 
 def arrive(visit: Visit, place: Place, path: str) -> str:
