@@ -258,14 +258,15 @@ def _shell(route: str, status: int = 200, own: str = "") -> Response:
         if theme not in ("light", "dark"):
             theme = ""
         page = shell.draw(build, seen, lang, theme, config, data, text)
+        is_personal = bool(text and own)
         response = Response(page.html, status, content_type="text/html; charset=utf-8")
         response.headers["Cache-Control"] = (
-            cache_control.PERSONAL_PAGE if text and own else cache_control.REVALIDATED
+            cache_control.PERSONAL_PAGE if is_personal else cache_control.REVALIDATED
         )
         response.headers["Content-Security-Policy"] = page.policy
         if page.link:
             response.headers["Link"] = page.link
-        if not (text and own):
+        if not is_personal:
             response.set_etag(page.etag)
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     response.headers["Vary"] = language.VARY

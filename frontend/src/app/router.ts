@@ -51,14 +51,16 @@ const path = signal(here());
 export const query = signal(new URLSearchParams(location.search));
 export const route = computed(() => match(path.value));
 
+const address = () => location.pathname + location.search;
+
 /** As the page shows it. */
-let shown = location.pathname + location.search;
+let shown = address();
 
 function read(): void {
-  shown = location.pathname + location.search;
   batch(() => {
     query.value = new URLSearchParams(location.search);
     path.value = here();
+    shown = address();
   });
 }
 
@@ -103,11 +105,11 @@ function closeAbove(least: number): void {
 function onPopState(): void {
   const own = stepping;
   stepping = false;
-  if (renamed?.from === location.pathname + location.search) {
+  if (renamed?.from === address()) {
     history.replaceState(history.state, "", renamed.to);
   }
   if (height() === 0) renamed = undefined;
-  if (location.pathname + location.search !== shown) read();
+  if (address() !== shown) read();
   // After a step of our own, what is open was opened since.
   if (!own) closeAbove(height());
   settle();
