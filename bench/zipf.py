@@ -195,7 +195,8 @@ class Shelf:
         self._random = random.Random(7)
         self._added = itertools.count()
         self._numbers = itertools.count()
-        self._follower = Follower(db, clock, config, LocalVectors(db, clock, _indexes(config)))
+        vectors = LocalVectors(db, clock, _indexes(config))
+        self._follower = Follower(db, clock, config, vectors, "bench")
         self._embedding = Embedding(
             db, clock, Hashing, Hashing.model, "bench:0", lease_ms=600_000, batch=500
         )

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 import sqlalchemy as sa
 
-from likeopt.storage import facts, jobs
+from likeopt.storage import jobs, machines
 from likeopt.storage.tables import document_tags, documents, versions
 from likeopt.storage.tables import jobs as jobs_table
 
@@ -30,10 +30,9 @@ class Progress(msgspec.Struct, frozen=True):
 class Document(msgspec.Struct, frozen=True):
     """A document as its reader sees it. Times are ms since the epoch.
 
-    `state` is about the newest original: `failed` with `searchable_by_words` means that an older
-    version still serves. A version that is `ready` is searchable by words when the index of words
-    has it, some tenths of a second later. `embedded` of `chunks` passages are searchable by
-    meaning. `pages` is null for formats without pages.
+    `state` is about the newest original: `ready` once every machine finds it by words; `failed`
+    with `searchable_by_words` means that an older version still serves. `embedded` of `chunks`
+    passages are searchable by meaning. `pages` is null for formats without pages.
     """
 
     id: str
@@ -61,10 +60,17 @@ class Document(msgspec.Struct, frozen=True):
 
 _INDEX = jobs_table.alias("index_job")
 _EMBED = jobs_table.alias("embed_job")
+_CURRENT = versions.alias("current_version")
+# Not a join: for that PostgreSQL read all versions before it took the newest 50 documents.
+_UNFOLLOWED = sa.exists().where(
+    _CURRENT.c.id == documents.c.version_id,
+    _CURRENT.c.published_revision > machines.words_applied,
+)
 current_state = sa.case(
     (_INDEX.c.state == "running", "indexing"),
     (_INDEX.c.state == "queued", "queued"),
     (documents.c.error_code.is_not(None), "failed"),
+    (_UNFOLLOWED, "indexing"),
     (documents.c.version_id.is_not(None), "ready"),
     else_="queued",
 )
@@ -88,7 +94,7 @@ def with_index_job(query: sa.Select[Any]) -> sa.Select[Any]:
 
 
 def read(c: sa.Connection, ids: Sequence[str]) -> dict[str, Document]:
-    """The documents with these ids that are not deleted, whoever may read them, in three queries.
+    """The documents with these ids that are not deleted, whoever may read them, in two queries.
 
     By id alone: with a condition on collections as well, SQLite reads whole collections.
     """
@@ -96,8 +102,8 @@ def read(c: sa.Connection, ids: Sequence[str]) -> dict[str, Document]:
         sa.select(
             documents,
             current_state.label("state"),
+            (versions.c.published_revision <= machines.words_applied).label("found"),
             versions.c.title,
-            versions.c.published_revision,
             versions.c.page_count,
             versions.c.chunk_count,
             versions.c.embedded_count,
@@ -111,11 +117,10 @@ def read(c: sa.Connection, ids: Sequence[str]) -> dict[str, Document]:
         .where(documents.c.id.in_(ids), documents.c.deleted == 0)
     )
     tags = tags_of(c, ids)
-    applied = facts.words_applied(c)
     return {
         row["id"]: Document(
             tags=tags.get(row["id"], []),
-            searchable_by_words=0 < (row["published_revision"] or 0) <= applied,
+            searchable_by_words=bool(row["found"]),
             pages=row["page_count"],
             chunks=row["chunk_count"] or 0,
             embedded=row["embedded_count"] or 0,

@@ -11,8 +11,6 @@ DATABASE_ID = "database_id"
 # The model whose vectors are searched. While a new model's vectors are still being made, this
 # stays the old one.
 EMBEDDING_MODEL = "embedding_model"
-# The library revision that the index of words holds, as far as it published anything.
-WORDS_APPLIED = "words_applied"
 
 # Not an update first: two machines that start with a new database would both insert.
 _PUT = sa.text(
@@ -27,18 +25,6 @@ def get(c: sa.Connection, name: str) -> str | None:
         sa.select(facts.c.value).where(facts.c.name == name)
     ).scalar_one_or_none()
     return value
-
-
-def words_applied(c: sa.Connection) -> int:
-    """Up to which library revision what is published can be found by words."""
-    return int(get(c, WORDS_APPLIED) or 0)
-
-
-def put_words_applied(c: sa.Connection, revision: int) -> None:
-    """Have everybody know what can be found by words."""
-    if words_applied(c) != revision:
-        put(c, WORDS_APPLIED, str(revision))
-        revisions.announce(c, "jobs")
 
 
 def put(c: sa.Connection, name: str, value: str) -> None:

@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from likeopt.clock import Clock
-from likeopt.storage import facts, revisions
+from likeopt.storage import machines, revisions
 from likeopt.storage.reader import Reader
 from likeopt.storage.tables import counters, documents, jobs, versions
 
@@ -404,7 +404,7 @@ def summary(c: sa.Connection, reader: Reader) -> Summary:
         .select_from(versions)
         .outerjoin(documents, documents.c.id == versions.c.document_id)
         .where(
-            versions.c.published_revision > facts.words_applied(c), versions.c.state == "published"
+            versions.c.published_revision > machines.words_applied, versions.c.state == "published"
         )
     )
     return Summary(

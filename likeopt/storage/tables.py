@@ -63,6 +63,15 @@ facts = Table(
     Column("value", Text, nullable=False),
 )
 
+# The machines that search, and up to which library revision each finds documents by words.
+machines = Table(
+    "machines",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("words_applied", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+)
+
 users = Table(
     "users",
     metadata,

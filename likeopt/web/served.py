@@ -87,8 +87,7 @@ def document(db: Database, reader: Reader, id_: str, shell: Shell, lang: Languag
         return found, passages.text_at(c, reader, id_, 0), _is_writable(c, reader, found)
 
     found, page, writable = db.read(read)
-    is_done = found.state == "ready" and found.searchable_by_words
-    if not is_done or not 0 < found.chunks <= found.embedded or found.source == "url":
+    if found.state != "ready" or not 0 < found.chunks <= found.embedded or found.source == "url":
         return None
     # Beside its text a PDF has its pages as pictures.
     if (page.paged and page.media_type == "application/pdf") or not page.text.strip():

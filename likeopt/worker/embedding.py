@@ -103,6 +103,10 @@ class Embedding:
         """The held jobs were returned to the queue."""
         self._jobs = []
 
+    def look_again(self) -> None:
+        """Jobs have failed for good, whose passages are to have their vectors all the same."""
+        self._looked = False
+
     def _put_back(self) -> None:
         self._db.write(lambda c: jobs.put_back(c, self._clock, self._owner))
         self.forget()
@@ -145,7 +149,7 @@ class Embedding:
             self._model = None
 
     def _look(self) -> None:
-        """Once a start: notice that the settings name another model, or that jobs were lost."""
+        """Notice that the settings name another model, or that jobs were lost."""
         target = self._db.read(lambda c: facts.get(c, indexing.TARGET_MODEL))
         # Opening a model costs 0.4 s and 60 MB: not to find that nothing has changed.
         self._aim(target if target == self._likely else self._embedder().model)

@@ -15,7 +15,7 @@ from likeopt.config import Config
 from likeopt.errors import IndexDamaged, LikeOptError, StorageFull
 from likeopt.retrieval.analyse import Analyser
 from likeopt.retrieval.lexical import LexicalChunk, LexicalWriter
-from likeopt.storage import changes, facts, revisions
+from likeopt.storage import changes, facts, machines, revisions
 from likeopt.storage.db import Database
 from likeopt.worker.vectors import VectorFollower
 
@@ -35,7 +35,10 @@ _log = logging.getLogger(__name__)
 class Follower:
     """Writes the index of words, and has the vectors followed. `applied` may be read by others."""
 
-    def __init__(self, db: Database, clock: Clock, config: Config, vectors: VectorFollower) -> None:
+    def __init__(
+        self, db: Database, clock: Clock, config: Config, vectors: VectorFollower, machine: str
+    ) -> None:
+        self._machine = machine
         self._db = db
         self._clock = clock
         self._root: Path = config.data_dir / "indexes" / "lexical"
@@ -45,6 +48,7 @@ class Follower:
         self._damaged = False
         self._seen = -1
         self._committed = -COMMIT_SECONDS
+        self._reported = 0.0
         self._stop = threading.Event()
         self._changed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
@@ -109,6 +113,8 @@ class Follower:
         if self._is_behind() and due <= 0:
             self._apply(writer)
             due = COMMIT_SECONDS
+        elif self._clock.monotonic() - self._reported >= machines.REPORT_SECONDS:
+            self._report(self.applied)
         return due if self._is_behind() else 0.0
 
     def _is_behind(self) -> bool:
@@ -127,7 +133,7 @@ class Follower:
                 self._damaged = isinstance(error, IndexDamaged)
                 raise
             self._committed = self._clock.monotonic()
-            self._db.write(lambda c: facts.put_words_applied(c, found.upto))
+            self._report(found.upto)
         # A change without passages, such as a rename, needs no commit to be followed.
         self._seen = self.applied = found.upto
 
@@ -144,8 +150,12 @@ class Follower:
         self._seen = -1
         self._damaged = False
         self.applied = writer.applied
-        self._db.write(lambda c: facts.put_words_applied(c, writer.applied))
+        self._report(writer.applied)
         return writer
+
+    def _report(self, applied: int) -> None:
+        self._db.write(lambda c: machines.report(c, self._clock, self._machine, applied))
+        self._reported = self._clock.monotonic()
 
     def _rebuild(self, database_id: str, reason: str) -> LexicalWriter:
         _log.warning("building the index of words anew: %s", reason)

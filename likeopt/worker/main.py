@@ -146,7 +146,7 @@ class Worker:
         self._db = Database(config.database, spread=Board(board_file(config.data_dir)).mark)
         self._sandbox = Sandbox(config)
         store = FileStore(config.originals)
-        self.follower = Follower(self._db, clock, config, self._vectors())
+        self.follower = Follower(self._db, clock, config, self._vectors(), machine)
         self._indexer = Indexer(
             self._db, store, self._sandbox, clock, config, self._owner, lease_ms=self._lease_ms
         )
@@ -264,7 +264,8 @@ class Worker:
         only at the start: PostgreSQL may commit what a killed worker sent last after the next one
         has started, and an answer counts as dead some seconds after its process."""
         self._db.write(lambda c: jobs.release(c, self._clock, self._machine, alive=self._owner))
-        self._db.write(lambda c: indexing.give_up(c, self._clock))
+        if self._db.write(lambda c: indexing.give_up(c, self._clock)):
+            self._embedding.look_again()
         self._db.write(self._deserted.give_up)
         self._took_over = self._clock.monotonic()
 

@@ -42,7 +42,7 @@ class Shelf:
         """Add a document, `similarity` away in meaning from all questions; returns its id."""
         document = library.add(self._db, self._reader, self._clock, name, text)
         library.index(self._db, self._clock, [text])
-        library.follow(self._db)
+        library.follow(self._db, self._clock)
         self._hits.append(
             Hit(
                 chunk_id=len(self._hits) + 1,

@@ -88,7 +88,7 @@ def add(visit: Visit, name: str, content: bytes) -> str:
     def is_found() -> bool:
         document = visit.page.request.get(f"{visit.url}/api/v1/documents/{found}").json()
         embedded = document["embedded"] == document["chunks"] > 0
-        return bool(embedded and document["searchable_by_words"])
+        return bool(embedded and document["state"] == "ready")
 
     wait_until(is_found, f"the vectors of {name}", seconds=120)
     return found
@@ -227,29 +227,6 @@ def test_a_pdf_in_the_library_shows_its_pages(
         assert text
         assert picture["x"] + picture["width"] <= text["x"]
     nothing_moved(page)
-
-
-@each_once
-def test_a_mark_that_is_to_come_has_its_place(
-    open_page: Open, url: str, language: str, size: str
-) -> None:
-    visit = open_page(url, language, size)
-    page = visit.page
-    document = add(visit, f"{TITLE[language]}.pdf", policy(language))
-    address = f"{url}/api/v1/documents/{document}"
-    body = page.request.get(address).json()
-    unwritten = {**body, "searchable_by_words": False}
-    page.route(address, lambda route: route.fulfill(json=unwritten))
-    words = page.locator(".able", has_text=visit.say("단어 검색", "by words"))
-    meaning = page.locator(".able", has_text=visit.say("의미 검색", "by meaning"))
-    visit.go(f"/library/{document}")
-    expect(meaning).to_be_visible()
-    expect(words).to_be_hidden()
-    before = meaning.bounding_box()
-    page.unroute(address)
-    page.reload()
-    expect(words).to_be_visible()
-    assert meaning.bounding_box() == before
 
 
 @everywhere

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from likeopt.clock import Clock
-from likeopt.storage import access, bootstrap, documents, facts, indexing, jobs, revisions
+from likeopt.storage import access, bootstrap, documents, indexing, jobs, machines, revisions
 from likeopt.storage.db import Database
 from likeopt.storage.documents import Document, NewDocument
 from likeopt.storage.files import StoredFile
@@ -95,9 +95,9 @@ def index(
     return target
 
 
-def follow(db: Database) -> None:
-    """The index of words has everything that is published."""
-    db.write(lambda c: facts.put_words_applied(c, revisions.current(c, "library")))
+def follow(db: Database, clock: Clock, machine: str = "machine") -> None:
+    """The machine's index of words has everything that is published."""
+    db.write(lambda c: machines.report(c, clock, machine, revisions.current(c, "library")))
 
 
 def embed(db: Database, clock: Clock, model: str = "m", *, owner: str = OWNER) -> int:

@@ -54,7 +54,7 @@ def test_nothing_is_seen_before_publication(database: Database, clock: FakeClock
     ]
     database.write(lambda c: indexing.publish(c, clock, OWNER, [rest]))
     seen = database.read(lambda c: documents.get(c, reader, added.id))
-    assert (seen.state, seen.chunks) == ("ready", 3)
+    assert (seen.state, seen.chunks) == ("indexing", 3)
     assert database.read(lambda c: changes.since(c, 0, 100)).published == [version]
 
 
@@ -67,7 +67,7 @@ def test_many_readings_share_a_transaction(database: Database, clock: FakeClock)
     made = [library.reading(t, [f"{t.name} one", f"{t.name} two"]) for t in targets]
     assert database.write(lambda c: indexing.publish(c, clock, OWNER, made)) == 5
     listed = database.read(lambda c: documents.list_(c, reader, documents.Wanted())).items
-    assert [document.state for document in listed] == ["ready"] * 5
+    assert [document.state for document in listed] == ["indexing"] * 5
     for document in listed:
         assert text(database, reader, document.id) == f"{document.name} one"
 
@@ -76,7 +76,7 @@ def test_a_failure_keeps_the_old_version(database: Database, clock: FakeClock) -
     reader = library.prepared(database, clock)
     added = library.add(database, reader, clock, "a.txt", "good")
     library.index(database, clock, ["good"])
-    library.follow(database)
+    library.follow(database, clock)
     library.add(database, reader, clock, "a.txt", "bad")
     (job,) = library.claim_index(database, clock)
     database.write(

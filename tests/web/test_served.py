@@ -294,7 +294,7 @@ def write(
     db, clock = services.db, services.clock
     made = library.add(db, reader or db.read(access.local_reader), clock, name, **more)
     library.index(db, clock, list(texts), paged=paged)
-    library.follow(db)
+    library.follow(db, clock)
     library.embed(db, clock)
     return f"/library/{made.id}"
 
@@ -362,7 +362,7 @@ def test_document_that_is_being_read_leaves_the_frame(page: Client, services: Se
     assert "document frame" in page.get(path).text
     library.index(db, clock, ["Text."])
     assert "document frame" in page.get(path).text  # not by words yet
-    library.follow(db)
+    library.follow(db, clock)
     assert "document frame" in page.get(path).text  # not by meaning
     library.embed(db, clock)
     assert "Text." in page.get(path).text

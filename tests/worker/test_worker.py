@@ -17,6 +17,7 @@ from likeopt.storage import (
     facts,
     indexing,
     jobs,
+    machines,
     messages,
     passages,
 )
@@ -24,9 +25,10 @@ from likeopt.storage.messages import Message
 from likeopt.storage.tables import chunks, embeddings, files, pages, versions
 from likeopt.storage.tables import jobs as jobs_table
 from likeopt.worker.indexer import SLICE
+from likeopt.worker.main import TAKE_OVER_SECONDS
 from tests.fakes import FakeEmbedder
 from tests.storage import library
-from tests.worker.stage import Stage, indexed_chunks
+from tests.worker.stage import MACHINE, Stage, indexed_chunks
 
 PARAGRAPH = "Sentences of some length fill this paragraph until it is a passage of its own. "
 
@@ -53,9 +55,12 @@ def test_files_become_searchable_by_words_then_by_meaning(stage: Stage) -> None:
     assert stage.worker.step()
     first = stage.all()
     # Read, but no search can find them before the index of words has them.
-    assert all((d.state, d.searchable_by_words, d.embedded) == ("ready", False, 0) for d in first)
+    assert all(
+        (d.state, d.searchable_by_words, d.embedded) == ("indexing", False, 0) for d in first
+    )
     stage.follow()
-    assert all((d.searchable_by_words, d.embedded) == (True, 0) for d in stage.all())
+    found = stage.all()
+    assert all((d.state, d.searchable_by_words, d.embedded) == ("ready", True, 0) for d in found)
     stage.settle()
     assert all(d.embedded == d.chunks > 0 for d in stage.all())
     assert indexed_chunks(stage.lexical()) == ids(stage)
@@ -68,7 +73,8 @@ def test_changed_file_is_searchable_by_words_once_the_index_has_it(stage: Stage)
     assert stage.db.read(summary).pending_words == 0
     stage.upload("a.md", "# New words")
     stage.settle(follow=False)
-    assert not stage.document("a.md").searchable_by_words
+    document = stage.document("a.md")
+    assert (document.state, document.searchable_by_words) == ("indexing", False)
     assert stage.db.read(summary).pending_words == 1
     stage.follow()
     assert stage.document("a.md").searchable_by_words
@@ -79,7 +85,7 @@ def test_index_that_was_written_before_a_crash_is_told_of(stage: Stage) -> None:
     stage.upload("a.md", "# Words")
     stage.settle()
     # The commit was made, and the process died before it could say so.
-    stage.db.write(lambda c: facts.put_words_applied(c, 0))
+    stage.db.write(lambda c: machines.report(c, stage.clock, MACHINE, 0))
     assert not stage.document("a.md").searchable_by_words
     stage.restart()
     stage.settle()
@@ -191,6 +197,7 @@ def test_cancelling_ends_reading_and_not_embedding(stage: Stage) -> None:
     added = stage.upload("a.txt", "\n\n".join(PARAGRAPH * 9 for _ in range(40))).document
     while stage.document("a.txt").embedded == 0:
         assert stage.worker.step()
+    stage.follow()
     seen = stage.db.write(lambda c: documents.cancel(c, stage.reader, stage.clock, added.id))
     assert (seen.state, seen.error_code) == ("ready", None)
     assert 0 < seen.embedded < seen.chunks
@@ -212,6 +219,7 @@ def test_words_come_before_vectors(stage: Stage) -> None:
     assert stage.worker.step()
     stage.upload("urgent.txt", "urgent words")
     assert stage.worker.step()
+    stage.follow()
     assert stage.document("urgent.txt").state == "ready"
     assert stage.document("long.txt").embedded < stage.document("long.txt").chunks
 
@@ -398,6 +406,34 @@ def test_a_stopping_worker_returns_its_jobs(stage: Stage) -> None:
     stage.worker.step(lambda: next(answers))
     stage.worker._put_back(None)
     states = sorted(d.state for d in stage.all())
-    assert states == ["queued"] * 3 + ["ready"] * 2
+    assert states == ["indexing"] * 2 + ["queued"] * 3
     stage.settle()
     assert {d.state for d in stage.all()} == {"ready"}
+
+
+def test_a_machine_without_work_says_that_it_is_there(stage: Stage) -> None:
+    stage.upload("a.md", "# Words")
+    stage.settle()
+    # Another machine finds all, and is not heard of again.
+    library.follow(stage.db, stage.clock, "other")
+    for _ in range(4):
+        stage.clock.advance(machines.REPORT_SECONDS)
+        stage.follow()
+    stage.upload("a.md", "# New words")
+    stage.settle()
+    assert stage.document("a.md").state == "ready"
+
+
+def test_vectors_are_made_after_other_workers_gave_up(stage: Stage) -> None:
+    stage.settle()
+    stage.upload("a.md", "# Words")
+    stage.worker.step()
+    claim = partial(jobs.claim, clock=stage.clock, owner="other:1", lease_ms=60_000, kind="embed")
+    for _ in range(jobs.MAX_ATTEMPTS):
+        assert stage.db.write(claim)
+        stage.db.write(lambda c: jobs.release(c, stage.clock, "other"))
+        stage.clock.advance(5)
+    stage.clock.advance(TAKE_OVER_SECONDS)
+    stage.settle()
+    document = stage.document("a.md")
+    assert document.embedded == document.chunks > 0

@@ -30,18 +30,19 @@ def test_caught_up(served: Server) -> None:
     assert 0 < state["lexical_revision"] <= state["library_revision"]
 
 
-def test_what_is_searchable_by_words_is_found(served: Server) -> None:
+def test_what_is_ready_is_found(served: Server) -> None:
     for i in range(3):
-        sent = {"file": (f"promise-{i}.md", f"# Promise\n\nkeepword{i}".encode())}
+        # The second and the third take the place of the one before.
+        sent = {"file": ("promise.md", f"# Promise\n\nkeepword{i}".encode())}
         answer = served.json("POST", "/api/v1/documents", status=202, fields=sent)
         path = f"/api/v1/documents/{answer['items'][0]['document']['id']}"
-        wait_until(partial(_searchable, served, path), "the promise")
+        wait_until(partial(_ready, served, path), "the promise")
         hits = served.json("GET", f"/api/v1/search?mode=lexical&q=keepword{i}")["hits"]
-        assert [hit["document_name"] for hit in hits] == [f"promise-{i}.md"]
+        assert [hit["document_name"] for hit in hits] == ["promise.md"]
 
 
-def _searchable(served: Server, path: str) -> bool:
-    return bool(served.json("GET", path)["searchable_by_words"])
+def _ready(served: Server, path: str) -> bool:
+    return bool(served.json("GET", path)["state"] == "ready")
 
 
 def test_someone_elses_documents_do_not_count(client: Client, services: Services) -> None:

@@ -105,14 +105,3 @@ test("who may only read is offered nothing that would fail", async () => {
   expect(root.querySelector(".tags")?.textContent).toContain("law");
   expect(root.querySelectorAll(".facts button")).toHaveLength(0);
 });
-
-test("the mark of the words has its place before it is shown", async () => {
-  shown = { ...DOCUMENT, searchable_by_words: false };
-  await open();
-  const marks = () => [...root.querySelectorAll(".able")].map((one) => one.className);
-  expect(marks()).toEqual(["able pending", "able"]);
-  render(null, root);
-  shown = DOCUMENT;
-  await open();
-  expect(marks()).toEqual(["able", "able"]);
-});

@@ -53,13 +53,12 @@ function Reading({ document }: { document: Document }): JSX.Element {
 }
 
 function Searchable({ document }: { document: Document }): JSX.Element {
-  const { embedded, chunks, searchable_by_words: words } = document;
+  const { embedded, chunks } = document;
   const label = t.value.meaningOf(embedded, chunks);
   return (
     <div class="status ready">
       <p>
-        {/* Its place is kept: a vector that was known already can come before the words. */}
-        <span class={words ? "able" : "able pending"}>
+        <span class="able">
           <Icon name="check" /> {t.value.byWords}
         </span>
         {embedded >= chunks ? (

@@ -1,0 +1,86 @@
+"""Several machines search one library: a document is ready when all of them find it."""
+
+import pytest
+
+from likeopt.clock import Clock
+from likeopt.storage import documents, machines, revisions
+from likeopt.storage.db import Database
+from likeopt.storage.machines import GONE_SECONDS
+from likeopt.storage.reader import Reader
+from tests.fakes import FakeClock
+from tests.storage import library
+
+
+def revision(database: Database, name: str) -> int:
+    return database.read(lambda c: revisions.current(c, name))
+
+
+def state(database: Database, reader: Reader) -> str:
+    page = database.read(lambda c: documents.list_(c, reader, documents.Wanted()))
+    return page.items[0].state
+
+
+def report(database: Database, clock: Clock, machine: str, applied: int) -> None:
+    database.write(lambda c: machines.report(c, clock, machine, applied))
+
+
+@pytest.fixture
+def reader(database: Database, clock: FakeClock) -> Reader:
+    """Two machines follow a library; a document has been read that neither finds yet."""
+    reader = library.prepared(database, clock)
+    library.follow(database, clock, "one")
+    library.follow(database, clock, "two")
+    library.add(database, reader, clock, "a.txt", "words")
+    library.index(database, clock, ["words"])
+    return reader
+
+
+def test_a_document_is_ready_when_every_machine_finds_it(
+    database: Database, clock: FakeClock, reader: Reader
+) -> None:
+    announced = revision(database, "jobs")
+    assert state(database, reader) == "indexing"
+    library.follow(database, clock, "one")
+    assert state(database, reader) == "indexing"
+    # Nothing has changed for anybody, so nobody is told.
+    assert revision(database, "jobs") == announced
+    library.follow(database, clock, "two")
+    assert state(database, reader) == "ready"
+    assert revision(database, "jobs") == announced + 1
+    listed = database.read(lambda c: documents.list_(c, reader, documents.Wanted(state="ready")))
+    assert [document.name for document in listed.items] == ["a.txt"]
+
+
+def test_a_machine_that_is_gone_is_not_waited_for(
+    database: Database, clock: FakeClock, reader: Reader
+) -> None:
+    clock.advance(GONE_SECONDS)
+    library.follow(database, clock, "one")
+    assert state(database, reader) == "indexing"
+    clock.advance(1)
+    library.follow(database, clock, "one")
+    assert state(database, reader) == "ready"
+
+
+def test_the_last_machine_counts_however_long_it_is_off(
+    database: Database, clock: FakeClock, reader: Reader
+) -> None:
+    for machine in ("one", "two"):
+        library.follow(database, clock, machine)
+    clock.advance(GONE_SECONDS * 1000)
+    assert state(database, reader) == "ready"
+    library.follow(database, clock, "one")
+    assert state(database, reader) == "ready"
+
+
+def test_a_new_machine_counts_once_it_has_caught_up(
+    database: Database, clock: FakeClock, reader: Reader
+) -> None:
+    for machine in ("one", "two"):
+        library.follow(database, clock, machine)
+    report(database, clock, "new", 1)
+    assert state(database, reader) == "ready"
+    library.follow(database, clock, "new")
+    # From now on it is waited for, and when it loses its index too.
+    report(database, clock, "new", 1)
+    assert state(database, reader) == "indexing"
