@@ -100,10 +100,16 @@ function Row({ row }: { row: Conversation }): JSX.Element {
   ).value;
   return (
     <li class={here ? "history-row here" : "history-row"}>
-      <a href={`/c/${row.id}`} aria-current={here ? "page" : undefined} title={row.title}>
+      <a
+        {...(row.id && { href: `/c/${row.id}` })}
+        aria-current={here ? "page" : undefined}
+        title={row.title}
+      >
         {row.title}
       </a>
-      <Menu label={t.value.actions(row.title)} items={conversationActions(row.id, row.title)} />
+      {row.id && (
+        <Menu label={t.value.actions(row.title)} items={conversationActions(row.id, row.title)} />
+      )}
     </li>
   );
 }

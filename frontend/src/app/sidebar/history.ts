@@ -28,8 +28,12 @@ export function loadMore(): Promise<void> {
   return list.loadMore((cursor, stop) => listConversations(found, cursor, stop));
 }
 
-/** Puts a conversation on top: it has just been used. */
-export function touch(id: string, title: string): void {
+/** The one that the server has not taken yet: in its place from the click on, nothing moves later. */
+const BEGUN = "";
+
+/** Puts a conversation on top: it has just been used. Null is the one that begins now. */
+export function touch(of: string | null, title: string): void {
+  const id = of ?? BEGUN;
   const known = list.items.peek().find((item) => item.id === id);
   if (!known && search.peek().trim()) return;
   const now = new Date().toISOString();
@@ -42,8 +46,13 @@ export function touch(id: string, title: string): void {
   };
   list.amend((page = { items: [], next_cursor: null }) => ({
     ...page,
-    items: [used, ...page.items.filter((item) => item.id !== id)],
+    items: [used, ...page.items.filter((item) => item.id !== id && item.id !== BEGUN)],
   }));
+}
+
+/** What has begun did not become a conversation. */
+export function dropBegun(): void {
+  list.amend((page) => page && { ...page, items: page.items.filter(({ id }) => id !== BEGUN) });
 }
 
 /** The last title that was given; those who show it elsewhere go by this. */

@@ -613,11 +613,14 @@ test("a conversation left before the server had its question is in the side bar,
       init?.signal?.addEventListener("abort", () => reject(init.signal?.reason));
     });
   history.list.set({ items: [], next_cursor: null });
+  const listed = () => history.items.value.map(({ title }) => title);
   const taken = chat.ask("질문");
+  // Before the server has said anything.
+  expect(listed()).toEqual(["질문"]);
   await chat.show(null);
   answer(await stream([["start", START]], { cut: true })());
   await taken;
-  expect(history.items.value.map(({ title }) => title)).toEqual(["제목"]);
+  expect(listed()).toEqual(["제목"]);
   // It stays off the page that is looked at by then.
   expect([chat.id.value, chat.turns.value, opened.mock.calls]).toEqual([null, [], []]);
   const refused = chat.ask("둘");
@@ -625,4 +628,5 @@ test("a conversation left before the server had its question is in the side bar,
   answer(Response.json({ code: "engine_unavailable" }, { status: 503 }));
   await refused;
   expect(unasked.mock.calls).toEqual([["둘", null]]);
+  expect(listed()).toEqual(["제목"]);
 });

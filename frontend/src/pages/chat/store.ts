@@ -191,6 +191,7 @@ export class Chat {
       ...(scope && { filters: { documents: [scope.id] } }),
       key: newKey(),
     };
+    history.touch(id, this.title.peek() || turn.question);
     const sent = new AbortController();
     // Who leaves before the server has taken the question finds it in the side bar all the same.
     this.#leave.signal.addEventListener("abort", () => {
@@ -231,6 +232,7 @@ export class Chat {
         });
       }
     } catch (error) {
+      if (!id) history.dropBegun();
       if (isAbort(error)) return;
       if (!here.signal.aborted) answer.fail(ApiError.from(error));
       else if (turn && !turn.id) this.onUnasked(turn.question, id);
