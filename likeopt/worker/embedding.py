@@ -65,7 +65,8 @@ class Embedding:
         return self._looked and not self._jobs and self._model is None
 
     def step(self) -> bool:
-        """Embed one batch; False if there is nothing to embed, or no model answers just now."""
+        """Embed one batch, or let an idle model go; False if there is nothing to do, or no model
+        answers just now."""
         now = self._clock.monotonic()
         if now < self._not_before:
             return False
@@ -75,8 +76,7 @@ class Embedding:
                     self._look()
                 self._looked = True
             if not self._claim():
-                self._let_go(now)
-                return False
+                return self._let_go(now)
             model = self._embedder()
             if self._aimed != model.model:
                 self._aim(model.model)
@@ -144,9 +144,11 @@ class Embedding:
         self._model = self._model or self._open()
         return self._model
 
-    def _let_go(self, now: float) -> None:
-        if now - self._used > IDLE_SECONDS:
-            self._model = None
+    def _let_go(self, now: float) -> bool:
+        if self._model is None or now - self._used <= IDLE_SECONDS:
+            return False
+        self._model = None
+        return True
 
     def _look(self) -> None:
         """Notice that the settings name another model, or that jobs were lost."""

@@ -24,6 +24,7 @@ from likeopt.storage import (
 from likeopt.storage.messages import Message
 from likeopt.storage.tables import chunks, embeddings, files, pages, versions
 from likeopt.storage.tables import jobs as jobs_table
+from likeopt.worker.embedding import IDLE_SECONDS
 from likeopt.worker.indexer import SLICE
 from likeopt.worker.main import TAKE_OVER_SECONDS
 from tests.fakes import FakeEmbedder
@@ -437,3 +438,12 @@ def test_vectors_are_made_after_other_workers_gave_up(stage: Stage) -> None:
     stage.settle()
     document = stage.document("a.md")
     assert document.embedded == document.chunks > 0
+
+
+def test_letting_a_model_go_is_work_after_which_memory_is_returned(stage: Stage) -> None:
+    stage.upload("a.md", "# Words")
+    stage.settle()
+    assert not stage.worker.step()
+    stage.clock.advance(IDLE_SECONDS + 1)
+    assert stage.worker.step()
+    assert not stage.worker.step()
