@@ -1,5 +1,6 @@
 """That what somebody has typed is there until it is sent, and there for nobody else."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -77,6 +78,31 @@ def sign_in(visit: Visit, email: str) -> None:
     visit.page.locator("input[name=email]").fill(email)
     visit.page.locator("input[name=password]").fill(PASSWORD)
     visit.button(visit.say("로그인", "Sign in")).click()
+
+
+def test_a_question_that_comes_back_into_the_field_is_asked_once(
+    open_page: Open, place: Place
+) -> None:
+    visit = open_page(place.server.url, "en", "desktop")
+    page = visit.page
+    arrive(visit, place, "/")
+    rows = page.locator(".history-row", has_text="Who feeds the quokka?")
+    # The server takes it, and the connection breaks before it can say so.
+    page.route("**/api/v1/chat", lambda route: (route.fetch(), route.abort()))
+    field(visit).fill("Who feeds the quokka?")
+    page.keyboard.press("Enter")
+    expect(page.locator(".failure")).to_be_visible()
+    visit.allow("api/v1/chat")
+    page.reload()
+    expect(field(visit)).to_have_value("Who feeds the quokka?")
+    expect(rows).to_have_count(1)
+    page.unroute("**/api/v1/chat")
+    page.keyboard.press("Enter")
+    expect(visit.answer()).to_be_visible()
+    expect(page).to_have_url(re.compile("/c/"))
+    page.reload()
+    expect(rows).to_have_count(1)
+    expect(page.locator("article.answer")).to_have_count(1)
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,33 @@ test("what is sent is not kept, and the next new conversation begins empty", asy
   leave();
   navigate("/");
   expect(draft.value).toBe("");
-  expect(JSON.parse(kept() ?? "")).toEqual({ user: "kim", texts: { [X]: "다음" } });
+  expect(JSON.parse(kept() ?? "")).toEqual({ user: "kim", texts: { [X]: "다음" }, keys: {} });
+});
+
+test("a question that comes back into the field is the same request until its answer begins", async () => {
+  const gone = () => Promise.reject(new TypeError("offline"));
+  const start = { conversation_id: X, question_id: "q", message_id: "m", title: "T" };
+  const begun = () => stream([["start", start]], { cut: true })();
+  const keyOf = (call: { headers: Headers } | undefined) => call?.headers.get("Idempotency-Key");
+  let calls = serve(...Array(9).fill(gone));
+  const { chat } = await load("kim");
+  await chat.ask("질문");
+  const [first] = calls;
+  leave();
+  const after = await load("kim");
+  expect(after.draft.value).toBe("질문");
+  calls = serve(begun, () => new Promise(() => undefined));
+  after.chat.ask("질문");
+  await vi.waitFor(() => expect(after.chat.id.value).toBe(X));
+  expect(keyOf(calls[0])).toBe(keyOf(first));
+  // Once it has begun, who asks the same again wants to hear it again; and with other words it
+  // never was the same.
+  after.navigate("/");
+  calls = serve(gone, gone);
+  after.chat.ask("질문");
+  after.chat.ask("다른 질문");
+  await vi.waitFor(() => expect(calls).toHaveLength(2));
+  expect(new Set([first, ...calls].map(keyOf)).size).toBe(3);
 });
 
 test("a question that could not be sent is kept with its conversation", async () => {

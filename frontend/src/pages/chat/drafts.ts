@@ -1,4 +1,5 @@
 import { effect, signal } from "@preact/signals";
+import { newKey, type Question } from "../../api/chat";
 import { session } from "../../api/client";
 import { inTab } from "../../lib/stored";
 
@@ -12,6 +13,8 @@ const NAME = "drafts";
 /** Null once the page is theirs no more: it is left, or loaded anew for somebody else. */
 let owner: string | null = "";
 let texts: Record<string, string> = {};
+// Of questions whose answers have not begun, by what they ask.
+let keys: Record<string, string> = {};
 let shown = "";
 
 /** What is in the question field. */
@@ -23,19 +26,19 @@ effect(() => {
   const id = now && !now.user ? owner : (now?.user?.id ?? "");
   if (owner === null || id === owner) return;
   owner = owner ? null : id;
-  texts = owner ? read(owner) : {};
+  ({ texts, keys } = owner ? read(owner) : { texts: {}, keys: {} });
   draft.value = texts[shown] ?? "";
 });
 
-function read(user: string): Record<string, string> {
+function read(user: string): { texts: typeof texts; keys: typeof keys } {
   try {
     const kept = JSON.parse(inTab.recall(NAME) ?? "null");
-    if (kept?.user === user) return { ...kept.texts };
+    if (kept?.user === user) return { texts: { ...kept.texts }, keys: { ...kept.keys } };
   } catch {
     // Not what was written here.
   }
   inTab.remember(NAME, null);
-  return {};
+  return { texts: {}, keys: {} };
 }
 
 /** Puts what was typed in the conversation `id` into the field. */
@@ -62,12 +65,31 @@ export function dropDraft(id: string): void {
   delete texts[id];
 }
 
+/** The key of a question: the same one until its answer has begun, so that a question which comes
+ * back into the field, over a load of the tab too, is not asked twice. */
+export function keyOf(asked: Omit<Question, "key">): string {
+  keys[JSON.stringify(asked)] ??= newKey();
+  return keys[JSON.stringify(asked)] as string;
+}
+
+/** Asked once more, it is another question. */
+export function forgetKey({ key: _, ...asked }: Question): void {
+  delete keys[JSON.stringify(asked)];
+}
+
 /** Writes all of it down, not at each key: typing shall not wait for a disk. `unsent` is a question
  * that failed: it is in sight, and in no field yet. */
 export function keepDrafts(unsent = ""): void {
   if (!owner) return;
   const text = draft.peek().trim() ? draft.peek() : unsent;
   const found = Object.entries({ ...texts, [shown]: text }).filter(([, one]) => one.trim());
-  const kept = { user: owner, texts: Object.fromEntries(found) };
+  const unsentKeys = Object.entries(keys).filter(([asked]) =>
+    found.some(([, one]) => one === JSON.parse(asked).question),
+  );
+  const kept = {
+    user: owner,
+    texts: Object.fromEntries(found),
+    keys: Object.fromEntries(unsentKeys),
+  };
   inTab.remember(NAME, found.length > 0 ? JSON.stringify(kept) : null);
 }

@@ -9,6 +9,7 @@ import * as history from "../../app/sidebar/history";
 import { Resource } from "../../lib/resource";
 import { isAbort } from "../../lib/wait";
 import { Answer, isRevoked } from "./answer";
+import { forgetKey, keyOf } from "./drafts";
 import { loadMarkdown } from "./lazy-markdown";
 
 /** A question and the answers to it; more than one once it has been answered again. */
@@ -184,13 +185,13 @@ export class Chat {
     if (!answer) return;
     const id = this.id.peek();
     const scope = this.scope.peek();
-    // The server knows what a question that is asked again was limited to.
-    answer.request = request ?? {
+    const asked = {
       question: turn.question,
       ...(id && { conversation_id: id }),
       ...(scope && { filters: { documents: [scope.id] } }),
-      key: newKey(),
     };
+    // The server knows what a question that is asked again was limited to.
+    answer.request = request ?? { ...asked, key: keyOf(asked) };
     history.touch(id, this.title.peek() || turn.question);
     const sent = new AbortController();
     // Who leaves before the server has taken the question finds it in the side bar all the same.
@@ -215,9 +216,10 @@ export class Chat {
     const id = this.id.peek();
     try {
       for await (const together of events) {
+        const start = together.find((event) => event.type === "start");
+        if (start && answer.request) forgetKey(answer.request);
         if (here.signal.aborted) {
-          const start = together.find(({ type }) => type === "start");
-          if (start?.type === "start") history.touch(start.conversation_id, start.title);
+          if (start) history.touch(start.conversation_id, start.title);
           return;
         }
         // One drawing of it all.
