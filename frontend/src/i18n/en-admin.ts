@@ -1,7 +1,9 @@
+import { formatNumber } from "../lib/number";
+
 /** The sentences of the pages of caches, jobs and settings in English. */
 
 const many = (count: number, one: string, more: string) =>
-  `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
+  `${formatNumber(count)} ${count === 1 ? one : more}`;
 
 export const enAdmin = {
   // Caches
@@ -101,7 +103,7 @@ export const enAdmin = {
   jobKinds: { index: "Reading", embed: "Learning the meaning" },
   starting: "Starting",
   passagesOf: (done: number, total: number) =>
-    `${done.toLocaleString("en")} of ${many(total, "passage", "passages")}`,
+    `${formatNumber(done)} of ${many(total, "passage", "passages")}`,
   inCollection: (name: string) => `in “${name}”`,
   ownedBy: (name: string) => `by ${name}`,
   since: (when: string) => `since ${when}`,

@@ -1,7 +1,9 @@
+import { formatNumber } from "../lib/number";
+
 /** The sentences about accounts and access in English. */
 
 const many = (count: number, one: string, more: string) =>
-  `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
+  `${formatNumber(count)} ${count === 1 ? one : more}`;
 
 export const enPeople = {
   // Getting in

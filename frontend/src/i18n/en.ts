@@ -1,9 +1,10 @@
+import { formatNumber } from "../lib/number";
 import { enPeople } from "./en-people";
 
 /** Every sentence of the page in English; `ko.ts` must have the same ones. */
 
 const many = (count: number, one: string, more: string) =>
-  `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
+  `${formatNumber(count)} ${count === 1 ? one : more}`;
 
 export const en = {
   ...enPeople,

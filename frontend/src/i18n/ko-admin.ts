@@ -1,6 +1,5 @@
+import { formatNumber as n } from "../lib/number";
 import type { AdminMessages } from "./en-admin";
-
-const n = (count: number) => count.toLocaleString("ko");
 
 export const koAdmin: AdminMessages = {
   cachesHelp:

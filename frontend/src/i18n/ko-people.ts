@@ -1,6 +1,5 @@
+import { formatNumber as n } from "../lib/number";
 import type { enPeople } from "./en-people";
-
-const n = (count: number) => count.toLocaleString("ko");
 
 export const koPeople: typeof enPeople = {
   signIn: "로그인",

@@ -1,7 +1,6 @@
+import { formatNumber as n } from "../lib/number";
 import type { Messages } from "./en";
 import { koPeople } from "./ko-people";
-
-const n = (count: number) => count.toLocaleString("ko");
 
 export const ko: Messages = {
   ...koPeople,

@@ -1,4 +1,5 @@
 import { language } from "../i18n";
+import { formatNumber } from "./number";
 
 /** One for each language and time zone: to make one takes Chromium 0.1 to 1 ms, and every row of a
  * list has some. */
@@ -12,11 +13,6 @@ function formatter<F>(make: (language: string) => F): () => F {
   };
 }
 
-const wholes = formatter((now) => new Intl.NumberFormat(now, { maximumFractionDigits: 0 }));
-const tenths = formatter((now) => new Intl.NumberFormat(now, { maximumFractionDigits: 1 }));
-const shares = formatter(
-  (now) => new Intl.NumberFormat(now, { style: "percent", maximumFractionDigits: 1 }),
-);
 const dates = formatter((now) => new Intl.DateTimeFormat(now, { dateStyle: "medium" }));
 const moments = formatter(
   (now) => new Intl.DateTimeFormat(now, { dateStyle: "medium", timeStyle: "short" }),
@@ -32,8 +28,7 @@ export function formatBytes(bytes: number): string {
     value /= 1024;
     unit++;
   }
-  const number = value < 10 && unit > 0 ? tenths() : wholes();
-  return `${number.format(value)} ${UNITS[unit]}`;
+  return `${formatNumber(value, value < 10 && unit > 0 ? 1 : 0)} ${UNITS[unit]}`;
 }
 
 export function formatMs(ms: number): string {
@@ -68,17 +63,17 @@ export function daysAgo(time: string, now = new Date()): number {
 }
 
 export function formatCount(count: number): string {
-  return wholes().format(count);
+  return formatNumber(count);
 }
 
 /** A share of 1 as a percentage; a dash where there is none yet. */
 export function formatPercent(share: number | null): string {
-  return share === null ? "–" : shares().format(share);
+  return share === null ? "–" : `${formatNumber(share * 100, 1)}%`;
 }
 
 /** Microseconds, in the units of those who read such tables, in every language. */
 export function formatMicros(micros: number): string {
   if (micros < 1000) return `${Math.round(micros)} μs`;
   const ms = micros / 1000;
-  return `${(ms < 10 ? tenths() : wholes()).format(ms)} ms`;
+  return `${formatNumber(ms, ms < 10 ? 1 : 0)} ms`;
 }

@@ -216,7 +216,12 @@ export const SHELLS: Record<string, (say: Say) => JSX.Element> = {
   ),
 };
 
-const COUNT = "{{count}}" as unknown as number;
+/** A number that is written as a hole. */
+function number(hole: string): number {
+  const written = () => `{{${hole}}}`;
+  return { toFixed: written, toString: written } as unknown as number;
+}
+const COUNT = number("count");
 
 /**
  * Of what the server writes into a shell, the markup: `{{name}}` is where text goes, which
@@ -302,7 +307,7 @@ export const PARTS: Record<string, Record<string, (say: Say) => JSX.Element>> = 
         </button>
       </li>
     ),
-    page: (say) => <span class="source-page">{say.page("{{page}}" as unknown as number)}</span>,
+    page: (say) => <span class="source-page">{say.page(number("page"))}</span>,
     gone: (say) => (
       <li>
         <p class="source gone">
