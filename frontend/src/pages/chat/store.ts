@@ -226,7 +226,7 @@ export class Chat {
         batch(() => {
           for (const event of together) {
             if (event.type === "start") {
-              if (turn) turn.id = event.question_id;
+              if (turn) this.#isAsked(turn, event.question_id);
               this.#started(event.conversation_id, event.title);
             }
             answer.take(event);
@@ -241,6 +241,14 @@ export class Chat {
     }
     const { value: why } = answer.error;
     if (!here.signal.aborted && why && isRevoked(why)) await this.#readAgain(answer);
+  }
+
+  /** The server has the question of `turn`: perhaps it had, and has told of it with the others. */
+  #isAsked(turn: Turn, id: string): void {
+    turn.id = id;
+    const before = this.turns.peek();
+    const kept = before.filter((one) => one === turn || one.id !== id);
+    if (kept.length < before.length) this.turns.value = kept;
   }
 
   /** Access was lost in the middle of `answer`: what else is shown is read anew, or goes with it. */
