@@ -60,6 +60,7 @@ def test_back_closes_what_is_on_top_and_stays_on_the_page(
         has_open(page, 1)
         close()
         expect(panel).to_have_count(0)
+        expect(chip).to_be_focused()
         has_open(page, 0)
         assert page.url == here
     menu = visit.button(visit.say("메뉴", "Menu"))
@@ -108,6 +109,21 @@ def test_back_closes_one_thing_after_the_other(
     page.go_forward()
     has_open(page, 0)
     assert page.url == here
+
+
+def test_back_leaves_a_page_that_was_loaded_anew_under_a_source(
+    open_page: Open, model: tuple[str, StubOpenAI]
+) -> None:
+    visit, answer = in_hand(open_page, model, "en", "Loaded anew [1].")
+    page = visit.page
+    answer.locator("button.chip").tap()
+    has_open(page, 1)
+    page.reload()
+    expect(visit.answer()).to_contain_text("Loaded anew")
+    expect(page.locator(".source-panel")).to_have_count(0)
+    has_open(page, 0)
+    page.go_back()
+    expect(page).to_have_url(f"{visit.url}/library")
 
 
 def test_from_the_drawer_and_a_source_leads_one_step(

@@ -135,16 +135,26 @@ export function navigate(to: string, { replace = false } = {}): void {
   read();
 }
 
+/** Loaded anew, without what was open: back to the page's own entry, or Back would do nothing once
+ * for each. */
+function leaveLayers(): void {
+  if (height() === 0) return;
+  const here = address(); // which that entry may not have yet, if it came while it was covered
+  stepping = true;
+  addEventListener("popstate", () => history.replaceState(null, "", here), { once: true });
+  history.go(-height());
+}
+
 /** Lets ordinary links to our own pages change the page without a reload, by `go`. */
 export function followLinks(
   go: (to: string, options: { replace: boolean }) => void = navigate,
 ): void {
+  leaveLayers();
   addEventListener("popstate", onPopState);
   addEventListener("pageshow", () => {
     leaving = false; // or has come back
     settle();
   });
-  if (height() > 0) history.replaceState(null, ""); // loaded anew, without what was open
   document.addEventListener("click", (event) => {
     if (event.defaultPrevented || event.button !== 0) return;
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;

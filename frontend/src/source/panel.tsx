@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { originalAddress } from "../api/documents";
 import type { Citation } from "../api/types";
 import { t } from "../i18n";
@@ -12,7 +12,8 @@ import { Viewer } from "./viewer";
 export function SourcePanel({ citation, close }: { citation: Citation; close: () => void }) {
   const panel = useRef<HTMLElement>(null);
   useLayer(true, close);
-  useEffect(() => {
+  // Before the browser takes the focus from what this covers.
+  useLayoutEffect(() => {
     const before = document.activeElement;
     panel.current?.focus({ preventScroll: true });
     const onKey = (event: KeyboardEvent) => {
@@ -23,7 +24,10 @@ export function SourcePanel({ citation, close }: { citation: Citation; close: ()
     addEventListener("keydown", onKey);
     return () => {
       removeEventListener("keydown", onKey);
-      if (before instanceof HTMLElement && before.isConnected) before.focus();
+      // Once what was covered can have it again.
+      queueMicrotask(() => {
+        if (before instanceof HTMLElement && before.isConnected) before.focus();
+      });
     };
   }, []);
   const title = citation.document_name || t.value.source(citation.number);
