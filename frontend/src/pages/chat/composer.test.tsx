@@ -3,6 +3,7 @@ import { act } from "preact/test-utils";
 import { expect, test } from "vitest";
 import { maxQuestion } from "../../app/server";
 import { chooseLanguage } from "../../i18n";
+import { Announcer } from "../../ui/toast";
 import { Composer, sends } from "./composer";
 import { draft } from "./drafts";
 
@@ -25,21 +26,29 @@ test("Enter sends, but not while a syllable is being composed", () => {
   expect(sends({ ...ENTER, key: "a" })).toBe(false);
 });
 
-test("that a question is too long comes into a region that was there before", async () => {
+test("that a question is too long is spoken once, and shown at each key", async () => {
   chooseLanguage("en");
   const root = document.createElement("div");
   document.body.append(root);
-  await act(() => render(<Composer />, root));
-  const alert = root.querySelector("[role=alert]");
-  expect(alert?.textContent).toBe("");
   await act(() => {
-    draft.value = "a".repeat(maxQuestion.peek() + 2);
+    render([<Composer />, <Announcer />], root);
   });
-  expect(root.querySelector("[role=alert]")).toBe(alert);
-  expect(alert?.textContent).toBe("2 characters too long");
-  await act(() => {
-    draft.value = "";
-  });
-  expect(alert?.textContent).toBe("");
+  const spoken = () => root.querySelector("[aria-live]")?.textContent;
+  const hint = () => root.querySelector(".composer-hint")?.textContent;
+  const type = (more: number) =>
+    act(() => {
+      draft.value = "a".repeat(maxQuestion.peek() + more);
+    });
+  await type(2);
+  expect([spoken(), hint()]).toEqual(Array(2).fill("2 characters too long"));
+  await type(3);
+  expect([spoken(), hint()]).toEqual(["2 characters too long", "3 characters too long"]);
+  await type(0);
+  expect(hint()).toContain("Enter");
+  // Nothing of it is left in the field's description.
+  expect(root.querySelector("textarea")?.getAttribute("aria-describedby")).toBeNull();
+  await type(1);
+  expect(spoken()).toBe("1 character too long");
+  draft.value = "";
   render(null, root);
 });

@@ -7,7 +7,7 @@ import { t } from "../../i18n";
 import { countCharacters } from "../../lib/text";
 import { Icon } from "../../ui/icon";
 import { narrow, touch } from "../../ui/media";
-import { toastError } from "../../ui/toast";
+import { announce, toastError } from "../../ui/toast";
 import { pointed } from "./card";
 import { chat, editing, keep, opened } from "./current";
 import { draft } from "./drafts";
@@ -46,6 +46,10 @@ export function Composer(): JSX.Element {
     const elsewhere = document.activeElement?.matches("input");
     if (!narrow.peek() && !elsewhere) field.current?.focus({ preventScroll: true });
   }, [chat.id.value]);
+  // Once, and not at each key; how much too long it is by then is told with the field.
+  useEffect(() => {
+    if (over > 0) announce(t.peek().tooLong(over));
+  }, [over > 0]);
 
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
@@ -99,6 +103,7 @@ export function Composer(): JSX.Element {
             chat.turns.value.length > 0 ? t.value.followUpPlaceholder : t.value.placeholder
           }
           aria-label={t.value.placeholder}
+          aria-describedby={over > 0 ? "composer-hint" : undefined}
           enterkeyhint={touch.value ? "enter" : "send"}
           onInput={(event) => {
             draft.value = event.currentTarget.value;
@@ -138,11 +143,9 @@ export function Composer(): JSX.Element {
           </button>
         )}
       </div>
-      {/* Always there, so that a screen reader hears what comes in. */}
-      <p class="composer-hint over" role="alert">
-        {over > 0 && t.value.tooLong(over)}
+      <p class={over > 0 ? "composer-hint over" : "composer-hint"} id="composer-hint">
+        {over > 0 ? t.value.tooLong(over) : t.value.composerHint}
       </p>
-      {over <= 0 && <p class="composer-hint">{t.value.composerHint}</p>}
     </form>
   );
 }
