@@ -1,7 +1,11 @@
 """Which machines search this library, and how far the index of words of each has followed it.
 
-A document counts as found by words when every machine finds it: whoever is told so may ask any.
+A document counts as found by words when every machine finds it: whoever is told so may ask any. Not
+waited for is a machine that has said nothing for a minute, and one that has not caught up yet.
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import sqlalchemy as sa
 
@@ -20,18 +24,33 @@ words_applied: sa.ScalarSelect[int] = sa.select(
 
 
 def report(c: sa.Connection, clock: Clock, name: str, revision: int) -> None:
-    """A machine's index of words holds the library up to `revision`.
+    """The index of words of the machine `name` holds the library up to `revision`.
 
-    A machine that is new, or was gone, counts once it has caught up with the others. Those that
-    have not reported lately are forgotten, but for the one that reports.
+    A machine that is new, or was gone, counts from when it has caught up with the others.
     """
-    before = _least(c)
-    now = clock.now_ms()
+    now, gone = clock.now_ms(), int(GONE_SECONDS * 1000)
     values = {"words_applied": revision, "seen_at": now}
-    known = c.execute(sa.update(machines).where(machines.c.name == name).values(values)).rowcount
-    if not known and revision >= before:
-        c.execute(sa.insert(machines).values(name=name, **values))
-    c.execute(sa.delete(machines).where(machines.c.seen_at < now - GONE_SECONDS * 1000))
+    with _changing(c) as before:
+        update = sa.update(machines).where(machines.c.name == name).values(values)
+        if not c.execute(update).rowcount and revision >= before:
+            c.execute(sa.insert(machines).values(name=name, **values))
+        c.execute(sa.delete(machines).where(~machines.c.seen_at.between(now - gone, now + gone)))
+
+
+def leave(c: sa.Connection, name: str) -> None:
+    """The machine `name` stops. The last one still counts: what it found, it will find."""
+    others = sa.exists().where(machines.alias().c.name != name)
+    with _changing(c):
+        c.execute(sa.delete(machines).where(machines.c.name == name, others))
+
+
+@contextmanager
+def _changing(c: sa.Connection) -> Iterator[int]:
+    """Gives how far all are, and announces if that changes. One machine after the other: else each
+    misses what the other one does, and two may wait for each other's rows."""
+    c.execute(sa.select(machines.c.name).order_by(machines.c.name).with_for_update())
+    before = _least(c)
+    yield before
     if _least(c) != before:
         revisions.announce(c, "jobs")
 

@@ -5,7 +5,9 @@ Indexes hold nothing that is not in the database: one that is lost, damaged or m
 version is built anew, while the old one, if there is one, serves.
 """
 
+import contextlib
 import logging
+import math
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,9 +48,10 @@ class Follower:
         self._vectors = vectors
         self._writer: LexicalWriter | None = None
         self._damaged = False
+        self._failing = False
         self._seen = -1
         self._committed = -COMMIT_SECONDS
-        self._reported = 0.0
+        self._report_due = 0.0
         self._stop = threading.Event()
         self._changed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
@@ -72,6 +75,9 @@ class Follower:
         if self._thread.is_alive():
             self._thread.join()
         self._close()
+        # Without a database, the others find out.
+        with contextlib.suppress(LikeOptError):
+            self._db.write(lambda c: machines.leave(c, self._machine))
 
     def _run(self) -> None:
         try:
@@ -113,8 +119,7 @@ class Follower:
         if self._is_behind() and due <= 0:
             self._apply(writer)
             due = COMMIT_SECONDS
-        elif self._clock.monotonic() - self._reported >= machines.REPORT_SECONDS:
-            self._report(self.applied)
+        self._say_so()
         return due if self._is_behind() else 0.0
 
     def _is_behind(self) -> bool:
@@ -131,7 +136,9 @@ class Follower:
                 # These leave the writer closed.
                 self._writer = None
                 self._damaged = isinstance(error, IndexDamaged)
+                self._failing = True
                 raise
+            self._failing = False
             self._committed = self._clock.monotonic()
             self._report(found.upto)
         # A change without passages, such as a rename, needs no commit to be followed.
@@ -150,12 +157,20 @@ class Follower:
         self._seen = -1
         self._damaged = False
         self.applied = writer.applied
-        self._report(writer.applied)
+        self._report_due = 0.0
         return writer
+
+    def _say_so(self) -> None:
+        """Report when that is due, which also tells the other machines that this one is there. One
+        that cannot write its index is not waited for."""
+        if not self._failing and self._clock.monotonic() >= self._report_due:
+            self._report(self.applied)
 
     def _report(self, applied: int) -> None:
         self._db.write(lambda c: machines.report(c, self._clock, self._machine, applied))
-        self._reported = self._clock.monotonic()
+        # A database of SQLite has no other machine.
+        often = math.inf if self._db.is_sqlite else machines.REPORT_SECONDS
+        self._report_due = self._clock.monotonic() + often
 
     def _rebuild(self, database_id: str, reason: str) -> LexicalWriter:
         _log.warning("building the index of words anew: %s", reason)
@@ -174,6 +189,8 @@ class Follower:
                         passage.id, passage.version_id, passage.text, passage.context
                     )
                 after = passages[-1].id
+                # Written between two passages: a commit, or a new index, may take minutes.
+                self._say_so()
 
     def _read(self, versions: list[int], after: int) -> list[changes.Passage]:
         return self._db.read(lambda c: changes.passages(c, versions, after, READ))

@@ -1,5 +1,7 @@
 """Several machines search one library: a document is ready when all of them find it."""
 
+import threading
+
 import pytest
 
 from likeopt.clock import Clock
@@ -84,3 +86,49 @@ def test_a_new_machine_counts_once_it_has_caught_up(
     # From now on it is waited for, and when it loses its index too.
     report(database, clock, "new", 1)
     assert state(database, reader) == "indexing"
+
+
+def test_a_machine_that_stops_is_not_waited_for(
+    database: Database, clock: FakeClock, reader: Reader
+) -> None:
+    library.follow(database, clock, "one")
+    database.write(lambda c: machines.leave(c, "two"))
+    assert state(database, reader) == "ready"
+    # All machines are off: what they found will be found.
+    database.write(lambda c: machines.leave(c, "one"))
+    assert state(database, reader) == "ready"
+
+
+def test_a_clock_far_ahead_stops_nothing_for_long(
+    database: Database, clock: FakeClock, reader: Reader
+) -> None:
+    ahead = FakeClock()
+    ahead.advance(10 * GONE_SECONDS)
+    report(database, ahead, "two", 1)
+    library.follow(database, clock, "one")
+    assert state(database, reader) == "ready"
+
+
+def test_machines_that_report_together_tell_everybody(
+    database: Database, clock: FakeClock, reader: Reader
+) -> None:
+    for round_ in range(10):
+        announced = revision(database, "jobs")
+        library.add(database, reader, clock, "a.txt", f"words {round_}")
+        library.index(database, clock, ["words"])
+        both = threading.Barrier(2)
+
+        def follow(machine: str, both: threading.Barrier = both) -> None:
+            both.wait()
+            library.follow(database, clock, machine)
+
+        # After more than a minute's silence, each would forget the other one too.
+        clock.advance(GONE_SECONDS + 1)
+        threads = [threading.Thread(target=follow, args=[name]) for name in ("one", "two")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert state(database, reader) == "ready"
+        # Once for each of: added, claimed, published, found.
+        assert revision(database, "jobs") > announced + 3

@@ -14,4 +14,9 @@ def upgrade() -> None:
         sa.Column("words_applied", sa.BigInteger, nullable=False),
         sa.Column("seen_at", sa.BigInteger, nullable=False),
     )
+    # Until a machine reports, all that was found before is found.
+    op.execute(
+        "INSERT INTO machines (name, words_applied, seen_at)"
+        " SELECT 'before', CAST(value AS BIGINT), 0 FROM facts WHERE name = 'words_applied'"
+    )
     op.execute("DELETE FROM facts WHERE name = 'words_applied'")
