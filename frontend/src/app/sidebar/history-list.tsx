@@ -11,7 +11,7 @@ import { type Item, Menu } from "../../ui/menu";
 import { More, Panel, Shown } from "../../ui/panel";
 import { toast } from "../../ui/toast";
 import { navigate, route } from "../router";
-import { hasMore, list, load, loadMore, remove, rename, search } from "./history";
+import { hasMore, isBegun, list, load, loadMore, remove, rename, search } from "./history";
 
 const TYPING_MS = 200;
 
@@ -101,13 +101,13 @@ function Row({ row }: { row: Conversation }): JSX.Element {
   return (
     <li class={here ? "history-row here" : "history-row"}>
       <a
-        {...(row.id && { href: `/c/${row.id}` })}
+        {...(!isBegun(row.id) && { href: `/c/${row.id}` })}
         aria-current={here ? "page" : undefined}
         title={row.title}
       >
         {row.title}
       </a>
-      {row.id && (
+      {!isBegun(row.id) && (
         <Menu label={t.value.actions(row.title)} items={conversationActions(row.id, row.title)} />
       )}
     </li>

@@ -28,12 +28,8 @@ export function loadMore(): Promise<void> {
   return list.loadMore((cursor, stop) => listConversations(found, cursor, stop));
 }
 
-/** The one that the server has not taken yet: in its place from the click on, nothing moves later. */
-const BEGUN = "";
-
-/** Puts a conversation on top: it has just been used. Null is the one that begins now. */
-export function touch(of: string | null, title: string): void {
-  const id = of ?? BEGUN;
+/** Puts a conversation on top: it has just been used. */
+export function touch(id: string, title: string): void {
   const known = list.items.peek().find((item) => item.id === id);
   if (!known && search.peek().trim()) return;
   const now = new Date().toISOString();
@@ -46,14 +42,35 @@ export function touch(of: string | null, title: string): void {
   };
   list.amend((page = { items: [], next_cursor: null }) => ({
     ...page,
-    items: [used, ...page.items.filter((item) => item.id !== id && item.id !== BEGUN)],
+    items: [used, ...page.items.filter((item) => item.id !== id)],
   }));
 }
 
-/** What has begun did not become a conversation. */
-export function dropBegun(): void {
-  list.amend((page) => page && { ...page, items: page.items.filter(({ id }) => id !== BEGUN) });
+const BEGUN = "begun-";
+let begun = 0;
+
+/** Whether the server has not taken it yet. */
+export const isBegun = (id: string): boolean => id.startsWith(BEGUN);
+
+/** Puts the conversation `of`, or a new one, on top as soon as a question is sent: what moves later
+ * than half a second after that is not taken for its effect. Returns how to take that back. */
+export function begin(of: string | null, question: string): () => void {
+  const known = list.items.peek().find((item) => item.id === of);
+  if (!known && (of || search.peek().trim())) return () => undefined;
+  const now = new Date().toISOString();
+  const fresh = { id: `${BEGUN}${begun++}`, title: question, created_at: now };
+  const used = { ...(known ?? fresh), updated_at: now };
+  // Not into a list that could not be read.
+  list.amend((page) => page && { ...page, items: [used, ...without(page.items, known)] });
+  return () =>
+    list.amend((page) => {
+      if (!page?.items.includes(used)) return page;
+      const items = [...without(page.items, used), ...(known ? [known] : [])];
+      return { ...page, items: items.sort((a, b) => b.updated_at.localeCompare(a.updated_at)) };
+    });
 }
+
+const without = (items: Conversation[], one?: Conversation) => items.filter((each) => each !== one);
 
 /** The last title that was given; those who show it elsewhere go by this. */
 export const renamed = signal<Pick<Conversation, "id" | "title"> | undefined>(undefined);

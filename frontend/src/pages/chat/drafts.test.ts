@@ -98,7 +98,7 @@ test("what is sent is not kept, and the next new conversation begins empty", asy
   expect(JSON.parse(kept() ?? "")).toEqual({ user: "kim", texts: { [X]: "다음" }, keys: {} });
 });
 
-test("a question that comes back into the field is the same request until its answer begins", async () => {
+test("a question that comes back into the field is the same request as long as it stays there", async () => {
   const gone = () => Promise.reject(new TypeError("offline"));
   const start = { conversation_id: X, question_id: "q", message_id: "m", title: "T" };
   const begun = () => stream([["start", start]], { cut: true })();
@@ -114,14 +114,40 @@ test("a question that comes back into the field is the same request until its an
   after.chat.ask("질문");
   await vi.waitFor(() => expect(after.chat.id.value).toBe(X));
   expect(keyOf(calls[0])).toBe(keyOf(first));
-  // Once it has begun, who asks the same again wants to hear it again; and with other words it
-  // never was the same.
+  // Once it has begun, who asks the same again wants another answer; and with other words it never
+  // was the same.
   after.navigate("/");
   calls = serve(gone, gone);
-  after.chat.ask("질문");
-  after.chat.ask("다른 질문");
-  await vi.waitFor(() => expect(calls).toHaveLength(2));
-  expect(new Set([first, ...calls].map(keyOf)).size).toBe(3);
+  await after.chat.ask("질문");
+  await after.chat.ask("다른 질문");
+  const keys = new Set([first, ...calls].map(keyOf));
+  expect(keys.size).toBe(3);
+  // Both are in the field now, in one; there they are cleared.
+  calls = serve(empty(X), gone, gone);
+  after.navigate(`/c/${X}`);
+  after.navigate("/");
+  expect(after.draft.value).toBe("질문\n\n다른 질문");
+  after.draft.value = "";
+  leave();
+  await after.chat.ask("질문");
+  await after.chat.ask("다른 질문");
+  expect(calls.slice(1).filter((call) => keys.has(keyOf(call)))).toEqual([]);
+});
+
+test("what is asked after another answer in the same conversation is another question", async () => {
+  const gone = () => Promise.reject(new TypeError("offline"));
+  const start = { conversation_id: X, question_id: "q", message_id: "m", title: "T" };
+  const calls = serve(empty(X), gone, stream([["start", start]], { cut: true }), gone, gone);
+  const { chat } = await load("kim", `/c/${X}`);
+  await vi.waitFor(() => expect(chat.title.value).toBe("T"));
+  await chat.ask("더 알려 줘");
+  chat.ask("다른 질문");
+  await vi.waitFor(() => expect(chat.turns.value[1]?.id).toBe("q"));
+  chat.ask("더 알려 줘");
+  const sent = () => calls.filter(({ method }) => method === "POST");
+  await vi.waitFor(() => expect(sent().length).toBeGreaterThan(2));
+  const keys = sent().map(({ headers }) => headers.get("Idempotency-Key"));
+  expect(keys[0]).not.toBe(keys.at(-1));
 });
 
 test("a question that could not be sent is kept with its conversation", async () => {

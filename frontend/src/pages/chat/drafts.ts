@@ -13,7 +13,7 @@ const NAME = "drafts";
 /** Null once the page is theirs no more: it is left, or loaded anew for somebody else. */
 let owner: string | null = "";
 let texts: Record<string, string> = {};
-// Of questions whose answers have not begun, by what they ask.
+// Of questions that came to nothing, by what they ask.
 let keys: Record<string, string> = {};
 let shown = "";
 
@@ -65,16 +65,26 @@ export function dropDraft(id: string): void {
   delete texts[id];
 }
 
-/** The key of a question: the same one until its answer has begun, so that a question which comes
- * back into the field, over a load of the tab too, is not asked twice. */
-export function keyOf(asked: Omit<Question, "key">): string {
-  keys[JSON.stringify(asked)] ??= newKey();
-  return keys[JSON.stringify(asked)] as string;
+/** A question came to nothing, as far as this page knows: the server may have it all the same. */
+export function keepKey({ key, ...asked }: Question): void {
+  keys[JSON.stringify(asked)] = key;
 }
 
-/** Asked once more, it is another question. */
-export function forgetKey({ key: _, ...asked }: Question): void {
-  delete keys[JSON.stringify(asked)];
+/** The key of a question: of what came to nothing and is sent again it is the same, over a load of the
+ * tab too, so that the server does not answer twice. */
+export function keyOf(asked: Omit<Question, "key">): string {
+  return keys[JSON.stringify(asked)] ?? newKey();
+}
+
+/** The answer to `asked` has begun: the same words once more are another question, and so are those
+ * of an earlier one in the same conversation, which its answer is shown in by now. */
+export function forgetKeys(asked: Question): void {
+  const { conversation_id: id } = asked as { conversation_id?: string };
+  keep((other) => other.conversation_id !== id);
+}
+
+function keep(wanted: (asked: { question: string; conversation_id?: string }) => boolean): void {
+  keys = Object.fromEntries(Object.entries(keys).filter(([asked]) => wanted(JSON.parse(asked))));
 }
 
 /** Writes all of it down, not at each key: typing shall not wait for a disk. `unsent` is a question
@@ -83,13 +93,10 @@ export function keepDrafts(unsent = ""): void {
   if (!owner) return;
   const text = draft.peek().trim() ? draft.peek() : unsent;
   const found = Object.entries({ ...texts, [shown]: text }).filter(([, one]) => one.trim());
-  const unsentKeys = Object.entries(keys).filter(([asked]) =>
-    found.some(([, one]) => one === JSON.parse(asked).question),
+  // What has been cleared meanwhile, or written otherwise, is not the same question.
+  keep(({ question, conversation_id: id = "" }) =>
+    found.some(([place, one]) => place === id && one === question),
   );
-  const kept = {
-    user: owner,
-    texts: Object.fromEntries(found),
-    keys: Object.fromEntries(unsentKeys),
-  };
+  const kept = { user: owner, texts: Object.fromEntries(found), keys };
   inTab.remember(NAME, found.length > 0 ? JSON.stringify(kept) : null);
 }

@@ -9,7 +9,7 @@ import * as history from "../../app/sidebar/history";
 import { Resource } from "../../lib/resource";
 import { isAbort } from "../../lib/wait";
 import { Answer, isRevoked } from "./answer";
-import { forgetKey, keyOf } from "./drafts";
+import { forgetKeys, keepKey, keyOf } from "./drafts";
 import { loadMarkdown } from "./lazy-markdown";
 
 /** A question and the answers to it; more than one once it has been answered again. */
@@ -192,13 +192,13 @@ export class Chat {
     };
     // The server knows what a question that is asked again was limited to.
     answer.request = request ?? { ...asked, key: keyOf(asked) };
-    history.touch(id, this.title.peek() || turn.question);
+    const unlist = history.begin(id, turn.question);
     const sent = new AbortController();
     // Who leaves before the server has taken the question finds it in the side bar all the same.
     this.#leave.signal.addEventListener("abort", () => {
       if (answer.id.peek()) sent.abort();
     });
-    await this.#follow(answer, askServer(answer.request, sent.signal), turn);
+    await this.#follow(answer, askServer(answer.request, sent.signal), turn, unlist);
   }
 
   /** Takes up what is being written. */
@@ -211,19 +211,26 @@ export class Chat {
     }
   }
 
-  async #follow(answer: Answer, events: AsyncGenerator<ChatEvent[]>, turn?: Turn): Promise<void> {
+  async #follow(
+    answer: Answer,
+    events: AsyncGenerator<ChatEvent[]>,
+    turn?: Turn,
+    unlist = () => {},
+  ): Promise<void> {
     const here = this.#leave;
     const id = this.id.peek();
     try {
       for await (const together of events) {
         const start = together.find((event) => event.type === "start");
-        if (start && answer.request) forgetKey(answer.request);
+        if (start && answer.request) forgetKeys(answer.request);
         if (here.signal.aborted) {
+          unlist();
           if (start) history.touch(start.conversation_id, start.title);
           return;
         }
         // One drawing of it all.
         batch(() => {
+          if (start) unlist();
           for (const event of together) {
             if (event.type === "start") {
               if (turn) this.#isAsked(turn, event.question_id);
@@ -234,8 +241,9 @@ export class Chat {
         });
       }
     } catch (error) {
-      if (!id) history.dropBegun();
+      unlist();
       if (isAbort(error)) return;
+      if (turn && !turn.id && answer.request) keepKey(answer.request);
       if (!here.signal.aborted) answer.fail(ApiError.from(error));
       else if (turn && !turn.id) this.onUnasked(turn.question, id);
     }
