@@ -4,6 +4,7 @@ import type { Collection, Document, TextPage } from "../../api/types";
 import { chooseLanguage } from "../../i18n";
 import * as collections from "./collections";
 import { DocumentPage, loadAhead } from "./document";
+import { documentActions } from "./row";
 
 const ID = "0".repeat(32);
 const DOCUMENT: Document = {
@@ -104,4 +105,15 @@ test("who may only read is offered nothing that would fail", async () => {
   expect(root.querySelector(".status.failed")?.textContent).toContain("no text");
   expect(root.querySelector(".tags")?.textContent).toContain("law");
   expect(root.querySelectorAll(".facts button")).toHaveLength(0);
+});
+
+test("only what is being read can be cancelled", async () => {
+  await collections.load();
+  const labels = (job: Document["job"]) =>
+    documentActions({ ...DOCUMENT, state: "indexing", job }).map(({ label }) => label);
+  const job = { running: true, step: "write", done: 0, total: 9, attempts: 1, reason: null };
+  expect(labels({ ...job, kind: "index" })).toContain("Stop reading");
+  for (const other of [null, { ...job, kind: "embed" as const }]) {
+    expect(labels(other)).toContain("Read again");
+  }
 });

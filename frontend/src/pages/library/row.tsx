@@ -68,10 +68,10 @@ export function documentActions(document: Document, afterDelete?: () => void): I
   ];
 }
 
-function changes({ id, name, state }: Document, afterDelete?: () => void): Item[] {
-  const running = state === "queued" || state === "indexing";
+function changes({ id, name, job }: Document, afterDelete?: () => void): Item[] {
   return [
-    running
+    // What has been read waits for the indexes only: there is nothing to cancel.
+    job?.kind === "index"
       ? { icon: "stop", label: t.value.cancelIndexing, run: () => cancel(id) }
       : {
           icon: "again",
