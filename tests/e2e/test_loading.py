@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests import guest, servers
 from tests.e2e.conftest import Open, serving, with_model
@@ -135,6 +135,46 @@ def test_page_is_there_at_once_and_nothing_moves(
     if path == "/":
         (largest,) = set(page.evaluate("window.largest")[-1:])
         assert largest in served(page, url, language)
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_a_row_keeps_its_place_while_its_file_is_read(
+    open_page: Open, url: str, language: str
+) -> None:
+    """Not a moment of it, which a test may miss, but each of the states that follow each other."""
+    visit = open_page(url, language, "desktop")
+    page = visit.page
+    state: dict[str, object] = {}
+
+    def reading(route: Route) -> None:
+        body = route.fetch().json()
+        body["items"] = [item | state for item in body["items"]]
+        route.fulfill(json=body)
+
+    page.route("**/api/v1/documents?*", reading)
+    job = {"kind": "index", "running": True, "attempts": 1, "reason": None}
+    places = (
+        "all => all.map((one) => one.getBoundingClientRect()).map(({ y, height }) => [y, height])"
+    )
+    found = []
+    for shown, state in (  # noqa: B007  (read by `reading`)
+        ("waiting", {"state": "queued", "job": None}),
+        ("reading", {"state": "indexing", "job": {**job, "step": "parse", "done": 0, "total": 0}}),
+        (
+            "reading",
+            {"state": "indexing", "job": {**job, "step": "write", "done": 9, "total": 1264}},
+        ),
+        ("reading", {"state": "indexing", "job": None}),
+        ("ready", {"state": "ready", "chunks": 1264, "embedded": 1164}),
+        ("ready", {"state": "ready", "chunks": 1264, "embedded": 1264}),
+    ):
+        visit.go("/library")
+        expect(page.locator(f".document > .status.{shown}").first).to_be_visible()
+        page.wait_for_load_state("networkidle")
+        rows = page.locator(".document").evaluate_all(places)
+        texts = page.locator(".document > .status > p").evaluate_all(places)
+        found.append((rows, [y for y, _ in texts]))
+    assert found[1:] == found[:-1]
 
 
 def test_without_a_script_the_heading_and_the_field_are_there(open_page: Open, url: str) -> None:

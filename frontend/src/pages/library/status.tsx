@@ -11,7 +11,11 @@ export function Status({ document }: { document: Document }): JSX.Element {
     case "failed":
       return <Failed document={document} />;
     case "queued":
-      return <p class="status waiting">{t.value.states.queued}</p>;
+      return (
+        <div class="status waiting">
+          <p>{t.value.states.queued}</p>
+        </div>
+      );
     case "indexing":
       return <Reading document={document} />;
     default:
