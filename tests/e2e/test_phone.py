@@ -1,5 +1,6 @@
 """The page in a hand: Back, the keyboard on the screen, and fingers."""
 
+import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +19,9 @@ def model() -> Iterator[tuple[str, StubOpenAI]]:
         yield served
 
 
+NUMBERS = itertools.count(1)
+
+
 def in_hand(
     open_page: Open, model: tuple[str, StubOpenAI], language: str, said: str
 ) -> tuple[Visit, Locator]:
@@ -31,7 +35,7 @@ def in_hand(
     # Of each test another question: one that has been asked is not answered anew. All of them are
     # about what the documents hold: without that, the model is not asked.
     about = visit.say("데이터 폴더는 어떻게 백업하나요?", "How is the data folder backed up?")
-    return visit, visit.ask(f"{about} {said}")
+    return visit, visit.ask(f"{about} ({next(NUMBERS)})")
 
 
 def lengths(page: Page) -> int:
