@@ -153,21 +153,21 @@ def test_a_row_keeps_its_place_while_its_file_is_read(
 
     page.route("**/api/v1/documents?*", reading)
     job = {"kind": "index", "running": True, "attempts": 1, "reason": None}
+    reading_it = job | {"step": "parse", "done": 0, "total": 0}
+    states: list[tuple[str, dict[str, object]]] = [
+        ("waiting", {"state": "queued", "job": None}),
+        ("reading", {"state": "indexing", "job": reading_it}),
+        ("reading", {"state": "indexing", "job": reading_it | {"step": "write", "total": 1264}}),
+        ("reading", {"state": "indexing", "job": None}),
+        ("ready", {"state": "ready", "chunks": 1264, "embedded": 1164}),
+        ("ready", {"state": "ready", "chunks": 1264, "embedded": 1264}),
+    ]
     places = (
         "all => all.map((one) => one.getBoundingClientRect()).map(({ y, height }) => [y, height])"
     )
     found = []
-    for shown, state in (  # noqa: B007  (read by `reading`)
-        ("waiting", {"state": "queued", "job": None}),
-        ("reading", {"state": "indexing", "job": {**job, "step": "parse", "done": 0, "total": 0}}),
-        (
-            "reading",
-            {"state": "indexing", "job": {**job, "step": "write", "done": 9, "total": 1264}},
-        ),
-        ("reading", {"state": "indexing", "job": None}),
-        ("ready", {"state": "ready", "chunks": 1264, "embedded": 1164}),
-        ("ready", {"state": "ready", "chunks": 1264, "embedded": 1264}),
-    ):
+    for shown, now in states:
+        state.update(now)
         visit.go("/library")
         expect(page.locator(f".document > .status.{shown}").first).to_be_visible()
         page.wait_for_load_state("networkidle")
