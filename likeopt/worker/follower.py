@@ -5,7 +5,6 @@ Indexes hold nothing that is not in the database: one that is lost, damaged or m
 version is built anew, while the old one, if there is one, serves.
 """
 
-import contextlib
 import logging
 import math
 import threading
@@ -48,9 +47,9 @@ class Follower:
         self._vectors = vectors
         self._writer: LexicalWriter | None = None
         self._damaged = False
-        self._failing = False
         self._seen = -1
         self._committed = -COMMIT_SECONDS
+        self._reported: int | None = None
         self._report_due = 0.0
         self._stop = threading.Event()
         self._changed = threading.Event()
@@ -75,9 +74,6 @@ class Follower:
         if self._thread.is_alive():
             self._thread.join()
         self._close()
-        # Without a database, the others find out.
-        with contextlib.suppress(LikeOptError):
-            self._db.write(lambda c: machines.leave(c, self._machine))
 
     def _run(self) -> None:
         try:
@@ -119,7 +115,8 @@ class Follower:
         if self._is_behind() and due <= 0:
             self._apply(writer)
             due = COMMIT_SECONDS
-        self._say_so()
+        # Not of an index that could not be opened or written: it is not waited for.
+        self._report()
         return due if self._is_behind() else 0.0
 
     def _is_behind(self) -> bool:
@@ -136,11 +133,8 @@ class Follower:
                 # These leave the writer closed.
                 self._writer = None
                 self._damaged = isinstance(error, IndexDamaged)
-                self._failing = True
                 raise
-            self._failing = False
             self._committed = self._clock.monotonic()
-            self._report(found.upto)
         # A change without passages, such as a rename, needs no commit to be followed.
         self._seen = self.applied = found.upto
 
@@ -157,20 +151,17 @@ class Follower:
         self._seen = -1
         self._damaged = False
         self.applied = writer.applied
-        self._report_due = 0.0
         return writer
 
-    def _say_so(self) -> None:
-        """Report when that is due, which also tells the other machines that this one is there. One
-        that cannot write its index is not waited for."""
-        if not self._failing and self._clock.monotonic() >= self._report_due:
-            self._report(self.applied)
-
-    def _report(self, applied: int) -> None:
-        self._db.write(lambda c: machines.report(c, self._clock, self._machine, applied))
+    def _report(self) -> None:
+        """Tell how far this machine is, and others now and then that it is there."""
+        now = self._clock.monotonic()
+        if self.applied == self._reported and now < self._report_due:
+            return
+        self._db.write(lambda c: machines.report(c, self._clock, self._machine, self.applied))
+        self._reported = self.applied
         # A database of SQLite has no other machine.
-        often = math.inf if self._db.is_sqlite else machines.REPORT_SECONDS
-        self._report_due = self._clock.monotonic() + often
+        self._report_due = math.inf if self._db.is_sqlite else now + machines.REPORT_SECONDS
 
     def _rebuild(self, database_id: str, reason: str) -> LexicalWriter:
         _log.warning("building the index of words anew: %s", reason)
@@ -189,8 +180,6 @@ class Follower:
                         passage.id, passage.version_id, passage.text, passage.context
                     )
                 after = passages[-1].id
-                # Written between two passages: a commit, or a new index, may take minutes.
-                self._say_so()
 
     def _read(self, versions: list[int], after: int) -> list[changes.Passage]:
         return self._db.read(lambda c: changes.passages(c, versions, after, READ))

@@ -8,8 +8,11 @@ import pytest
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from likeopt.errors import ModelUnavailable, NotFound, StorageFull, UnreadableFile
-from likeopt.retrieval.lexical import LexicalWriter
+from likeopt.errors import (
+    ModelUnavailable,
+    NotFound,
+    UnreadableFile,
+)
 from likeopt.retrieval.types import Parsed
 from likeopt.storage import (
     answers,
@@ -21,15 +24,11 @@ from likeopt.storage import (
     machines,
     messages,
     passages,
-    revisions,
 )
-from likeopt.storage.machines import REPORT_SECONDS
 from likeopt.storage.messages import Message
 from likeopt.storage.tables import chunks, embeddings, files, pages, versions
 from likeopt.storage.tables import jobs as jobs_table
-from likeopt.storage.tables import machines as machines_table
 from likeopt.worker.embedding import IDLE_SECONDS
-from likeopt.worker.follower import PAUSE_SECONDS
 from likeopt.worker.indexer import SLICE
 from likeopt.worker.main import TAKE_OVER_SECONDS
 from tests.fakes import FakeEmbedder
@@ -415,55 +414,6 @@ def test_a_stopping_worker_returns_its_jobs(stage: Stage) -> None:
     assert states == ["indexing"] * 2 + ["queued"] * 3
     stage.settle()
     assert {d.state for d in stage.all()} == {"ready"}
-
-
-def test_a_machine_without_news_says_that_it_is_there(stage: Stage) -> None:
-    """On PostgreSQL: a database of SQLite has one machine, which then has nothing to write."""
-    follower = stage.worker.follower
-    stage.upload("a.md", "# Words")
-    stage.settle()
-    for _ in range(8):
-        stage.clock.advance(REPORT_SECONDS / 2)
-        follower.follow_words()
-        # As a rename does: there is something to follow, and nothing to write.
-        stage.db.write(lambda c: revisions.raise_(c, "library"))
-        follower.follow_words()
-    last = stage.db.read(lambda c: c.execute(sa.select(machines_table.c.seen_at)).scalar_one())
-    silent = stage.clock.now_ms() - last
-    assert silent > 1000 * REPORT_SECONDS if stage.db.is_sqlite else silent < 1000 * REPORT_SECONDS
-
-
-def test_a_machine_that_cannot_write_its_index_is_not_waited_for(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stage.upload("a.md", "# Words")
-    stage.settle()
-
-    def full(*_: object) -> None:
-        raise StorageFull("no space left")
-
-    with monkeypatch.context() as disk:
-        disk.setattr(LexicalWriter, "apply", full)
-        stage.upload("a.md", "# New words")
-        stage.settle(follow=False)
-        for _ in range(20):
-            stage.clock.advance(PAUSE_SECONDS)
-            stage.worker.follower._turn()
-            assert stage.document("a.md").state == "indexing"
-        library.follow(stage.db, stage.clock, "other")
-        assert stage.document("a.md").state == "ready"
-    stage.follow()
-    assert indexed_chunks(stage.lexical()) == ids(stage)
-
-
-def test_a_worker_that_stops_is_not_waited_for(stage: Stage) -> None:
-    stage.settle()
-    library.follow(stage.db, stage.clock, "other")
-    stage.worker.close()
-    stage.upload("a.md", "# Words")
-    library.index(stage.db, stage.clock, ["Words"])
-    library.follow(stage.db, stage.clock, "other")
-    assert stage.document("a.md").state == "ready"
 
 
 def test_vectors_are_made_after_other_workers_gave_up(stage: Stage) -> None:

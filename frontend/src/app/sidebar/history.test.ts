@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { json, serve } from "../../api/fake-server";
-import { begin, isBegun, items, list, load, loadMore, search, touch } from "./history";
+import { begin, isBegun, items, list, load, loadMore, rename, search, touch } from "./history";
 
 test("more of a list is asked for with the words it was found by", async () => {
   const page = json({ items: [], next_cursor: "next" });
@@ -57,4 +57,24 @@ test("nothing is listed that is not looked for, or not known, or where no list i
   list.set(undefined);
   begin(null, "Question")();
   expect(list.data).toBeUndefined();
+});
+
+test("a list that is read or changed meanwhile holds each conversation once", async () => {
+  list.set({ items: [row("c", 3), row("b", 2), row("a", 1)], next_cursor: null });
+  let answer = (_: Response) => {};
+  globalThis.fetch = () => new Promise((resolve) => (answer = resolve));
+  const loading = load();
+  const undo = begin("a", "Question");
+  answer(Response.json({ items: [row("c", 3), row("b", 2), row("a", 1)], next_cursor: null }));
+  await loading;
+  expect(titles()).toEqual(["A", "C", "B"]);
+  undo();
+  expect(titles()).toEqual(["C", "B", "A"]);
+  const renaming = rename("a", "New", "A");
+  const again = begin("a", "Question");
+  expect(titles()).toEqual(["New", "C", "B"]);
+  answer(new Response(null, { status: 204 }));
+  await renaming;
+  again();
+  expect(titles()).toEqual(["C", "B", "New"]);
 });

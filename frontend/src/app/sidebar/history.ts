@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
 import { deleteConversation, listConversations, renameConversation } from "../../api/conversations";
-import type { Conversation } from "../../api/types";
+import type { Conversation, Page } from "../../api/types";
 import { Paged } from "../../lib/resource";
 
 /** The conversations of the side bar. */
@@ -40,10 +40,11 @@ export function touch(id: string, title: string): void {
     title: title || known?.title || "",
     updated_at: now,
   };
-  list.amend((page = { items: [], next_cursor: null }) => ({
-    ...page,
-    items: [used, ...page.items.filter((item) => item.id !== id)],
-  }));
+  list.amend((page = { items: [], next_cursor: null }) => onTop(page, used));
+}
+
+function onTop(page: Page<Conversation>, used: Conversation): Page<Conversation> {
+  return { ...page, items: [used, ...page.items.filter(({ id }) => id !== used.id)] };
 }
 
 const BEGUN = "begun-";
@@ -55,22 +56,25 @@ export const isBegun = (id: string): boolean => id.startsWith(BEGUN);
 /** Puts the conversation `of`, or a new one, on top as soon as a question is sent: what moves later
  * than half a second after that is not taken for its effect. Returns how to take that back. */
 export function begin(of: string | null, question: string): () => void {
-  const known = list.items.peek().find((item) => item.id === of);
-  if (!known && (of || search.peek().trim())) return () => undefined;
+  if (!of && search.peek().trim()) return () => undefined;
+  const id = of ?? `${BEGUN}${begun++}`;
   const now = new Date().toISOString();
-  const fresh = { id: `${BEGUN}${begun++}`, title: question, created_at: now };
-  const used = { ...(known ?? fresh), updated_at: now };
-  // Not into a list that could not be read.
-  list.amend((page) => page && { ...page, items: [used, ...without(page.items, known)] });
+  const fresh = { id, title: question, created_at: now, updated_at: "" };
+  let before: Conversation | undefined;
+  list.amend((page) => {
+    before = page?.items.find((item) => item.id === id) ?? (of ? undefined : fresh);
+    // Not into a list that could not be read, and no conversation whose title is not known.
+    return page && before ? onTop(page, { ...before, updated_at: now }) : page;
+  });
   return () =>
     list.amend((page) => {
-      if (!page?.items.includes(used)) return page;
-      const items = [...without(page.items, used), ...(known ? [known] : [])];
+      const used = page?.items.find((item) => item.id === id && item.updated_at === now);
+      if (!page || !used || !before) return page;
+      const back = before.updated_at ? [{ ...used, updated_at: before.updated_at }] : [];
+      const items = [...page.items.filter((item) => item !== used), ...back];
       return { ...page, items: items.sort((a, b) => b.updated_at.localeCompare(a.updated_at)) };
     });
 }
-
-const without = (items: Conversation[], one?: Conversation) => items.filter((each) => each !== one);
 
 /** The last title that was given; those who show it elsewhere go by this. */
 export const renamed = signal<Pick<Conversation, "id" | "title"> | undefined>(undefined);

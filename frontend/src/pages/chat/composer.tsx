@@ -48,7 +48,9 @@ export function Composer(): JSX.Element {
   }, [chat.id.value]);
   // Once, and not at each key; how much too long it is by then is told with the field.
   useEffect(() => {
-    if (over > 0) announce(t.peek().tooLong(over));
+    if (over <= 0) return;
+    announce(t.peek().tooLong(over));
+    return () => announce("");
   }, [over > 0]);
 
   useEffect(() => {

@@ -72,14 +72,15 @@ export function keepKey({ key, ...asked }: Question): void {
 
 /** The key of a question: of what came to nothing and is sent again it is the same, over a load of the
  * tab too, so that the server does not answer twice. */
-export function keyOf(asked: Omit<Question, "key">): string {
+export function keyOf(asked: Omit<Extract<Question, { question: string }>, "key">): string {
   return keys[JSON.stringify(asked)] ?? newKey();
 }
 
 /** The answer to `asked` has begun: the same words once more are another question, and so are those
  * of an earlier one in the same conversation, which its answer is shown in by now. */
 export function forgetKeys(asked: Question): void {
-  const { conversation_id: id } = asked as { conversation_id?: string };
+  if ("regenerate" in asked) return;
+  const id = asked.conversation_id;
   keep((other) => other.conversation_id !== id);
 }
 
@@ -87,15 +88,16 @@ function keep(wanted: (asked: { question: string; conversation_id?: string }) =>
   keys = Object.fromEntries(Object.entries(keys).filter(([asked]) => wanted(JSON.parse(asked))));
 }
 
-/** Writes all of it down, not at each key: typing shall not wait for a disk. `unsent` is a question
- * that failed: it is in sight, and in no field yet. */
-export function keepDrafts(unsent = ""): void {
+/** Writes all of it down, not at each key: typing shall not wait for a disk. `unsent` are questions
+ * that failed: they are in sight, and in no field yet. */
+export function keepDrafts(unsent: string[] = []): void {
   if (!owner) return;
-  const text = draft.peek().trim() ? draft.peek() : unsent;
+  const text = draft.peek().trim() ? draft.peek() : unsent.join("\n\n");
   const found = Object.entries({ ...texts, [shown]: text }).filter(([, one]) => one.trim());
   // What has been cleared meanwhile, or written otherwise, is not the same question.
+  const there = [...found, ...unsent.map((one) => [shown, one])];
   keep(({ question, conversation_id: id = "" }) =>
-    found.some(([place, one]) => place === id && one === question),
+    there.some(([place, one]) => place === id && one?.trim() === question),
   );
   const kept = { user: owner, texts: Object.fromEntries(found), keys };
   inTab.remember(NAME, found.length > 0 ? JSON.stringify(kept) : null);

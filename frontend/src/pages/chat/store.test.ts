@@ -629,4 +629,8 @@ test("a conversation left before the server had its question is in the side bar,
   await refused;
   expect(unasked.mock.calls).toEqual([["둘", null]]);
   expect(listed()).toEqual(["제목"]);
+  const denied = chat.ask("셋");
+  answer(await stream([["error", { code: "engine_unavailable" }]])());
+  await denied;
+  expect(listed()).toEqual(["제목"]);
 });

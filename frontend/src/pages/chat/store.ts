@@ -71,9 +71,11 @@ export class Chat {
   ) {}
 
   /** What is only here: questions that failed before the server had them. */
-  get unasked(): string | undefined {
-    const failed = this.turns.peek().filter(failedUnasked);
-    return failed.map(({ question }) => question).join("\n\n") || undefined;
+  get unasked(): string[] {
+    return this.turns
+      .peek()
+      .filter(failedUnasked)
+      .map(({ question }) => question);
   }
 
   /** Shows the conversation `id`, or an empty one; `back`: after something else was looked at. */
@@ -87,7 +89,7 @@ export class Chat {
     const here = this.#leave;
     this.loading.abort();
     const left = this.id.peek();
-    const unasked = this.unasked;
+    const unasked = this.unasked.join("\n\n");
     batch(() => {
       this.id.value = id;
       this.title.value = "";
@@ -224,7 +226,6 @@ export class Chat {
         const start = together.find((event) => event.type === "start");
         if (start && answer.request) forgetKeys(answer.request);
         if (here.signal.aborted) {
-          unlist();
           if (start) history.touch(start.conversation_id, start.title);
           return;
         }
@@ -241,11 +242,12 @@ export class Chat {
         });
       }
     } catch (error) {
-      unlist();
       if (isAbort(error)) return;
       if (turn && !turn.id && answer.request) keepKey(answer.request);
       if (!here.signal.aborted) answer.fail(ApiError.from(error));
       else if (turn && !turn.id) this.onUnasked(turn.question, id);
+    } finally {
+      unlist();
     }
     const { value: why } = answer.error;
     if (!here.signal.aborted && why && isRevoked(why)) await this.#readAgain(answer);
