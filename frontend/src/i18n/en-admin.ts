@@ -1,9 +1,7 @@
 import { formatNumber } from "../lib/number";
+import { many } from "./en-people";
 
 /** The sentences of the pages of caches, jobs and settings in English. */
-
-const many = (count: number, one: string, more: string) =>
-  `${formatNumber(count)} ${count === 1 ? one : more}`;
 
 export const enAdmin = {
   // Caches

@@ -2,7 +2,8 @@ import { formatNumber } from "../lib/number";
 
 /** The sentences about accounts and access in English. */
 
-const many = (count: number, one: string, more: string) =>
+/** A number of things. */
+export const many = (count: number, one: string, more: string) =>
   `${formatNumber(count)} ${count === 1 ? one : more}`;
 
 export const enPeople = {

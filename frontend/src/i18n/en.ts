@@ -1,10 +1,6 @@
-import { formatNumber } from "../lib/number";
-import { enPeople } from "./en-people";
+import { enPeople, many } from "./en-people";
 
 /** Every sentence of the page in English; `ko.ts` must have the same ones. */
-
-const many = (count: number, one: string, more: string) =>
-  `${formatNumber(count)} ${count === 1 ? one : more}`;
 
 export const en = {
   ...enPeople,

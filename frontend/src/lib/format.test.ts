@@ -13,7 +13,7 @@ const THEN = "2026-03-02T09:30:00Z";
 
 test("numbers and times are written as in the language at hand", () => {
   const said = () => [
-    format.formatCount(12_345),
+    formatNumber(12_345),
     format.formatBytes(1536),
     format.formatBytes(150 * 1024),
     format.formatPercent(0.909),
@@ -46,7 +46,7 @@ test("a number is written as `Intl` would in both languages, without the wait fo
   const made = vi.spyOn(Intl, "NumberFormat");
   const local = vi.spyOn(Number.prototype, "toLocaleString");
   chooseLanguage("en");
-  expect(format.formatCount(12_345)).toBe("12,345");
+  expect(formatNumber(12_345)).toBe("12,345");
   expect(format.formatBytes(1_500_000)).toBe("1.4 MB");
   expect(format.formatPercent(0.5)).toBe("50%");
   expect(format.formatMicros(12_500)).toBe("13 ms");

@@ -62,10 +62,6 @@ export function daysAgo(time: string, now = new Date()): number {
   return Math.round(difference / 86_400_000);
 }
 
-export function formatCount(count: number): string {
-  return formatNumber(count);
-}
-
 /** A share of 1 as a percentage; a dash where there is none yet. */
 export function formatPercent(share: number | null): string {
   return share === null ? "–" : `${formatNumber(share * 100, 1)}%`;

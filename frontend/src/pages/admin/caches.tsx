@@ -4,7 +4,8 @@ import { useEffect } from "preact/hooks";
 import type { CachedIn, CacheLayer, CacheUse, Wanted } from "../../api/caches";
 import { AdminSheet } from "../../app/admin-sheet";
 import { ta } from "../../i18n/admin";
-import { formatBytes, formatCount, formatMicros, formatPercent } from "../../lib/format";
+import { formatBytes, formatMicros, formatPercent } from "../../lib/format";
+import { formatNumber } from "../../lib/number";
 import { Icon } from "../../ui/icon";
 import { Shown } from "../../ui/panel";
 import { Section } from "../../ui/sheet";
@@ -131,7 +132,7 @@ function Layer({ layer, uses, ask }: { layer: CacheLayer; uses: CacheUse[]; ask:
         {formatPercent(all.rate)} <span class="small">{ta.value.hitRate}</span>
       </p>
       <p class="small">
-        {ta.value.reads}: {ta.value.readsOf(formatCount(all.hits), formatCount(all.reads))}
+        {ta.value.reads}: {ta.value.readsOf(formatNumber(all.hits), formatNumber(all.reads))}
       </p>
       <dl class="figures">
         <div>
@@ -144,11 +145,11 @@ function Layer({ layer, uses, ask }: { layer: CacheLayer; uses: CacheUse[]; ask:
         </div>
         <div>
           <dt>{ta.value.evicted}</dt>
-          <dd>{formatCount(layer.evictions)}</dd>
+          <dd>{formatNumber(layer.evictions)}</dd>
         </div>
         <div>
           <dt>{ta.value.faults}</dt>
-          <dd class={all.errors > 0 ? "bad" : ""}>{formatCount(all.errors)}</dd>
+          <dd class={all.errors > 0 ? "bad" : ""}>{formatNumber(all.errors)}</dd>
         </div>
       </dl>
       <button
@@ -164,7 +165,7 @@ function Layer({ layer, uses, ask }: { layer: CacheLayer; uses: CacheUse[]; ask:
 }
 
 function count(value: number | null): string {
-  return value === null ? ta.value.unknown : formatCount(value);
+  return value === null ? ta.value.unknown : formatNumber(value);
 }
 
 function size(value: number | null): string {
@@ -246,14 +247,14 @@ function Row({ row, columns }: { row: CachedIn; columns: string[] }): JSX.Elemen
   const cells = [
     ta.value.layers[row.layer] ?? row.layer,
     <Rate key="rate" rate={row.hit_rate} />,
-    formatCount(row.hits + row.misses),
+    formatNumber(row.hits + row.misses),
     count(row.entries),
     size(row.bytes),
-    formatCount(row.evictions),
+    formatNumber(row.evictions),
     row.mean_us ? formatMicros(row.mean_us) : "–",
     row.p99_us ? `≤ ${formatMicros(row.p99_us)}` : "–",
     <span key="faults" class={faults > 0 ? "bad" : ""}>
-      {formatCount(faults)}
+      {formatNumber(faults)}
     </span>,
   ];
   return (

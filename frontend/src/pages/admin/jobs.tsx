@@ -5,7 +5,8 @@ import { AdminSheet } from "../../app/admin-sheet";
 import { explainOf, t } from "../../i18n";
 import { ta } from "../../i18n/admin";
 import { nameOfCollection } from "../../lib/collection";
-import { formatCount, formatWhen } from "../../lib/format";
+import { formatWhen } from "../../lib/format";
+import { formatNumber } from "../../lib/number";
 import { More, Panel, Shown } from "../../ui/panel";
 import { toast } from "../../ui/toast";
 import * as store from "./jobs-store";
@@ -48,7 +49,7 @@ function Jobs({ state }: { state: JobState }): JSX.Element {
       <header class="section-header">
         <h2>
           {ta.value.jobStates[state]}
-          {count !== undefined && <span class="count">{formatCount(count)}</span>}
+          {count !== undefined && <span class="count">{formatNumber(count)}</span>}
         </h2>
       </header>
       <Shown of={list} empty={({ items }) => items.length === 0 && <p class="none">{none}</p>}>

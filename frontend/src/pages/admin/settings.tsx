@@ -11,7 +11,7 @@ import { AdminSheet } from "../../app/admin-sheet";
 import { info } from "../../app/server";
 import { language, t } from "../../i18n";
 import { ta } from "../../i18n/admin";
-import { formatCount } from "../../lib/format";
+import { formatNumber } from "../../lib/number";
 import { Check } from "../../ui/field";
 import { Icon } from "../../ui/icon";
 import { Panel, Shown } from "../../ui/panel";
@@ -57,11 +57,14 @@ function Server({ server }: { server: ServerState }): JSX.Element {
     [ta.value.model, model ? t.value.modelLine(model.kind, model.name) : "–"],
   ];
   if (index) {
-    const of = ta.value.generationOf(formatCount(index.generation), formatCount(revision));
+    const of = ta.value.generationOf(formatNumber(index.generation), formatNumber(revision));
     const { passages, embedded } = index;
     facts.push(
       [ta.value.generation, of],
-      [ta.value.passages, ta.value.passagesEmbedded(formatCount(passages), formatCount(embedded))],
+      [
+        ta.value.passages,
+        ta.value.passagesEmbedded(formatNumber(passages), formatNumber(embedded)),
+      ],
       [ta.value.embedder, index.embedder],
       [ta.value.vectors, index.vector_backend],
     );
