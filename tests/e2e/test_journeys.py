@@ -11,6 +11,7 @@ from playwright.sync_api import FilePayload, Page, expect
 
 from tests import guest
 from tests.e2e.conftest import Open, Visit, is_read, serving, with_model
+from tests.e2e.test_loading import WATCH
 from tests.retrieval.parse.make_files import make_pdf
 from tests.servers import wait_until
 from tests.stub_openai import StubOpenAI
@@ -36,13 +37,6 @@ TRAVEL = {
         table=[["City", "Hotel limit per night"], ["Lisbon", "137 euros"], ["Oslo", "228 euros"]],
     ),
 }
-
-# How much of the page moved, each time (Layout Instability API).
-# What moves within half a second after a click is its effect, and no shift (https://web.dev/cls).
-SHIFTS = """window.shifts = [];
-new PerformanceObserver((list) => shifts.push(
-  ...list.getEntries().filter((one) => !one.hadRecentInput).map((one) => one.value))
-).observe({ type: "layout-shift", buffered: true });"""
 
 
 @pytest.fixture(scope="module")
@@ -382,7 +376,7 @@ def test_nothing_jumps_while_an_answer_is_written(
         page.request.post(f"{url}/api/v1/chat", data=asked, headers=guest.HEADERS)
     lines = [f"Line {number} is one of the answer [1].\n\n" for number in range(40)]
     reply = stub.say(*lines, pause=0.03, hold=0)
-    page.add_init_script(SHIFTS)
+    page.add_init_script(WATCH)
     visit.go("/")
     network = page.context.new_cdp_session(page)
     network.send("Network.enable")
@@ -403,8 +397,8 @@ def test_nothing_jumps_while_an_answer_is_written(
     )
     expect(answer.locator(".sources")).to_contain_text(".md")
     # A part of a line, once: 0.0003 on a phone, where 0.1 is still good.
-    shifts = page.evaluate("shifts")
-    assert sum(shifts) < 0.001, shifts
+    shifts = page.evaluate("window.shifts")
+    assert sum(value for value, *_ in shifts) < 0.001, shifts
 
 
 @pytest.fixture(scope="module")

@@ -29,12 +29,16 @@ def report(database: Database, clock: Clock, machine: str, applied: int) -> None
     database.write(lambda c: machines.report(c, clock, machine, applied))
 
 
+def all_find(database: Database, clock: Clock) -> None:
+    for machine in ("one", "two"):
+        library.follow(database, clock, machine)
+
+
 @pytest.fixture
 def reader(database: Database, clock: FakeClock) -> Reader:
     """Two machines follow a library; a document has been read that neither finds yet."""
     reader = library.prepared(database, clock)
-    library.follow(database, clock, "one")
-    library.follow(database, clock, "two")
+    all_find(database, clock)
     library.add(database, reader, clock, "a.txt", "words")
     library.index(database, clock, ["words"])
     return reader
@@ -70,8 +74,7 @@ def test_a_machine_that_is_gone_is_not_waited_for(
 def test_the_last_machine_counts_however_long_it_is_off(
     database: Database, clock: FakeClock, reader: Reader
 ) -> None:
-    for machine in ("one", "two"):
-        library.follow(database, clock, machine)
+    all_find(database, clock)
     clock.advance(GONE_SECONDS * 1000)
     assert state(database, reader) == "ready"
     library.follow(database, clock, "one")
@@ -81,8 +84,7 @@ def test_the_last_machine_counts_however_long_it_is_off(
 def test_what_was_found_is_found_until_a_new_machine_has_caught_up(
     database: Database, clock: FakeClock, reader: Reader
 ) -> None:
-    for machine in ("one", "two"):
-        library.follow(database, clock, machine)
+    all_find(database, clock)
     clock.advance(GONE_SECONDS * 1000)
     report(database, clock, "new", 1)
     assert state(database, reader) == "ready"
@@ -91,8 +93,7 @@ def test_what_was_found_is_found_until_a_new_machine_has_caught_up(
 def test_a_new_machine_counts_once_it_has_caught_up(
     database: Database, clock: FakeClock, reader: Reader
 ) -> None:
-    for machine in ("one", "two"):
-        library.follow(database, clock, machine)
+    all_find(database, clock)
     report(database, clock, "new", 1)
     assert state(database, reader) == "ready"
     library.follow(database, clock, "new")
